@@ -1,0 +1,90 @@
+"""Everything that can go wrong, as one exception with a closed set of kinds.
+
+A kind is stable: it is the metric label, the D-Bus error name and what scripts compare. The message says what happened
+with the facts of this case (path, line, numbers); the remedy says what an operator does about it. Errors never log
+themselves: whoever decides what happens next does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """What went wrong, as ``area.fault``. Values are never renamed; new ones may be added."""
+
+    CONFIG_INVALID = "config.invalid"
+    IDENTITY_UNKNOWN = "identity.unknown"
+
+    DISCOVERY_UNREACHABLE = "discovery.unreachable"
+    DISCOVERY_REFUSED = "discovery.refused"
+    DISCOVERY_NONSENSE = "discovery.nonsense"
+    DISCOVERY_UNAVAILABLE = "discovery.unavailable"
+    DISCOVERY_UNKNOWN_BOOTED = "discovery.unknown-booted"
+
+    NET_WORKER_FAILED = "net.worker-failed"
+
+    ENGINE_UNSUPPORTED_HOST = "engine.unsupported-host"
+    ENGINE_UNSUPPORTED_VERB = "engine.unsupported-verb"
+    ENGINE_BAD_ARGUMENT = "engine.bad-argument"
+    ENGINE_UNKNOWN_RELEASE = "engine.unknown-release"
+    ENGINE_BAD_SIGNATURE = "engine.bad-signature"
+    ENGINE_REMOTE_DOWN = "engine.remote-down"
+    ENGINE_CORRUPT = "engine.corrupt"
+    ENGINE_NO_SPACE = "engine.no-space"
+    ENGINE_FOREIGN_STAGING = "engine.foreign-staging"
+    ENGINE_NOT_STAGED = "engine.not-staged"
+    ENGINE_NO_ROLLBACK = "engine.no-rollback"
+    ENGINE_BUSY = "engine.busy"
+    ENGINE_TIMEOUT = "engine.timeout"
+    ENGINE_FAILED = "engine.failed"
+    ENGINE_UNREACHABLE = "engine.unreachable"
+
+    REBOOT_REFUSED = "reboot.refused"
+    REBOOT_UNREACHABLE = "reboot.unreachable"
+
+    RECORD_UNREADABLE = "record.unreadable"
+    RECORD_UNWRITABLE = "record.unwritable"
+
+    BUS_UNREACHABLE = "bus.unreachable"
+    BUS_TIMEOUT = "bus.timeout"
+    BUS_CALL_FAILED = "bus.call-failed"
+
+    AGENT_UNREACHABLE = "agent.unreachable"
+    AGENT_NOT_AUTHORISED = "agent.not-authorised"
+    AGENT_BAD_REQUEST = "agent.bad-request"
+    AGENT_BUSY = "agent.busy"
+    AGENT_NOTHING_TO_APPLY = "agent.nothing-to-apply"
+    AGENT_INTERNAL = "agent.internal"
+
+
+class TidegateError(Exception):
+    """A failure that an operator may meet. ``kind`` is for machines, ``message`` and ``remedy`` are for people."""
+
+    def __init__(self, kind: ErrorKind, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+
+    @property
+    def failure(self) -> Failure:
+        """This error as a value."""
+        return Failure(self.kind, self.message, self.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as a value, for where it is kept and passed on instead of raised."""
+
+    kind: ErrorKind
+    message: str
+    remedy: str = ""
+
+    def error(self) -> TidegateError:
+        """This value as an exception."""
+        return TidegateError(self.kind, self.message, self.remedy)
