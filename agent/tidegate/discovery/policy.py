@@ -1,0 +1,105 @@
+"""Which of the releases on offer this host goes to. Pure.
+
+Each rule passes over what it forbids and says why; of what is left, the newest is the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.discovery.base import Offers
+from tidegate.discovery.graph import SCHEME_KEY
+from tidegate.release import Release
+
+CHECKSUM_SCHEME = "checksum"
+"""How a graph calls payloads that are OSTree checksums."""
+
+
+class Cause(StrEnum):
+    """Why a release on offer is not the target."""
+
+    UNUSABLE = "unusable"
+    DENIED = "denied"
+    DOWNGRADE = "downgrade"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A release on offer that is not the target. ``reason`` is a sentence's second half, after the release."""
+
+    release: Release
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What became of the offers. ``target`` is None where nothing is left."""
+
+    target: Release | None
+    passed_over: tuple[PassedOver, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What this host accepts.
+
+    ``denied`` maps the payloads that were denied to the cause. ``scheme`` is the kind of payload that the engine
+    stages: a release that names another one, or none, is not for this host.
+    """
+
+    denied: Mapping[str, str]
+    allow_downgrade: bool = False
+    scheme: str = CHECKSUM_SCHEME
+
+
+def choose(offers: Offers, rules: Rules) -> Choice:
+    """The newest of the allowed offers, and why each other was passed over.
+
+    Of releases of the same age the one with the higher payload wins, so that all hosts choose the same.
+    """
+    judged = [(release, _objection(release, offers.booted, rules)) for release in offers.candidates]
+    objections = tuple(objection for _, objection in judged if objection is not None)
+    allowed = sorted((release for release, objection in judged if objection is None), key=_order, reverse=True)
+    if not allowed:
+        return Choice(None, objections)
+    target, *rest = allowed
+    return Choice(target, objections + tuple(_superseded(release, target) for release in rest))
+
+
+def _objection(release: Release, booted: Release | None, rules: Rules) -> PassedOver | None:
+    """The first rule that forbids ``release``, the most lasting one first."""
+    scheme = release.metadata.get(SCHEME_KEY)
+    if scheme != rules.scheme:
+        names = f"is of scheme {scheme!r}" if scheme else f"names no scheme ({SCHEME_KEY})"
+        return PassedOver(release, Cause.UNUSABLE, f"{names}, this host stages {rules.scheme!r}")
+    if release.payload in rules.denied:
+        return PassedOver(release, Cause.DENIED, f"is denied: {rules.denied[release.payload]}")
+    if not rules.allow_downgrade and not _is_newer(release, booted):
+        return PassedOver(release, Cause.DOWNGRADE, _downgrade(release, booted))
+    return None
+
+
+def _is_newer(release: Release, booted: Release | None) -> bool:
+    """Whether it is certain that ``release`` is newer: what has no order may lead anywhere."""
+    if booted is None or release.age_index is None or booted.age_index is None:
+        return False
+    return release.age_index > booted.age_index
+
+
+def _downgrade(release: Release, booted: Release | None) -> str:
+    if booted is None or release.age_index is None or booted.age_index is None:
+        return "cannot be told to be newer than the booted release, and downgrades are not allowed"
+    ages = f"age index {release.age_index}, booted {booted.version} has {booted.age_index}"
+    return f"is not newer than the booted release ({ages}), and downgrades are not allowed"
+
+
+def _superseded(release: Release, target: Release) -> PassedOver:
+    return PassedOver(release, Cause.SUPERSEDED, f"{target.version} is offered too and goes before it")
+
+
+def _order(release: Release) -> tuple[int, str]:
+    return (-1 if release.age_index is None else release.age_index, release.payload)

@@ -1,0 +1,1 @@
+"""Engines: what downloads, stages and switches releases. One file a kind; :mod:`.base` has the protocol."""

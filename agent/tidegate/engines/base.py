@@ -1,0 +1,125 @@
+"""What every engine offers, and what it tells about the host.
+
+An engine downloads, stages and switches releases. The agent talks to this protocol and nothing else: in production the
+other side is the root helper on the bus (:mod:`tidegate.engines.remote`), on scratch sysroots and in tests the engine
+runs in process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tidegate.release import Release
+
+
+class RebootOwner(StrEnum):
+    """Who reboots into an armed release."""
+
+    AGENT = "agent"
+    ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A release that is present on this host."""
+
+    version: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDeployment(Deployment):
+    """A release that is ready to be booted.
+
+    ``locked``: it stays out of the next boot until it is armed. An unlocked one is applied by any shutdown, whoever
+    asks for it.
+    """
+
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What the engine knows about the host, read afresh at each call.
+
+    ``entries`` are the releases that have a boot entry, the boot loader's default first, the booted one among them;
+    a staged release has none yet. ``finalize_failure`` is the engine's own account of a switch that failed during the
+    last shutdown, or None.
+    """
+
+    engine: str
+    booted: Deployment
+    staged: StagedDeployment | None
+    entries: tuple[Deployment, ...]
+    finalize_failure: str | None
+
+    @property
+    def next_boot(self) -> str:
+        """The payload that a reboot at this moment would lead to."""
+        if self.staged is not None and not self.staged.locked:
+            return self.staged.payload
+        return self.entries[0].payload if self.entries else self.booted.payload
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a staging is. ``fraction`` is 0.0 to 1.0, or None while the whole is unknown."""
+
+    step: str
+    fraction: float | None
+    transferred_bytes: int
+
+
+ProgressSink = Callable[[Progress], None]
+
+
+class Engine(Protocol):
+    """The verbs. All raise :class:`~tidegate.errors.TidegateError` with an ``engine.*`` kind and leave the host bootable.
+
+    Every verb is idempotent: doing it again when it is done already succeeds and changes nothing.
+    """
+
+    @property
+    def name(self) -> str:
+        """The engine's name in configuration, metrics and logs."""
+        ...
+
+    @property
+    def reboot_owner(self) -> RebootOwner:
+        """Who reboots into an armed release."""
+        ...
+
+    async def status(self) -> EngineStatus:
+        """What is booted, staged and bootable now."""
+        ...
+
+    async def stage(self, release: Release, progress: ProgressSink) -> None:
+        """Download and prepare ``release``, locked. A release that is booted or staged already is not fetched again."""
+        ...
+
+    async def arm(self, payload: str) -> None:
+        """Let the next boot lead to the staged release ``payload``."""
+        ...
+
+    async def disarm(self, payload: str) -> None:
+        """Take arming back: the next boot leads to the booted release again. What was downloaded is kept."""
+        ...
+
+    async def discard(self, payload: str) -> None:
+        """Drop the staged release ``payload``; nothing happens when another or none is staged."""
+        ...
+
+    async def prune_rollback(self) -> None:
+        """Delete releases that are neither booted nor staged, to free space."""
+        ...
+
+    async def rollback(self) -> Deployment:
+        """Let the next boot lead to the release that was booted before; returns it."""
+        ...
+
+    async def mark_good(self, payload: str) -> None:
+        """Confirm the booted release ``payload`` to the boot loader where it counts attempts."""
+        ...

@@ -1,0 +1,91 @@
+"""What an HTTP request may come to, and what can be read from an answer that is not what was hoped for. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+
+EXCERPT_CHARS = 200
+MAX_RETRY_AFTER_SECS = 24 * 60 * 60.0
+"""A day: no server, and nobody who plays one, silences a host for longer."""
+
+
+class Fault(Enum):
+    """Why there is no answer, as far as it changes what an operator does."""
+
+    UNREACHABLE = auto()
+    UNTRUSTED = auto()
+    NO_HTTP = auto()
+    BAD_ADDRESS = auto()
+    BAD_CA_FILE = auto()
+
+
+class HttpError(Exception):
+    """There is no answer. The text says why, in words that follow the address and a colon."""
+
+    def __init__(self, fault: Fault, why: str) -> None:
+        super().__init__(why)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """An answer, whatever its status. Header names are in lower case.
+
+    ``body`` is decompressed; where there was more of it than allowed, it is cut one byte after the limit.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def error_text(body: bytes) -> str:
+    """What the body of a refusal says: the ``kind`` and ``value`` of an error object, else its beginning."""
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return excerpt(body)
+    match parsed:
+        case {"kind": str(kind), "value": str(value)}:
+            return excerpt(f"{kind}: {value}".encode(errors="replace"))
+        case _:
+            return excerpt(body)
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of ``body`` on one line, without anything that a terminal would obey."""
+    text = " ".join(body[: EXCERPT_CHARS * 8].decode("utf-8", errors="replace").split())
+    printable = "".join(filter(str.isprintable, text))
+    return printable if len(printable) <= EXCERPT_CHARS else f"{printable[:EXCERPT_CHARS]}..."
+
+
+def is_markup(body: bytes) -> bool:
+    """Whether ``body`` is HTML or XML, whatever its headers call it: JSON never starts like that."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def retry_after_secs(headers: Mapping[str, str]) -> float | None:
+    """How long the server wants to be left alone, from ``Retry-After`` in either of its forms; None without one.
+
+    A date is read against the server's own ``Date``: this host's clock may be wrong. Source: RFC 9110, 10.2.3.
+    """
+    wish = headers.get("retry-after", "").strip()
+    if wish.isascii() and wish.isdigit():
+        return min(float(wish), MAX_RETRY_AFTER_SECS)
+    until, since = _http_date(wish), _http_date(headers.get("date", ""))
+    if until is None or since is None:
+        return None
+    return min(max((until - since).total_seconds(), 0.0), MAX_RETRY_AFTER_SECS)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        instant = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):  # the latter for a year or an offset beyond all bounds
+        return None
+    return instant if instant.tzinfo is not None else None

@@ -1,0 +1,91 @@
+"""The process behind ``tidegate net-worker``: one request on stdin, its answer on stdout, done.
+
+It leaves with 0 when it has answered, be it with an error. Anything else is a crash, and its last line on stderr is
+what the agent shows of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from typing import BinaryIO
+
+from tidegate.errors import ErrorKind
+from tidegate.net import graph_request
+from tidegate.net.wire import (
+    MAX_REQUEST_BYTES,
+    ErrorEvent,
+    Event,
+    GraphRequest,
+    Request,
+    WireError,
+    decode_request,
+    encode_event,
+)
+
+
+class Outlet:
+    """Where the one answer goes. The first to speak is heard, the other is late."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._spoken = False
+
+    def say(self, event: Event) -> bool:
+        """Write ``event`` unless another was written before; returns whether it was."""
+        line = _line(event)
+        with self._lock:
+            if self._spoken:
+                return False
+            self._spoken = True
+            self._stream.write(line)
+            self._stream.flush()
+            return True
+
+
+def main() -> int:
+    """Answer the request on stdin within its time."""
+    gc.disable()  # it would search the same live graph again and again, and this process is over before it pays
+    request = decode_request(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
+    outlet = Outlet(sys.stdout.buffer)
+    guard = threading.Timer(request.timeout_secs, _cut_short, (request, outlet))
+    guard.daemon = True
+    guard.start()
+    outlet.say(_answer(request))
+    return 0
+
+
+def _line(event: Event) -> bytes:
+    try:
+        return encode_event(event)
+    except WireError as error:
+        return encode_event(ErrorEvent(ErrorKind.NET_WORKER_FAILED, f"the answer does not fit: {error}"))
+
+
+def _cut_short(request: Request, outlet: Outlet) -> None:
+    """End the process in the middle of whatever it is doing.
+
+    A thread, because nothing less ends everything: timeouts of httpx are for each read, so that a server may drip for
+    ever, and a signal's handler has to wait until the resolver of libc gives up.
+    """
+    if outlet.say(_out_of_time(request)):
+        os._exit(0)
+
+
+def _answer(request: Request) -> Event:
+    match request:
+        case GraphRequest():
+            return graph_request.answer(request)
+
+
+def _out_of_time(request: Request) -> ErrorEvent:
+    match request:
+        case GraphRequest():
+            return graph_request.out_of_time(request)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

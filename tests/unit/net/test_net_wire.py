@@ -1,0 +1,109 @@
+"""The lines between agent and net-worker survive the way there and back, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.discovery.base import Offers
+from tidegate.errors import ErrorKind
+from tidegate.net.wire import (
+    MAX_EVENT_BYTES,
+    MAX_REQUEST_BYTES,
+    ErrorEvent,
+    GraphRequest,
+    NetError,
+    OffersEvent,
+    WireError,
+    decode_event,
+    decode_request,
+    encode_event,
+    encode_request,
+    error_event,
+)
+from tidegate.release import Release
+
+TEXT = st.text(max_size=30)
+SECS = st.floats(0, 1e6)
+RELEASES = st.builds(Release, TEXT, TEXT, st.integers(0, 10**18) | st.none(), st.dictionaries(TEXT, TEXT, max_size=3))
+OFFERS = st.builds(Offers, st.lists(RELEASES, max_size=3).map(tuple), RELEASES | st.none(), TEXT | st.none())
+ERRORS = st.builds(ErrorEvent, st.sampled_from(ErrorKind), TEXT, TEXT, SECS | st.none())
+
+OFFERS_LINE: dict[str, object] = {"kind": "offers", "candidates": [], "booted": None, "dead_end": None}
+ERROR_LINE: dict[str, object] = {
+    "kind": "error",
+    "error": "discovery.refused",
+    "message": "m",
+    "remedy": "r",
+    "retry_after_secs": None,
+}
+RELEASE: dict[str, object] = {"version": "1", "payload": "c1", "age_index": 1, "metadata": {}}
+
+
+@given(st.builds(GraphRequest, TEXT, TEXT, SECS, st.integers(0), TEXT | st.none()))
+def test_requests_come_back_as_they_were(request: GraphRequest) -> None:
+    line = encode_request(request)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert decode_request(line) == request
+
+
+@given(st.builds(OffersEvent, OFFERS) | ERRORS)
+def test_events_come_back_as_they_were(event: OffersEvent | ErrorEvent) -> None:
+    line = encode_event(event)
+    assert line.count(b"\n") == 1
+    assert decode_event(line) == event
+
+
+def test_metadata_comes_back_too() -> None:
+    release = Release("1", "c1", 1, {"a": "b"})
+    event = decode_event(encode_event(OffersEvent(Offers((release,), None, None))))
+    assert isinstance(event, OffersEvent)
+    assert event.offers.candidates[0].metadata == {"a": "b"}  # Release compares without it
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"Traceback (most recent call last):",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"null",
+        b"{}{}",
+        json.dumps({"kind": "nothing"}).encode(),
+        json.dumps(OFFERS_LINE | {"candidates": [1]}).encode(),
+        json.dumps(OFFERS_LINE | {"candidates": None}).encode(),
+        json.dumps(OFFERS_LINE | {"dead_end": True}).encode(),
+        json.dumps(OFFERS_LINE | {"booted": RELEASE | {"version": 1}}).encode(),
+        json.dumps(OFFERS_LINE | {"booted": RELEASE | {"metadata": {"a": 1}}}).encode(),
+        json.dumps(ERROR_LINE | {"error": "no.such.kind"}).encode(),
+        json.dumps(ERROR_LINE | {"retry_after_secs": "soon"}).encode(),
+    ],
+)
+def test_anything_else_is_no_event(line: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_event(line)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"{}", b'{"kind":"graph"}', b'{"kind":"offers"}'])
+def test_anything_else_is_no_request(line: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_request(line)
+
+
+def test_lines_are_bounded() -> None:
+    with pytest.raises(WireError, match=str(MAX_REQUEST_BYTES)):
+        encode_request(GraphRequest("http://x/" + "a" * MAX_REQUEST_BYTES, "c1", 1, 1))
+    with pytest.raises(WireError, match=str(MAX_EVENT_BYTES)):
+        encode_event(ErrorEvent(ErrorKind.DISCOVERY_REFUSED, "a" * MAX_EVENT_BYTES))
+
+
+def test_an_error_keeps_the_servers_wish_on_its_way() -> None:
+    event = ErrorEvent(ErrorKind.DISCOVERY_REFUSED, "answers 503", "wait", 120.0)
+    assert error_event(NetError(event), where="http://x/") == ErrorEvent(
+        ErrorKind.DISCOVERY_REFUSED, "http://x/: answers 503", "wait", 120.0
+    )
