@@ -1,0 +1,52 @@
+"""Writing a file so that a reader, or a power cut, finds the old content or the new and nothing between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_durably(path: Path, content: bytes, mode: int) -> None:
+    """Replace ``path``; when this returns, the new content survives a power cut.
+
+    Raises:
+        OSError: nothing has changed then.
+    """
+    _replace(path, content, mode, durable=True)
+
+
+def write_visibly(path: Path, content: bytes, mode: int) -> None:
+    """Replace ``path`` for readers, without waiting for the disk: for what a reboot may forget.
+
+    Raises:
+        OSError: nothing has changed then.
+    """
+    _replace(path, content, mode, durable=False)
+
+
+def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(handle, mode)
+            if durable:
+                os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,145 @@
+"""What the machine is told, and the facts that travel with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.discovery.base import Offers
+from tidegate.engines.base import EngineStatus, Progress
+from tidegate.errors import Failure
+from tidegate.gates.base import Verdict
+from tidegate.machine.state import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """The host at the moment of asking: the engine's account, and whether logind is taking it down already."""
+
+    engine: EngineStatus
+    shutting_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Healthy:
+    """The boot is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPending:
+    """Too early to tell; ``reason`` says what is waited for."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unhealthy:
+    """The boot is not well; ``evidence`` says what was seen."""
+
+    evidence: str
+
+
+Health = Healthy | HealthPending | Unhealthy
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Logind took the reboot, or the connection broke while it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Logind will not reboot now, and says why."""
+
+    reason: str
+    remedy: str = ""
+
+
+RebootAnswer = Accepted | Refused
+
+Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | Health
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A task is done."""
+
+    task_id: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Errored:
+    """A task failed, or did not answer within its deadline."""
+
+    task_id: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A staging got further."""
+
+    task_id: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownSignal:
+    """Logind's PrepareForShutdown: True when the host goes down, False when that was called off."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAsked:
+    """A person wants to know now whether there is a newer release."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageAsked:
+    """A person wants the next release staged now."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyAsked:
+    """A person wants the staged release finalized now. ``reason`` is theirs and names the caller."""
+
+    request_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """The configuration was read again."""
+
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsUnwritable:
+    """The step before this one was not carried out: its records could not be saved. Nothing of it was done."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline of the state has come (see :func:`tidegate.machine.step.next_wakeup`)."""
+
+
+Event = (
+    Completed
+    | Errored
+    | Progressed
+    | ShutdownSignal
+    | CheckAsked
+    | StageAsked
+    | ApplyAsked
+    | PolicyChanged
+    | RecordsUnwritable
+    | Tick
+)

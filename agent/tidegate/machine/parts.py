@@ -1,0 +1,66 @@
+"""What the files of the machine share: taking ids, keeping and clearing troubles, answering people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tidegate.clock import Now
+from tidegate.errors import ErrorKind, Failure
+from tidegate.gates.base import Verdict, Wait
+from tidegate.machine.effects import Effect, Reply
+from tidegate.machine.phases import Phase
+from tidegate.machine.state import State, Trouble
+
+MAX_BACKOFF_DOUBLINGS = 5
+"""A failing check or staging is tried again at 2, 4 ... 32 times the steady interval."""
+
+
+def take_id(state: State) -> tuple[int, State]:
+    """An id for a task, and the state that will not give it out again."""
+    return state.next_id, replace(state, next_id=state.next_id + 1)
+
+
+def enter(state: State, phase: Phase) -> State:
+    """The state in another phase."""
+    return replace(state, phase=phase)
+
+
+def troubled(state: State, failure: Failure, now: Now) -> State:
+    """The state with ``failure`` as what is wrong; the same failure again is counted, and keeps its beginning."""
+    known = state.trouble
+    if known is not None and known.failure.kind is failure.kind:
+        return replace(state, trouble=replace(known, failure=failure, count=known.count + 1))
+    return replace(state, trouble=Trouble(failure, now.wall))
+
+
+def recovered(state: State, *areas: str) -> State:
+    """The state without a trouble of one of ``areas`` (the first part of a kind): something there went right."""
+    known = state.trouble
+    cleared = known is not None and known.failure.kind.split(".")[0] in areas
+    return replace(state, trouble=None) if cleared else state
+
+
+def refusal(verdicts: tuple[Verdict, ...]) -> Failure:
+    """The gates that wait, as the answer to a person who asked for a reboot."""
+    waits = [verdict for verdict in verdicts if isinstance(verdict, Wait)]
+    return Failure(
+        ErrorKind.REBOOT_REFUSED,
+        "; ".join(f"{wait.gate}: {wait.reason}" for wait in waits),
+        "; ".join(wait.remedy for wait in waits if wait.remedy),
+    )
+
+
+def reply(request: int | None, answer: str | Failure) -> tuple[Effect, ...]:
+    """The answer to ``request``, where a person asked."""
+    return () if request is None else (Reply(request, answer),)
+
+
+def backed_off(state: State, failures: int, now: Now) -> float:
+    """When (boot clock) to ask discovery again after so many failures in a row."""
+    doublings = min(failures, MAX_BACKOFF_DOUBLINGS)
+    return now.boot_secs + state.policy.steady_interval_secs * 2.0**doublings
+
+
+def phase_name(state: State) -> str:
+    """The phase as one lower-case word: the ``state`` of the snapshot."""
+    return type(state.phase).__name__.lower()

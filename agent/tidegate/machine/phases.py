@@ -1,0 +1,153 @@
+"""What the agent is busy with: one phase at a time, so that nothing can be staged while a boot is being verified.
+
+A phase that waits for a task holds its id; an answer under any other id is stale and dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidegate.engines.base import Progress
+from tidegate.gates.base import Verdict
+from tidegate.purpose import Purpose
+from tidegate.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """Reading the host. ``task`` is None between two tries; then ``retry_at`` says when."""
+
+    task: int | None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verifying:
+    """The host is up in the target of the intent; nothing counts until it is well.
+
+    ``since`` is on the boot clock; ``task`` is a health reading or, once ``healthy``, the confirmation to the engine.
+    """
+
+    since: float
+    task: int | None
+    healthy: bool = False
+    pending: str = ""
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Nothing is staged by us. ``wanted`` is a release that could be, where there is one."""
+
+    wanted: Release | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The engine is staging ``target``."""
+
+    target: Release
+    since: datetime
+    task: int
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """``target`` is staged and locked, and waits.
+
+    ``since``: from when the host could have rebooted; a newer release takes it over. ``evaluate_at``: boot clock, when
+    the gates are asked next; None while only a person can start it. ``verdicts``: their last answers.
+    """
+
+    target: Release
+    since: datetime
+    evaluate_at: float | None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finalizing:
+    """What all phases between the decision and the reboot know. ``request``: the person who waits for an answer."""
+
+    target: Release
+    since: datetime
+    purpose: Purpose
+    task: int
+    request: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding(Finalizing):
+    """The gates are being asked; nothing has been done yet. ``reason`` goes into the intent."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arming(Finalizing):
+    """The intent is on disk, the engine is arming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirming(Finalizing):
+    """Armed; the gates are asked once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requesting(Finalizing):
+    """Logind is being asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebooting:
+    """Logind accepted, or may have. ``deadline`` (boot clock): when the host should have been down long ago.
+
+    ``otherwise``: what the attempt came to if it is still up then.
+    """
+
+    target: Release
+    since: datetime
+    deadline: float
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disarming:
+    """Taking an arming back. The intent stays on disk until it is done; ``task`` is None between two tries.
+
+    ``closing``: what the attempt came to, when it counts as one; None when it was called off before it could.
+    """
+
+    target: Release
+    since: datetime
+    task: int | None
+    verdicts: tuple[Verdict, ...]
+    closing: str | None = None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The host is up in the target of the intent and is not well. Nothing is done but looking again."""
+
+    reason: str
+    look_at: float
+    task: int | None = None
+
+
+Phase = (
+    Starting
+    | Verifying
+    | Steady
+    | Staging
+    | Staged
+    | Deciding
+    | Arming
+    | Confirming
+    | Requesting
+    | Rebooting
+    | Disarming
+    | Paused
+)

@@ -1,0 +1,108 @@
+"""Discovery: when it is asked, and what its answer leads to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tidegate.clock import Now
+from tidegate.discovery.base import Offers
+from tidegate.discovery.policy import Rules, choose
+from tidegate.errors import ErrorKind, Failure
+from tidegate.machine.effects import WARNING, Announce, FindOffers, Reply
+from tidegate.machine.parts import backed_off, enter, phase_name, recovered, take_id, troubled
+from tidegate.machine.phases import Staged, Staging, Steady
+from tidegate.machine.state import Poll, Request, State, Step
+from tidegate.machine.update import stage
+from tidegate.release import Release
+
+
+def poll_due(state: State) -> float | None:
+    """When (boot clock) discovery is to be asked, or None while it must not be."""
+    idle = isinstance(state.phase, Steady | Staged) and state.poll.task is None and not state.shutting_down
+    wanted = state.policy.enabled or state.requests
+    return state.poll.due if idle and wanted and state.policy.blocked is None else None
+
+
+def poll(state: State) -> Step:
+    """Ask discovery."""
+    assert state.host is not None  # noqa: S101 - no phase that may poll is entered before the host was read
+    booted = Release(state.host.booted.version, state.host.booted.payload)
+    task, state = take_id(state)
+    return replace(state, poll=replace(state.poll, task=task)), (FindOffers(task, booted),)
+
+
+def offers_found(state: State, offers: Offers, now: Now) -> Step:
+    """Discovery answered: choose the target, and stage it if that is wanted."""
+    due = now.boot_secs + state.policy.steady_interval_secs
+    state = replace(state, poll=Poll(due, checked_at=now.wall), dead_end=offers.dead_end)
+    state = recovered(state, "discovery")
+    if not offers.booted_known:
+        state = troubled(state, _unknown_booted(state), now)
+    denied = {denial.release.payload: denial.cause for denial in state.records.denied}
+    choice = choose(offers, Rules(denied, allow_downgrade=state.policy.allow_downgrade))
+    if choice.target is None:
+        return _nothing_new(state)
+    return _target_found(state, choice.target, now)
+
+
+def find_failed(state: State, failure: Failure, now: Now) -> Step:
+    """Discovery did not answer: say so to whoever waits, ask again later."""
+    failures = state.poll.failures + 1
+    later = Poll(backed_off(state, failures, now), failures=failures, checked_at=state.poll.checked_at)
+    answers = tuple(Reply(request.id, failure) for request in state.requests)
+    first = failures == 1
+    notes = (Announce(WARNING, f"check failed: {failure.message}"),) if first else ()
+    return replace(troubled(state, failure, now), poll=later, requests=()), (*answers, *notes)
+
+
+def asked(state: State, request: Request, now: Now) -> Step:
+    """A person wants a check, or a staging: ask discovery at once."""
+    busy = _why_not_now(state)
+    if busy is not None:
+        return state, (Reply(request.id, busy),)
+    poll_now = replace(state.poll, due=now.boot_secs)
+    return replace(state, requests=(*state.requests, request), poll=poll_now), ()
+
+
+def _nothing_new(state: State) -> Step:
+    staged = isinstance(state.phase, Staged)
+    text = "no newer release is offered" if not staged else "the staged release is the newest offered"
+    answers = tuple(Reply(request.id, text) for request in state.requests)
+    phase = state.phase if staged else Steady()
+    return replace(state, phase=phase, requests=()), answers
+
+
+def _target_found(state: State, target: Release, now: Now) -> Step:
+    answers = tuple(Reply(r.id, f"{target.version} is available") for r in state.requests if not r.wants_staging)
+    staging_asked = tuple(request for request in state.requests if request.wants_staging)
+    state = replace(state, requests=staging_asked)
+    match state.phase:
+        case Staged(target=staged) if staged.payload == target.payload:
+            told = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
+            return replace(state, requests=()), (*answers, *told)
+        case Staged(since=since) if state.policy.enabled or staging_asked:
+            state, effects = stage(state, target, since)
+        case _ if state.policy.enabled or staging_asked:
+            state, effects = stage(state, target, now.wall)
+        case Staged():
+            effects = ()
+        case _:
+            state, effects = enter(state, Steady(wanted=target)), ()
+    return state, (*answers, *effects)
+
+
+def _unknown_booted(state: State) -> Failure:
+    version = "?" if state.host is None else state.host.booted.version
+    return Failure(
+        ErrorKind.DISCOVERY_UNKNOWN_BOOTED,
+        f"the update graph does not list the booted release {version}, so it offers no way on from it",
+        "check that the graph is the one for this host's stream, or add the booted release to it",
+    )
+
+
+def _why_not_now(state: State) -> Failure | None:
+    if state.policy.blocked is not None:
+        return state.policy.blocked
+    if not isinstance(state.phase, Steady | Staged | Staging):
+        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {phase_name(state)}", "ask again when that is over")
+    return None

@@ -1,0 +1,76 @@
+"""Everything the agent knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidegate.boot import BootInstance
+from tidegate.engines.base import EngineStatus
+from tidegate.errors import Failure
+from tidegate.machine.effects import Effect
+from tidegate.machine.phases import Phase
+from tidegate.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decide anything here.
+
+    ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks.
+    ``blocked``: why the agent must not stage or reboot at all (a bad configuration at the start, unreadable records),
+    or None. ``stale``: why the configuration on disk is not the one in force, or None.
+    """
+
+    enabled: bool = True
+    allow_downgrade: bool = False
+    steady_interval_secs: int = 300
+    blocked: Failure | None = None
+    stale: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; ``failures`` in a row."""
+
+    due: float
+    task: int | None = None
+    failures: int = 0
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A person who waits for an answer: of the next check, or of the staging that follows it."""
+
+    id: int
+    wants_staging: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What went wrong last and has not gone right since."""
+
+    failure: Failure
+    since: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the agent knows. ``records`` is what it keeps on disk; the rest is found out anew at each start."""
+
+    boot: BootInstance
+    policy: Policy
+    records: Records
+    phase: Phase
+    poll: Poll
+    next_id: int
+    host: EngineStatus | None = None
+    shutting_down: bool = False
+    dead_end: str | None = None
+    requests: tuple[Request, ...] = ()
+    trouble: Trouble | None = None
+
+
+Step = tuple[State, tuple[Effect, ...]]

@@ -1,0 +1,245 @@
+"""The machine's one door: ``step(state, event, now) -> (state, effects)``.
+
+Pure: it reads nothing and does nothing. The loop saves the records of the new state, then runs the effects, and feeds
+what they come to back in here. Which phase takes which answer stands below; what happens then, in :mod:`.polling`,
+:mod:`.update` and :mod:`.verify`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from tidegate.boot import BootInstance
+from tidegate.clock import Now
+from tidegate.discovery.base import Offers
+from tidegate.engines.base import Progress
+from tidegate.errors import Failure
+from tidegate.machine import polling, update, verify
+from tidegate.machine.events import (
+    Accepted,
+    ApplyAsked,
+    CheckAsked,
+    Completed,
+    Errored,
+    Event,
+    HealthPending,
+    Healthy,
+    HostView,
+    PolicyChanged,
+    Progressed,
+    RecordsUnwritable,
+    Refused,
+    Result,
+    ShutdownSignal,
+    StageAsked,
+    Tick,
+    Unhealthy,
+)
+from tidegate.machine.parts import enter
+from tidegate.machine.phases import (
+    Arming,
+    Confirming,
+    Deciding,
+    Disarming,
+    Paused,
+    Rebooting,
+    Requesting,
+    Staged,
+    Staging,
+    Starting,
+    Verifying,
+)
+from tidegate.machine.state import Policy, Poll, Request, State, Step
+from tidegate.records import Records
+
+
+def begin(boot: BootInstance, policy: Policy, records: Records, now: Now) -> Step:
+    """The state of an agent that has just started, and its first effect."""
+    state = State(boot, policy, records, Starting(None), Poll(due=now.boot_secs), next_id=1)
+    return verify.read_host(state)
+
+
+def step(state: State, event: Event, now: Now) -> Step:
+    """What ``event`` changes and what is to be done about it.
+
+    Raises:
+        TypeError: a task answered with a result of another kind; a defect in what runs the effects.
+    """
+    match event:
+        case Completed(task, result):
+            return _completed(state, task, result, now)
+        case Errored(task, failure):
+            return _errored(state, task, failure, now)
+        case Progressed(task, progress):
+            return _progressed(state, task, progress)
+        case ShutdownSignal(active):
+            return _shutdown(replace(state, shutting_down=active))
+        case CheckAsked(request):
+            return polling.asked(state, Request(request, wants_staging=False), now)
+        case StageAsked(request):
+            return polling.asked(state, Request(request, wants_staging=True), now)
+        case ApplyAsked():
+            return update.apply_asked(state, event)
+        case PolicyChanged(policy):
+            return _policy(replace(state, policy=policy), now)
+        case RecordsUnwritable(failure):
+            return _unwritable(state, failure, now)
+        case Tick():
+            return _tick(state, now)
+        case _:
+            assert_never(event)
+
+
+def _progressed(state: State, task: int, progress: Progress) -> Step:
+    match state.phase:
+        case Staging(task=current) as phase if current == task:
+            return enter(state, replace(phase, progress=progress)), ()
+        case _:
+            return state, ()
+
+
+def next_wakeup(state: State) -> float | None:
+    """The boot clock's reading at which a :class:`Tick` is due, or None while only outside events matter."""
+    deadlines = (polling.poll_due(state), _phase_deadline(state))
+    return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+
+def _phase_deadline(state: State) -> float | None:
+    match state.phase:
+        case Starting(retry_at=at) | Verifying(retry_at=at) | Disarming(retry_at=at):
+            return at
+        case Rebooting(deadline=at):
+            return at
+        case Paused(look_at=at, task=None):
+            return at
+        case Staged(evaluate_at=at) if state.poll.task is None and not state.shutting_down:
+            return at
+        case _:
+            return None
+
+
+def _tick(state: State, now: Now) -> Step:
+    """Do the one thing that is due; the phase's own deadline first, since a check would put a reboot off."""
+    at = _phase_deadline(state)
+    if at is not None and at <= now.boot_secs:
+        return _deadline_passed(state)
+    due = polling.poll_due(state)
+    if due is not None and due <= now.boot_secs:
+        return polling.poll(state)
+    return state, ()
+
+
+def _deadline_passed(state: State) -> Step:
+    match state.phase:
+        case Starting():
+            return verify.read_host(state)
+        case Verifying() as phase:
+            return verify.look(state, phase)
+        case Disarming() as phase:
+            return update.disarm(state, phase)
+        case Rebooting() as phase:
+            return update.did_not_go_down(state, phase, phase.otherwise)
+        case Paused() as phase:
+            return verify.look_again(state, phase)
+        case Staged() as phase:
+            return update.evaluate(state, phase)
+        case _:
+            return state, ()
+
+
+def _completed(state: State, task: int, result: Result, now: Now) -> Step:
+    if task == state.poll.task:
+        return polling.offers_found(state, _expect_offers(result), now)
+    if task != getattr(state.phase, "task", None):
+        return state, ()
+    match state.phase, result:
+        case Starting(), HostView() as host:
+            return verify.host_read(state, host, now)
+        case Verifying(healthy=True), HostView() as host:
+            return verify.good(state, host, now)
+        case Verifying() as phase, Healthy() | HealthPending() | Unhealthy() as health:
+            return verify.health_read(state, phase, health, now)
+        case Paused() as phase, Healthy() | HealthPending() | Unhealthy() as health:
+            return verify.paused_health(state, phase, health, now)
+        case Staging() as phase, HostView() as host:
+            return update.staged(state, phase, host, now)
+        case Deciding() as phase, tuple() as verdicts:
+            return update.decided(state, phase, verdicts, now)
+        case Arming() as phase, HostView() as host:
+            return update.armed(state, phase, host, now)
+        case Confirming() as phase, tuple() as verdicts:
+            return update.confirmed(state, phase, verdicts, now)
+        case Requesting() as phase, Accepted() | Refused() as answer:
+            return update.answered(state, phase, answer, now)
+        case Disarming() as phase, HostView() as host:
+            return update.disarmed(state, phase, host, now)
+        case _:
+            raise TypeError(f"{type(state.phase).__name__} was answered with {type(result).__name__}")
+
+
+def _expect_offers(result: Result) -> Offers:
+    if not isinstance(result, Offers):
+        raise TypeError(f"discovery was answered with {type(result).__name__}")
+    return result
+
+
+def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
+    if task == state.poll.task:
+        return polling.find_failed(state, failure, now)
+    if task != getattr(state.phase, "task", None):
+        return state, ()
+    match state.phase:
+        case Starting():
+            return verify.host_unreadable(state, failure, now)
+        case Verifying(healthy=True) as phase:
+            return verify.mark_good_failed(state, phase, failure, now)
+        case Verifying() as phase:
+            return verify.health_unreadable(state, phase, failure, now)
+        case Paused() as phase:
+            return verify.paused_health(state, phase, HealthPending(failure.message), now)
+        case Staging() as phase:
+            return update.staging_failed(state, phase, failure, now)
+        case Deciding() as phase:
+            return update.gates_failed(state, phase, failure, now)
+        case Arming() | Confirming() as phase:
+            return update.finalizing_failed(state, phase, failure, now)
+        case Requesting() as phase:
+            return update.request_failed(state, phase, failure, now)
+        case Disarming() as phase:
+            return update.disarm_failed(state, phase, failure, now)
+        case _:
+            return state, ()
+
+
+def _shutdown(state: State) -> Step:
+    """A shutdown that is called off leaves the host up with a release armed: take that back."""
+    if not state.shutting_down and isinstance(state.phase, Rebooting):
+        return update.did_not_go_down(state, state.phase, "the shutdown was called off")
+    return state, ()
+
+
+def _policy(state: State, now: Now) -> Step:
+    """New settings: ask the gates anew, and let a running wait for discovery stand."""
+    match state.phase:
+        case Staged(target, since):
+            return update.waiting(state, target, since, (), now), ()
+        case _:
+            return state, ()
+
+
+def _unwritable(state: State, failure: Failure, now: Now) -> Step:
+    """The step before could not be recorded, so it was not taken: back to where nothing depends on it."""
+    match state.phase:
+        case Starting():
+            return verify.host_unreadable(state, failure, now)
+        case Verifying() as phase:
+            return verify.mark_good_failed(state, phase, failure, now)
+        case Deciding() as phase:
+            return update.gates_failed(state, phase, failure, now)
+        case Arming() | Confirming() as phase:
+            return update.finalizing_failed(state, phase, failure, now)
+        case Disarming() as phase:
+            return update.disarm_failed(state, phase, failure, now)
+        case _:
+            return state, ()

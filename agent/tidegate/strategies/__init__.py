@@ -1,0 +1,1 @@
+"""Strategies: when finalization may happen. One file each."""

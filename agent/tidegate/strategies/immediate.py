@@ -1,0 +1,17 @@
+"""Strategy ``immediate``: finalize as soon as a release is staged."""
+
+from __future__ import annotations
+
+from tidegate.gates.base import Allow, Question, Verdict
+from tidegate.purpose import Purpose
+
+
+class Immediate:
+    """Allows at any time. Local gates still count."""
+
+    name = "immediate"
+    guards = frozenset({Purpose.UPDATE})
+
+    async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
+        """Always allows."""
+        return Allow(self.name)
