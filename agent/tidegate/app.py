@@ -1,0 +1,157 @@
+"""The agent put together: settings -> clock, bus, engine, discovery, gates -> loop.
+
+Nothing is decided here; this is where every part meets the others, and the place to start reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate import __version__
+from tidegate.boot import BootInstance, read_boot_id
+from tidegate.clock import Clock, Now, monotonic_usec
+from tidegate.config import DEFAULT_ROOTS
+from tidegate.configured import Configured, Reader
+from tidegate.dbus.bus import Bus
+from tidegate.dbus.logind import Logind
+from tidegate.dbus.power import LogindPower
+from tidegate.dbus.service import serve_agent
+from tidegate.dbus.systemd import Systemd
+from tidegate.engines.remote import RemoteEngine
+from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.health.boot import BootHealth
+from tidegate.loop import Keeper, Loop
+from tidegate.machine.events import PolicyChanged, ShutdownSignal
+from tidegate.machine.state import State
+from tidegate.notify import Notifier
+from tidegate.records import Records
+from tidegate.runner import Runner
+from tidegate.snapshot import PUBLIC_FOLDER, Publisher, summary
+from tidegate.store import FileStore, SealedStore, Store
+
+STATE_FOLDER = Path("/var/lib/tidegate")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the agent reads and writes."""
+
+    config_roots: Sequence[Path] = DEFAULT_ROOTS
+    state: Path = STATE_FOLDER
+    public: Path = PUBLIC_FOLDER
+
+
+async def run_agent(paths: Paths, clock: Clock) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        TidegateError: the bus cannot be reached, is lost, or the agent's name on it is taken. systemd starts the agent
+            anew then, and it goes on from its records.
+    """
+    bus = await Bus.connect()
+    try:
+        await _run(paths, clock, bus)
+    finally:
+        await bus.close()
+
+
+async def _run(paths: Paths, clock: Clock, bus: Bus) -> None:
+    systemd, logind, notifier = Systemd(bus), Logind(bus), Notifier()
+    reader = Reader(paths.config_roots)
+    store, records, unreadable = _open_records(FileStore(paths.state))
+
+    def configured() -> Configured:
+        now = reader.read()
+        return now if unreadable is None else now.blocked_by(unreadable)
+
+    start = configured()
+    boot = BootInstance(read_boot_id(), await systemd.soft_reboots_count())
+    runner = Runner(clock, RemoteEngine(bus), LogindPower(logind), BootHealth(systemd), start.world)
+    keeper = Keeper(clock, store, boot, start.policy, records)
+    loop = Loop(clock, keeper, runner, _Observer(Publisher(paths.public, __version__), notifier))
+    await logind.on_prepare_for_shutdown(lambda active: loop.post(ShutdownSignal(active)))
+    await serve_agent(bus, loop.ask, lambda: loop.state)
+
+    def reload() -> None:
+        again = configured()
+        runner.world = again.world
+        loop.post(PolicyChanged(again.policy))
+
+    await _supervise(loop, bus, notifier, reload)
+
+
+async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[[], None]) -> None:
+    """Run the loop until a signal says stop; the end of the bus or of the loop itself is an error."""
+    stop = asyncio.Event()
+    _on_signals(stop, notifier, reload)
+    notifier.ready()
+    parts = {
+        asyncio.create_task(loop.run(), name="loop"),
+        asyncio.create_task(_heartbeat(notifier), name="heartbeat"),
+        asyncio.create_task(stop.wait(), name="stop"),
+        asyncio.create_task(bus.closed.wait(), name="bus"),
+    }
+    done, running = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    notifier.stopping()
+    for part in running:
+        part.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    for part in done:
+        part.result()
+    if not stop.is_set():
+        raise TidegateError(ErrorKind.BUS_UNREACHABLE, "the connection to the bus ended", "check that dbus is running")
+
+
+def _on_signals(stop: asyncio.Event, notifier: Notifier, reload: Callable[[], None]) -> None:
+    def hang_up() -> None:
+        notifier.reloading(monotonic_usec())
+        reload()
+        notifier.ready()
+
+    running = asyncio.get_running_loop()
+    running.add_signal_handler(signal.SIGTERM, stop.set)
+    running.add_signal_handler(signal.SIGINT, stop.set)
+    running.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+async def _heartbeat(notifier: Notifier) -> None:
+    """Every decision is taken on this event loop, so a decision that hangs silences this as well."""
+    while notifier.watchdog_secs is not None:
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog_secs)
+    await asyncio.Event().wait()
+
+
+def _open_records(store: FileStore) -> tuple[Store, Records, Failure | None]:
+    """The records; where they cannot be read, empty ones that nothing is ever written over, and why."""
+    try:
+        return store, store.load(), None
+    except TidegateError as err:
+        _log.error("%s: nothing is staged or rebooted until this is mended", err)
+        return SealedStore(err.failure), Records(), err.failure
+
+
+class _Observer:
+    """Tells the world of every state: the snapshot for readers, one line for ``systemctl status``."""
+
+    def __init__(self, publisher: Publisher, notifier: Notifier) -> None:
+        self._publisher = publisher
+        self._notifier = notifier
+        self._last = ""
+
+    def __call__(self, state: State, now: Now) -> None:
+        try:
+            self._publisher.publish(state, now)
+        except OSError as err:
+            _log.warning("cannot write the snapshot: %s", err)
+        line = summary(state)
+        if line != self._last:
+            self._last = line
+            self._notifier.status(line)

@@ -1,0 +1,1 @@
+"""Health: whether a boot is well. One file a check."""

@@ -1,0 +1,149 @@
+"""One step at a time: decide, save, then do.
+
+:class:`Keeper` is the rule that everything hangs on: the records of a step are on disk before any effect of it is
+handed out, and a step whose records cannot be saved was never taken. :class:`Loop` brings it events in order, runs the
+tasks beside it and wakes it at its deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from tidegate.boot import BootInstance
+from tidegate.clock import Clock, Now
+from tidegate.errors import Failure, TidegateError
+from tidegate.machine.effects import Announce, Effect, Reply, Task
+from tidegate.machine.events import Event, RecordsUnwritable, Tick
+from tidegate.machine.state import Policy, State
+from tidegate.machine.step import begin, next_wakeup, step
+from tidegate.records import Records
+from tidegate.runner import Report
+from tidegate.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """The state, and the only way to change it."""
+
+    def __init__(self, clock: Clock, store: Store, boot: BootInstance, policy: Policy, records: Records) -> None:
+        """Take the first step, from ``records`` as ``store`` has them; ``first_effects`` are what it wants done."""
+        self._clock = clock
+        self._store = store
+        self.state, self.first_effects = begin(boot, policy, records, clock.now())
+
+    def feed(self, event: Event) -> tuple[Effect, ...]:
+        """Take a step; what it wants done may be done when this returns."""
+        now = self._clock.now()
+        state, effects = step(self.state, event, now)
+        if state.records != self.state.records:
+            try:
+                self._store.save(state.records)
+            except TidegateError as err:
+                state, effects = step(self.state, RecordsUnwritable(err.failure), now)
+        self.state = state
+        return effects
+
+
+class Tasks(Protocol):
+    """What runs tasks: see :class:`tidegate.runner.Runner`."""
+
+    async def run(self, task: Task, report: Report) -> None:
+        """Carry out ``task`` and report exactly one answer."""
+        ...
+
+
+Observer = Callable[[State, Now], None]
+
+
+class Loop:
+    """Feeds the keeper until it is cancelled. ``observe`` is told of every state that was reached."""
+
+    def __init__(self, clock: Clock, keeper: Keeper, tasks: Tasks, observe: Observer) -> None:
+        self._clock = clock
+        self._keeper = keeper
+        self._tasks = tasks
+        self._observe = observe
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._running: set[asyncio.Task[None]] = set()
+        self._request_ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[str]] = {}
+
+    @property
+    def state(self) -> State:
+        """The state that was reached last."""
+        return self._keeper.state
+
+    def post(self, event: Event) -> None:
+        """Bring an event from outside."""
+        self._events.put_nowait(event)
+
+    async def ask(self, request: Callable[[int], Event]) -> str:
+        """Bring a person's request and wait for the answer.
+
+        Raises:
+            TidegateError: what the machine answered instead.
+        """
+        number = next(self._request_ids)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self.post(request(number))
+        try:
+            return await answer
+        finally:
+            del self._waiting[number]
+
+    async def run(self) -> None:
+        """Run until cancelled; tasks under way are cancelled then."""
+        self._carry_out(self._keeper.first_effects)
+        try:
+            while True:
+                self._carry_out(self._keeper.feed(await self._next_event()))
+        finally:
+            for running in self._running:
+                running.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _next_event(self) -> Event:
+        wakeup = next_wakeup(self._keeper.state)
+        delay = None if wakeup is None else max(0.0, wakeup - self._clock.now().boot_secs)
+        try:
+            async with asyncio.timeout(delay):
+                return await self._events.get()
+        except TimeoutError:
+            return Tick()
+
+    def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        self._observe(self._keeper.state, self._clock.now())
+        for effect in effects:
+            match effect:
+                case Announce(level, text):
+                    _log.log(_PYTHON_LEVELS[level], "%s", text)
+                case Reply(request_id, answer):
+                    self._answer(request_id, answer)
+                case task:
+                    self._start(task)
+
+    def _start(self, task: Task) -> None:
+        running = asyncio.create_task(self._tasks.run(task, self.post), name=type(task).__name__)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    def _answer(self, request_id: int, answer: str | Failure) -> None:
+        waiting = self._waiting.get(request_id)
+        if waiting is None or waiting.done():
+            return
+        match answer:
+            case str():
+                waiting.set_result(answer)
+            case Failure():
+                waiting.set_exception(answer.error())
+            case _:
+                assert_never(answer)
+
+
+_PYTHON_LEVELS = {3: logging.ERROR, 4: logging.WARNING, 5: logging.INFO}

@@ -1,0 +1,58 @@
+"""Telling systemd how the service is: the sd_notify(3) protocol, one datagram a message."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+HALF = 2
+"""systemd kills a service that is silent for the whole interval; sd_watchdog_enabled(3) advises half of it."""
+
+
+class Notifier:
+    """Sends to the socket that systemd gave this process; does nothing where there is none (a shell, a test)."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        name = environment.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{name[1:]}" if name.startswith("@") else name
+        self.watchdog_secs = _watchdog_secs(environment)
+
+    def ready(self) -> None:
+        """The service is up."""
+        self._send("READY=1")
+
+    def status(self, status: str) -> None:
+        """What the service is doing, for ``systemctl status``."""
+        self._send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        """The service is not stuck."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self, monotonic_usec: int) -> None:
+        """A reload has begun; :meth:`ready` ends it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_usec}")
+
+    def stopping(self) -> None:
+        """The service is going down on purpose."""
+        self._send("STOPPING=1")
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        message = "\n".join(line.replace("\n", " ") for line in lines)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            try:
+                channel.sendto(message.encode(), self._address)
+            except OSError:
+                return  # systemd is re-executing or gone; the next message finds it, and the service must go on
+
+
+def _watchdog_secs(environment: Mapping[str, str]) -> float | None:
+    """How often to call :meth:`Notifier.alive`, or None where systemd does not watch this process."""
+    usec = environment.get("WATCHDOG_USEC", "")
+    meant_for = environment.get("WATCHDOG_PID", str(os.getpid()))
+    if not usec.isdecimal() or int(usec) == 0 or meant_for != str(os.getpid()):
+        return None
+    return int(usec) / 1_000_000 / HALF

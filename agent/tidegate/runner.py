@@ -1,0 +1,139 @@
+"""What carries out the machine's tasks: one place that knows which part of the world does what."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from tidegate.clock import Clock
+from tidegate.discovery.base import Discovery
+from tidegate.engines.base import Engine
+from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.gates.base import Gate, Question
+from tidegate.gates.panel import ask_all
+from tidegate.machine.effects import (
+    Arm,
+    AskGates,
+    Disarm,
+    FindOffers,
+    MarkGood,
+    ReadHealth,
+    ReadHost,
+    Reboot,
+    Stage,
+    Task,
+)
+from tidegate.machine.events import Completed, Errored, Health, HostView, Progressed, RebootAnswer, Result
+
+_log = logging.getLogger(__name__)
+
+Report = Callable[[Completed | Errored | Progressed], None]
+
+HOUR_SECS = 3600.0
+DEADLINES_SECS: dict[type[Task], float] = {
+    ReadHost: 60.0,
+    FindOffers: 10 * 60.0,
+    Stage: 12 * HOUR_SECS,
+    AskGates: 10 * 60.0,
+    Arm: 2 * 60.0,
+    Disarm: 2 * 60.0,
+    Reboot: 60.0,
+    ReadHealth: 60.0,
+    MarkGood: 2 * 60.0,
+}
+"""The last resort. Whoever does the work has a tighter deadline of its own and a better error; these see to it that no
+defect elsewhere leaves the machine waiting for ever."""
+
+
+class Power(Protocol):
+    """What can take the host down."""
+
+    async def shutting_down(self) -> bool:
+        """Whether a shutdown is under way."""
+        ...
+
+    async def reboot(self, announcement: str) -> RebootAnswer:
+        """Ask for a reboot; tell whoever is logged in."""
+        ...
+
+
+class HealthProbe(Protocol):
+    """What looks at the health of a boot."""
+
+    async def look(self) -> Health:
+        """One look."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The parts of the world that the settings choose; replaced as a whole when they change."""
+
+    discovery: Discovery
+    gates: Sequence[Gate]
+
+
+class Runner:
+    """Runs tasks. Every task is answered exactly once, whatever happens to it."""
+
+    def __init__(self, clock: Clock, engine: Engine, power: Power, health: HealthProbe, world: World) -> None:
+        self.world = world
+        self._clock = clock
+        self._engine = engine
+        self._power = power
+        self._health = health
+
+    async def run(self, task: Task, report: Report) -> None:
+        """Carry out ``task`` and report what it came to."""
+        deadline_secs = DEADLINES_SECS[type(task)]
+        try:
+            async with asyncio.timeout(deadline_secs):
+                result = await self._do(task, report)
+        except TidegateError as err:
+            report(Errored(task.id, err.failure))
+        except TimeoutError:
+            text = f"{type(task).__name__} was not done within {deadline_secs:.0f} s"
+            report(Errored(task.id, Failure(ErrorKind.AGENT_INTERNAL, text)))
+        except Exception as err:  # noqa: BLE001 - a defect in one part must not leave the machine without an answer
+            _log.exception("%s failed", type(task).__name__)
+            text = f"{type(task).__name__} failed: {type(err).__name__}: {err}"
+            report(Errored(task.id, Failure(ErrorKind.AGENT_INTERNAL, text, "report this defect with the journal")))
+        else:
+            report(Completed(task.id, result))
+
+    async def _do(self, task: Task, report: Report) -> Result:
+        match task:
+            case ReadHost():
+                return await self._view()
+            case FindOffers(booted=booted):
+                return await self.world.discovery.find(booted.payload, booted.version)
+            case AskGates(target=target, purpose=purpose):
+                return await ask_all(self.world.gates, Question(target, purpose, self._clock.now()))
+            case Reboot(announcement=announcement):
+                return await self._power.reboot(announcement)
+            case ReadHealth():
+                return await self._health.look()
+            case Stage() | Arm() | Disarm() | MarkGood():
+                await self._switch(task, report)
+                return await self._view()
+            case _:
+                assert_never(task)
+
+    async def _switch(self, task: Stage | Arm | Disarm | MarkGood, report: Report) -> None:
+        match task:
+            case Stage(target=target):
+                await self._engine.stage(target, lambda progress: report(Progressed(task.id, progress)))
+            case Arm(target=target):
+                await self._engine.arm(target.payload)
+            case Disarm(target=target):
+                await self._engine.disarm(target.payload)
+            case MarkGood(target=target):
+                await self._engine.mark_good(target.payload)
+            case _:
+                assert_never(task)
+
+    async def _view(self) -> HostView:
+        return HostView(await self._engine.status(), await self._power.shutting_down())

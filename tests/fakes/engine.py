@@ -1,0 +1,296 @@
+"""An engine over a host that exists in memory only, with the manners of a booted OSTree host.
+
+:class:`FakeHost` is what survives processes: disk, boot entries, the remote that it may fetch from, and
+the boots that it has been through. :class:`FakeEngine` is one process's view of it; make a new one after
+every "restart" of an agent or helper. Scenarios steer the host (``publish``, ``reboot``, ``power_cut`` ...)
+and the engine (``fail``, ``hold``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tidegate.boot import BootInstance
+from tidegate.engines.base import (
+    Deployment,
+    EngineStatus,
+    Progress,
+    ProgressSink,
+    RebootOwner,
+    StagedDeployment,
+)
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.release import Release
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+PIECE_BYTES = 1_000_000
+RELEASE_BYTES = 4 * PIECE_BYTES
+FREE_BYTES = 100 * PIECE_BYTES
+
+
+def payload_of(version: str) -> str:
+    """A payload as OSTree has them (64 hex digits), always the same for one version."""
+    return hashlib.sha256(version.encode()).hexdigest()
+
+
+def release(version: str, age_index: int | None = None) -> Release:
+    """The release ``version``, with the payload that fakes know it by."""
+    return Release(version, payload_of(version), age_index)
+
+
+def deployment(version: str) -> Deployment:
+    """The release ``version`` as it shows on a host."""
+    return Deployment(version, payload_of(version))
+
+
+class FakeHost:
+    """A host that has booted ``version`` and no other release yet."""
+
+    def __init__(self, version: str = "1") -> None:
+        self.entries: list[Deployment] = [deployment(version)]
+        self.booted = self.entries[0]
+        self.staged: StagedDeployment | None = None
+        self.finalize_failure: str | None = None
+        self.marked_good: set[str] = set()
+        self.boots: list[BootInstance] = [BootInstance(str(uuid.uuid4()))]
+
+        self.remote: dict[str, int] = {}
+        self.remote_down = False
+        self.free_bytes = FREE_BYTES
+        self.on_disk: dict[str, int] = defaultdict(int, {self.booted.payload: RELEASE_BYTES})
+        self.transferred_bytes = 0
+
+        self._next_finalize_failure: str | None = None
+
+    @property
+    def boot(self) -> BootInstance:
+        """The boot that the host is in."""
+        return self.boots[-1]
+
+    def publish(self, version: str, size_bytes: int = RELEASE_BYTES) -> Release:
+        """Offer a release at the remote; returns it."""
+        self.remote[payload_of(version)] = size_bytes
+        return release(version)
+
+    def stage_by_hand(self, version: str, *, locked: bool = False) -> None:
+        """What ``ostree admin deploy --stage`` by a person does behind the agent's back."""
+        self.on_disk[payload_of(version)] = RELEASE_BYTES
+        self.staged = StagedDeployment(version, payload_of(version), locked)
+
+    def fail_next_finalize(self, reason: str) -> None:
+        """Let the switch at the next clean shutdown fail: the old release boots, the engine knows why."""
+        self._next_finalize_failure = reason
+
+    def reboot(self, into: str | None = None) -> None:
+        """A clean shutdown and a boot; ``into``: a version that the boot loader takes, not its default."""
+        self._finalize()
+        self._come_up(into)
+        self.boots.append(BootInstance(str(uuid.uuid4())))
+
+    def soft_reboot(self) -> None:
+        """Userspace alone starts anew: the boot id stays, the count moves."""
+        self._finalize()
+        self._come_up(None)
+        self.boots.append(replace(self.boot, soft_reboots=self.boot.soft_reboots + 1))
+
+    def power_cut(self, into: str | None = None) -> None:
+        """The plug: nothing that a shutdown would have done happens, what was staged in /run is gone."""
+        self.finalize_failure = None
+        self._come_up(into)
+        self.boots.append(BootInstance(str(uuid.uuid4())))
+
+    def _finalize(self) -> None:
+        failure, self._next_finalize_failure = self._next_finalize_failure, None
+        staged = self.staged
+        self.finalize_failure = None
+        if staged is None or staged.locked:
+            return
+        if failure is not None:
+            self.finalize_failure = failure
+            return
+        new = Deployment(staged.version, staged.payload)
+        self.entries = [new, self.booted] if new != self.booted else [new]
+
+    def _come_up(self, into: str | None) -> None:
+        self.staged = None
+        wanted = self.entries[0].payload if into is None else payload_of(into)
+        self.booted = next(entry for entry in self.entries if entry.payload == wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a verb, as the engine saw it."""
+
+    verb: str
+    payload: str = ""
+
+
+class Hold:
+    """A verb that has been stopped on its way: wait for ``reached``, look around, ``release``."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """Let the verb go on."""
+        self._released.set()
+
+    async def pass_through(self) -> None:
+        """Called by the verb."""
+        self.reached.set()
+        await self._released.wait()
+
+
+class FakeEngine:
+    """Implements :class:`tidegate.engines.base.Engine` over a :class:`FakeHost`."""
+
+    def __init__(
+        self, host: FakeHost, *, name: str = "ostree", reboot_owner: RebootOwner = RebootOwner.AGENT
+    ) -> None:
+        self.host = host
+        self.calls: list[Call] = []
+        self._name = name
+        self._reboot_owner = reboot_owner
+        self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
+        self._holds: dict[str, Hold] = {}
+
+    def fail(self, verb: str, error: Exception) -> None:
+        """Let the next use of ``verb`` raise ``error`` before it changes anything; several queue up."""
+        self._failures[verb].append(error)
+
+    @contextmanager
+    def hold(self, verb: str) -> Generator[Hold]:
+        """Stop ``verb`` half-way (``stage``: after its first piece) while the context lasts."""
+        hold = self._holds[verb] = Hold()
+        try:
+            yield hold
+        finally:
+            del self._holds[verb]
+            hold.release()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def reboot_owner(self) -> RebootOwner:
+        return self._reboot_owner
+
+    async def status(self) -> EngineStatus:
+        await self._begin("status")
+        host = self.host
+        return EngineStatus(self._name, host.booted, host.staged, tuple(host.entries), host.finalize_failure)
+
+    async def stage(self, release: Release, progress: ProgressSink) -> None:
+        await self._begin("stage", release.payload, reach=False)
+        host = self.host
+        if release.payload in {host.booted.payload, host.staged.payload if host.staged else ""}:
+            return
+        if host.staged is not None and not host.staged.locked:
+            raise TidegateError(
+                ErrorKind.ENGINE_FOREIGN_STAGING,
+                f"release {host.staged.version} is staged, unlocked, and not by tidegate",
+                "reboot into it, or drop it with `ostree admin undeploy 0`",
+            )
+        await self._fetch(release, progress)
+        host.staged = StagedDeployment(release.version, release.payload, locked=True)
+
+    async def arm(self, payload: str) -> None:
+        await self._begin("arm", payload)
+        self.host.staged = replace(self._staged(payload), locked=False)
+
+    async def disarm(self, payload: str) -> None:
+        await self._begin("disarm", payload)
+        host = self.host
+        if host.staged is not None and host.staged.payload == payload:
+            host.staged = replace(host.staged, locked=True)
+        elif host.entries[0].payload == payload:
+            host.entries.sort(key=lambda entry: entry != host.booted)
+
+    async def discard(self, payload: str) -> None:
+        await self._begin("discard", payload)
+        if self.host.staged is not None and self.host.staged.payload == payload:
+            self.host.staged = None
+
+    async def prune_rollback(self) -> None:
+        await self._begin("prune_rollback")
+        host = self.host
+        host.entries = [host.booted]
+        kept = {host.booted.payload, host.staged.payload if host.staged else ""}
+        for payload in set(host.on_disk) - kept:
+            del host.on_disk[payload]
+
+    async def rollback(self) -> Deployment:
+        await self._begin("rollback")
+        host = self.host
+        previous = next((entry for entry in host.entries if entry != host.booted), None)
+        if previous is None:
+            raise TidegateError(
+                ErrorKind.ENGINE_UNKNOWN_RELEASE, "no release but the booted one has a boot entry"
+            )
+        host.staged = None
+        host.entries.sort(key=lambda entry: entry != previous)
+        return previous
+
+    async def mark_good(self, payload: str) -> None:
+        await self._begin("mark_good", payload)
+        if payload != self.host.booted.payload:
+            raise TidegateError(ErrorKind.ENGINE_UNKNOWN_RELEASE, f"release {payload} is not booted")
+        self.host.marked_good.add(payload)
+
+    async def _begin(self, verb: str, payload: str = "", *, reach: bool = True) -> None:
+        self.calls.append(Call(verb, payload))
+        if self._failures[verb]:
+            raise self._failures[verb].pop(0)
+        if reach:
+            await self._reach(verb)
+
+    async def _reach(self, verb: str) -> None:
+        if verb in self._holds:
+            await self._holds[verb].pass_through()
+
+    async def _fetch(self, release: Release, progress: ProgressSink) -> None:
+        """Fetch what is missing, piece by piece; what has arrived stays when the rest fails."""
+        host = self.host
+        size = self._size(release)
+        while host.on_disk[release.payload] < size:
+            if host.remote_down:
+                raise TidegateError(ErrorKind.ENGINE_REMOTE_DOWN, "the remote does not answer")
+            piece = min(PIECE_BYTES, size - host.on_disk[release.payload])
+            host.on_disk[release.payload] += piece
+            host.transferred_bytes += piece
+            done = host.on_disk[release.payload]
+            progress(Progress("fetching", done / size, done))
+            await self._reach("stage")
+            await asyncio.sleep(0)
+
+    def _size(self, release: Release) -> int:
+        host = self.host
+        present = host.on_disk.get(release.payload, 0)
+        if release.payload not in host.remote and present < RELEASE_BYTES:
+            raise TidegateError(
+                ErrorKind.ENGINE_UNKNOWN_RELEASE,
+                f"the remote has no release {release.version} ({release.payload})",
+            )
+        size = host.remote.get(release.payload, RELEASE_BYTES)
+        if size - present > host.free_bytes:
+            raise TidegateError(
+                ErrorKind.ENGINE_NO_SPACE,
+                f"release {release.version} needs {size - present} bytes, {host.free_bytes} are free",
+                "free some space",
+            )
+        return size
+
+    def _staged(self, payload: str) -> StagedDeployment:
+        if self.host.staged is None or self.host.staged.payload != payload:
+            raise TidegateError(ErrorKind.ENGINE_NOT_STAGED, f"release {payload} is not staged")
+        return self.host.staged

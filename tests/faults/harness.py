@@ -1,0 +1,60 @@
+"""Every scenario with every blow at every point."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.world import Blow, BrokenRuleError, Fault, Rig
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of a scenario. ``point`` names what was struck; ``broken`` says which rule did not hold."""
+
+    scenario: str
+    fault: Fault | None
+    point: str
+    broken: str | None
+
+
+def play(scenario: Scenario, fault: Fault | None) -> tuple[Trial, int]:
+    """Run a scenario with at most one fault; also how many points it passed."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-faults-") as folder:
+        rig = Rig(Path(folder), list(scenario.versions), fault)
+        scenario.prepare(rig)
+        broken = None
+        try:
+            rig.run(scenario.reached)
+            scenario.check(rig)
+        except BrokenRuleError as err:
+            broken = str(err)
+        names = rig.points.names
+        point = "-" if fault is None or fault.at >= len(names) else names[fault.at]
+        return Trial(scenario.name, fault, point, broken), len(names)
+
+
+def trials(scenario: Scenario) -> Iterator[Trial]:
+    """The clean run, then one for each point of it and each blow."""
+    clean, points = play(scenario, None)
+    yield clean
+    for at in range(points):
+        for blow in Blow:
+            yield play(scenario, Fault(at, blow))[0]
+
+
+def table(done: list[Trial]) -> str:
+    """What was tried: a row for each kind of point, a column for each blow; failures below."""
+    tried = Counter((trial.point, trial.fault.blow) for trial in done if trial.fault is not None)
+    points = sorted({point for point, _ in tried})
+    head = f"{'point':<18}" + "".join(f"{blow:>18}" for blow in Blow)
+    rows = [f"{point:<18}" + "".join(f"{tried[point, blow]:>18}" for blow in Blow) for point in points]
+    failures = [
+        f"BROKEN {trial.scenario} / {trial.fault} at {trial.point}: {trial.broken}" for trial in done if trial.broken
+    ]
+    count = f"{len(done)} runs of {len(SCENARIOS)} scenarios, {len(failures)} with a broken rule"
+    return "\n".join([head, *rows, "", *failures, count])
