@@ -1,0 +1,41 @@
+"""Exit codes, and how an error becomes one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from tidegate.errors import TidegateError
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+REFUSED = 3
+UNREACHABLE = 4
+
+_REFUSALS = frozenset(
+    {"reboot.refused", "agent.busy", "agent.not-authorised", "agent.nothing-to-apply", "config.invalid"}
+)
+_SILENCES = frozenset({"agent.unreachable", "bus.unreachable", "bus.timeout"})
+
+
+def code_of(kind: str) -> int:
+    """The exit code for an error of ``kind``."""
+    if kind in _REFUSALS:
+        return REFUSED
+    return UNREACHABLE if kind in _SILENCES else FAILED
+
+
+def fail(error: TidegateError) -> NoReturn:
+    """Tell the operator what went wrong and what to do, and exit."""
+    complain(error.message, error.remedy)
+    raise SystemExit(code_of(error.kind))
+
+
+def complain(message: str, remedy: str = "") -> None:
+    """An error on stderr, with what to do about it on a line of its own."""
+    click.echo(f"tidegate: {message}", err=True)
+    if remedy:
+        click.echo(f"  to do: {remedy}", err=True)

@@ -1,0 +1,30 @@
+"""``tidegate history``: the attempts in the snapshot."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tidegate.cli.snapshot_file import Document, read, rows, table, text
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help='Print {"schema": 1, "history": [...]}, oldest first.')
+def history(*, as_json: bool) -> None:
+    """The attempts so far and what came of them, oldest first."""
+    attempts = rows(read(), "history")
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "history": attempts}, indent=1))
+        return
+    for attempt in attempts:
+        click.echo(_row(attempt))
+    if not attempts:
+        click.echo("No attempt yet.")
+
+
+def _row(attempt: Document) -> str:
+    move = f"{text(table(attempt, 'from'), 'version')} -> {text(table(attempt, 'to'), 'version')}"
+    told = f"{text(attempt, 'started_at')}  {move:<24}  {text(attempt, 'outcome'):<15}  {text(attempt, 'reason')}"
+    detail = text(attempt, "detail")
+    return f"{told}: {detail}" if detail else told

@@ -1,0 +1,111 @@
+"""``tidegate install``: units, policies and defaults of the installed wheel, put where the system looks for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tidegate.cli import exits
+
+DATA = Path(sys.prefix) / "share" / "tidegate"
+"""Where the wheel's data files are (hatch ``shared-data``)."""
+
+PLACES = {
+    "tidegate.service": "usr/lib/systemd/system/tidegate.service",
+    "tidegate-engine.service": "usr/lib/systemd/system/tidegate-engine.service",
+    "tidegate.sysusers.conf": "usr/lib/sysusers.d/tidegate.conf",
+    "tidegate.tmpfiles.conf": "usr/lib/tmpfiles.d/tidegate.conf",
+    "org.tidegate.conf": "usr/share/dbus-1/system.d/org.tidegate.conf",
+    "org.tidegate.Engine1.service": "usr/share/dbus-1/system-services/org.tidegate.Engine1.service",
+    "50-tidegate.rules": "usr/share/polkit-1/rules.d/50-tidegate.rules",
+    "org.tidegate.agent1.policy": "usr/share/polkit-1/actions/org.tidegate.agent1.policy",
+}
+COMMAND = "usr/bin/tidegate"
+CONFIG = "usr/lib/tidegate/config.d"
+
+_STEPS = (
+    ("systemd-sysusers", "tidegate.conf"),
+    ("systemd-tmpfiles", "--create", "tidegate.conf"),
+    ("systemctl", "daemon-reload"),
+    ("systemctl", "reload", "dbus.service"),
+)
+"""What makes a running system take note. Each may be missing or fail; a reboot does the same."""
+
+_STEP_SECS = 30.0
+
+
+@click.command()
+@click.option(
+    "--root",
+    default="/",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Install into this tree (an image being built) instead of the running system.",
+)
+def install(root: Path) -> None:
+    """Put units, policies and defaults of the installed wheel in place."""
+    if not (DATA / "systemd").is_dir():
+        exits.complain(f"{DATA} has no data files: Tidegate runs from a checkout", "install the wheel: pip install .")
+        raise SystemExit(exits.FAILED)
+    try:
+        for done in _put_in_place(root):
+            click.echo(done)
+    except OSError as err:
+        exits.complain(f"{err.filename}: {err.strerror}", _remedy(err))
+        raise SystemExit(exits.FAILED) from err
+    if root.resolve() == Path("/"):
+        _take_note()
+        click.echo("Next: systemctl enable --now tidegate.service")
+
+
+def _put_in_place(root: Path) -> Iterator[Path]:
+    for name, place in PLACES.items():
+        yield _copy(DATA / "systemd" / name, root / place)
+    for snippet in sorted((DATA / "config.d").glob("*.toml")):
+        yield _copy(snippet, root / CONFIG / snippet.name)
+    command = root / COMMAND
+    if not command.exists() and not command.is_symlink():
+        yield _link(command, root)
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """By a new file and a rename, so that a daemon that reads it meanwhile finds all of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.new")
+    shutil.copyfile(source, draft)
+    draft.chmod(0o644)
+    draft.replace(target)
+    return target
+
+
+def _link(command: Path, root: Path) -> Path:
+    """``/usr/bin/tidegate``, which the units start, where no package has put it: a link to this script."""
+    script = Path(sys.prefix) / "bin" / "tidegate"
+    inside = Path("/") / script.relative_to(root) if script.is_relative_to(root) else script
+    command.parent.mkdir(parents=True, exist_ok=True)
+    command.symlink_to(inside)
+    return command
+
+
+def _take_note() -> None:
+    for program, *arguments in _STEPS:
+        path = shutil.which(program)
+        if path is None:
+            continue
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=_STEP_SECS, check=False)
+        if done.returncode != 0:
+            exits.complain(f"{program} failed: {done.stderr.strip()}", "a reboot does the same")
+
+
+def _remedy(error: OSError) -> str:
+    if os.geteuid() != 0:
+        return "run it as root"
+    if error.errno is not None and os.strerror(error.errno) == "Read-only file system":
+        return "this system's /usr is part of its releases: build Tidegate into them with --root"
+    return ""

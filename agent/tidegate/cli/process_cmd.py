@@ -1,0 +1,69 @@
+"""The processes: the agent, the engine helper, the net-worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from tidegate.cli import exits
+from tidegate.errors import TidegateError
+
+
+@click.command()
+@click.option(
+    "--config-root",
+    "config_roots",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Read snippets here; may be given more than once, later ones win. Replaces the three default folders.",
+)
+def agent(config_roots: tuple[Path, ...]) -> None:
+    """Run the agent."""
+    from tidegate.app import Paths, run_agent  # noqa: PLC0415 - each process imports only what it is
+    from tidegate.clock import SystemClock  # noqa: PLC0415
+
+    _log_to_journal()
+    paths = Paths(config_roots=config_roots) if config_roots else Paths()
+    try:
+        asyncio.run(run_agent(paths, SystemClock()))
+    except TidegateError as err:
+        exits.fail(err)
+
+
+@click.command()
+def engine_helper() -> None:
+    """Serve the engine to the agent, and exit when idle."""
+    from tidegate.engines.helper import main  # noqa: PLC0415
+
+    _log_to_journal()
+    try:
+        asyncio.run(main())
+    except TidegateError as err:
+        exits.fail(err)
+
+
+@click.command()
+def net_worker() -> None:
+    """Make one network request: JSON in on stdin, JSON events out on stdout."""
+    from tidegate.net.worker import main  # noqa: PLC0415
+
+    sys.exit(main())
+
+
+def _log_to_journal() -> None:
+    """The journal knows time, unit and pid; ``<N>`` in front of a line is its priority (sd-daemon(3))."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Prioritised())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class _Prioritised(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        priority = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 5}.get(record.levelno, 6)
+        text = super().format(record)
+        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())

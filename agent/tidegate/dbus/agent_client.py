@@ -1,0 +1,34 @@
+"""Asking the agent on the bus, from the command line."""
+
+from __future__ import annotations
+
+from tidegate.dbus.bus import Bus
+from tidegate.dbus.errors import ABSENT, ACCESS_DENIED, CallFailed
+from tidegate.dbus.match import Endpoint
+from tidegate.errors import ErrorKind, TidegateError
+
+AGENT = Endpoint("org.tidegate.Agent1", "/org/tidegate/Agent1", "org.tidegate.Agent1")
+
+
+async def ask_agent(member: str, timeout_secs: float, *arguments: str) -> str:
+    """Call a method that takes strings and answers with one.
+
+    Raises:
+        TidegateError: what the agent answered; ``agent.unreachable`` where none does.
+    """
+    bus = await Bus.connect()
+    try:
+        values = await bus.call(AGENT, member, "s" * len(arguments), *arguments, returns="s", timeout_secs=timeout_secs)
+    except CallFailed as err:
+        raise _explained(err) from err
+    finally:
+        await bus.close()
+    return str(values[0])
+
+
+def _explained(error: CallFailed) -> TidegateError:
+    if error.error_name in ABSENT:
+        return TidegateError(ErrorKind.AGENT_UNREACHABLE, "the agent does not run", "systemctl start tidegate.service")
+    if error.error_name == ACCESS_DENIED:
+        return TidegateError(ErrorKind.AGENT_NOT_AUTHORISED, error.message, "run it as root")
+    return error

@@ -1,0 +1,41 @@
+"""polkit: whether a caller may have something done (org.freedesktop.PolicyKit1.Authority)."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from tidegate.dbus.bus import Bus
+from tidegate.dbus.interface import Caller, Typed
+from tidegate.dbus.match import Endpoint
+from tidegate.errors import TidegateError
+
+AUTHORITY = Endpoint(
+    "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"
+)
+_NO_INTERACTION = 0
+
+_log = logging.getLogger(__name__)
+
+
+async def check_authorization(bus: Bus, caller: Caller, action: str) -> bool:
+    """Whether polkit allows ``action`` to ``caller``. What cannot be found out is not allowed."""
+    subject = ("system-bus-name", {"name": Typed("s", caller.unique_name)})
+    no_details: dict[str, str] = {}
+    try:
+        (answer,) = await bus.call(
+            AUTHORITY,
+            "CheckAuthorization",
+            "(sa{sv})sa{ss}us",
+            subject,
+            action,
+            no_details,
+            _NO_INTERACTION,
+            "",
+            returns="(bba{ss})",
+        )
+    except TidegateError as err:
+        _log.warning("polkit does not answer, so %s is refused: %s", action, err.message)
+        return False
+    allowed, _challenge, _details = cast("tuple[bool, bool, object]", answer)
+    return allowed
