@@ -1,0 +1,103 @@
+"""Time zones by name, and when their clocks change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+LOCALTIME = "localtime"
+LOCALTIME_FILE = Path("/etc/localtime")
+
+# No clock changes twice within a step: the closest two changes in the zone database (2025b) are 3.98 days apart, in
+# Freetown in 1932; since 1970 they are nearly a week.
+_SCAN_STEP = timedelta(days=3)
+_ONE_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A time from ``start`` to ``end`` (UTC, half-open) in which the zone's clock runs ``offset`` ahead of UTC."""
+
+    start: datetime
+    end: datetime
+    offset: timedelta
+
+
+class UnknownZoneError(Exception):
+    """The host knows no such zone; the text says why."""
+
+
+def load_zone(name: str, localtime_file: Path = LOCALTIME_FILE) -> tzinfo:
+    """The zone called ``name``: UTC, an IANA name, or ``localtime`` for the host's own.
+
+    Read afresh each time, so that a reload sees a changed ``/etc/localtime`` or zone database.
+
+    Raises:
+        UnknownZoneError: there is no such zone, or its file cannot be used.
+    """
+    if name == "UTC":
+        return UTC
+    return _load_localtime(localtime_file) if name == LOCALTIME else _load_named(name)
+
+
+def zone_names() -> set[str]:
+    """Every name that :func:`load_zone` takes, for suggestions; reads the whole database."""
+    from zoneinfo import available_timezones  # noqa: PLC0415 - only a mistake needs it
+
+    return available_timezones() | {"UTC", LOCALTIME}
+
+
+def pieces(zone: tzinfo, start: datetime) -> Iterator[Piece]:
+    """The time from ``start`` on, without end, cut wherever the zone's clock changes (and now and then between)."""
+    while True:
+        offset = offset_at(zone, start)
+        end = start + _SCAN_STEP
+        if offset_at(zone, end) != offset:
+            end = _change_between(zone, start, end)
+        yield Piece(start, end, offset)
+        start = end
+
+
+def to_wall(zone: tzinfo, at: datetime) -> datetime:
+    """What the zone's clock shows at ``at``, without a zone."""
+    return at.astimezone(zone).replace(tzinfo=None)
+
+
+def offset_at(zone: tzinfo, at: datetime) -> timedelta:
+    """How far the zone's clock is ahead of UTC at ``at``."""
+    return at.astimezone(zone).utcoffset() or timedelta()
+
+
+def _change_between(zone: tzinfo, before: datetime, after: datetime) -> datetime:
+    """The first second of the new offset, which holds at ``after`` and not at ``before``."""
+    offset = offset_at(zone, before)
+    while after - before > _ONE_SECOND:
+        middle = before + (after - before) // 2
+        middle = middle.replace(microsecond=0) if middle.replace(microsecond=0) > before else before + _ONE_SECOND
+        before, after = (middle, after) if offset_at(zone, middle) == offset else (before, middle)
+    return after.replace(microsecond=0)
+
+
+def _load_named(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - a host on UTC never needs it
+
+    try:
+        return ZoneInfo.no_cache(name)
+    except (ValueError, OSError, KeyError):  # KeyError: what ZoneInfoNotFoundError is
+        raise UnknownZoneError(f"the zone database has no usable {name[:60]!r}") from None
+
+
+def _load_localtime(file: Path) -> tzinfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - a host on UTC never needs it
+
+    try:
+        with file.open("rb") as stream:
+            return ZoneInfo.from_file(stream, key=LOCALTIME)
+    except FileNotFoundError:
+        if not file.is_symlink():
+            return UTC  # localtime(5): no file means UTC
+        raise UnknownZoneError(f"{file} is a link to {file.readlink()}, which does not exist") from None
+    except (ValueError, OSError) as error:
+        raise UnknownZoneError(f"{file} cannot be used as a zone: {error}") from None

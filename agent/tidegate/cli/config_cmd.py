@@ -1,0 +1,118 @@
+"""``tidegate config``: is the configuration right, and what does it come to. Needs neither the agent nor root."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tidegate.config import Loaded, Problem, Settings
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def config_root_option(command: F) -> F:
+    """``--config-root DIR``, repeatable, in place of the three folders of the system."""
+    return click.option(
+        "--config-root",
+        "roots",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Read snippets from DIR instead of the system's folders; repeat it, later ones go over earlier ones.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
+
+
+def load_roots(roots: tuple[Path, ...]) -> Loaded:
+    """The configuration of the named folders, or else of the system's."""
+    from tidegate.config import DEFAULT_ROOTS, load  # noqa: PLC0415 - `--help` need not read TOML
+
+    return load(roots or DEFAULT_ROOTS)
+
+
+def settings_or_exit(loaded: Loaded) -> Settings:
+    """The settings; with problems, these go to standard error and the command fails with 1."""
+    if loaded.settings is None:
+        click.echo(problem_text(loaded.problems), err=True)
+        sys.exit(1)
+    return loaded.settings
+
+
+def problem_text(problems: Iterable[Problem]) -> str:
+    """Each problem on a line, its remedy on the next."""
+    return "\n".join(f"{_place(one)}: {one.message}\n    {one.remedy}" for one in problems)
+
+
+@click.group()
+def config() -> None:
+    """Check and show the configuration."""
+
+
+@config.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@config_root_option
+@json_option
+def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) -> None:
+    """Check the configuration and tell all problems at once.
+
+    Without PATH the system's snippets are checked. A PATH is a snippet, or a folder of them, to be checked by itself;
+    with --config-root it is checked as if it had been added to those folders. Exits with 1 if there are problems.
+    """
+    loaded = _load_paths(roots, paths) if paths else load_roots(roots)
+    click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
+    sys.exit(1 if loaded.problems else 0)
+
+
+@config.command()
+@click.option("--origin", is_flag=True, help="Say for each setting which file and line it comes from.")
+@config_root_option
+@json_option
+def show(roots: tuple[Path, ...], *, origin: bool, as_json: bool) -> None:
+    """Show what the snippets come to, defaults included, as one snippet."""
+    loaded = load_roots(roots)
+    settings = settings_or_exit(loaded)
+    from tidegate.config import show as render  # noqa: PLC0415 - only this command needs it
+
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "settings": render.as_json(settings, loaded.origins)}, indent=2))
+    else:
+        click.echo(render.as_toml(settings, loaded.origins if origin else None), nl=False)
+
+
+def _load_paths(roots: tuple[Path, ...], paths: tuple[Path, ...]) -> Loaded:
+    from tidegate.config import loader  # noqa: PLC0415 - `--help` need not read TOML
+
+    return loader.load_overlaid(roots, paths)
+
+
+def _check_report(loaded: Loaded) -> Mapping[str, object]:
+    return {
+        "schema": 1,
+        "ok": not loaded.problems,
+        "files": [str(file) for file in loaded.files],
+        "problems": [
+            {"file": one.file, "line": one.line, "key": one.key, "message": one.message, "remedy": one.remedy}
+            for one in loaded.problems
+        ],
+    }
+
+
+def _check_text(loaded: Loaded) -> str:
+    if loaded.problems:
+        return problem_text(loaded.problems)
+    count = len(loaded.files)
+    return f"{count} snippet{'' if count == 1 else 's'}, no problems"
+
+
+def _place(problem: Problem) -> str:
+    return problem.file if problem.line is None else f"{problem.file}:{problem.line}"

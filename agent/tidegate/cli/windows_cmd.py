@@ -1,0 +1,185 @@
+"""``tidegate windows``: what the schedule allows now and next. Needs neither the agent nor root."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tidegate.cli.config_cmd import config_root_option, json_option, load_roots, settings_or_exit
+from tidegate.clock import SystemClock, parse_rfc3339, rfc3339
+from tidegate.errors import TidegateError
+
+if TYPE_CHECKING:
+    from tidegate.calendar.preview import Preview
+    from tidegate.calendar.schedule import ClockChange, Opening, Schedule
+    from tidegate.config import Settings
+
+DEFAULT_COUNT = 5
+MAX_COUNT = 1000
+
+# Zone rules are predictions, and Python's years end at 9999: nobody asks outside of these.
+FIRST_YEAR = 1970
+LAST_YEAR = 2999
+
+PERIODIC = "periodic"
+MINUTES_A_WEEK = 7 * 24 * 60
+
+
+def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """An RFC 3339 instant with any offset from UTC."""
+    try:
+        at = None if text is None else parse_rfc3339(text)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no RFC 3339 time such as 2026-12-24T18:00:00Z") from None
+    if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise click.BadParameter(f"{text!r} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return at
+
+
+@click.command()
+@click.option("--at", callback=_instant, metavar="TIME", help="Ask about TIME (RFC 3339) instead of now.")
+@click.option("--count", type=click.IntRange(0, MAX_COUNT), default=DEFAULT_COUNT, help="How many windows to list.")
+@config_root_option
+@json_option
+def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json: bool) -> None:
+    """Show whether a window is open, until when, and the next ones.
+
+    Times are in UTC, with the clock of the configured zone beside them. Where the zone's clock changes, the real
+    length of a window is shown and the change is noted.
+    """
+    settings = settings_or_exit(load_roots(roots))
+    asked = at or SystemClock().now().wall
+    if not settings.periodic.windows:
+        click.echo(json.dumps(_unscheduled_report(asked), indent=2) if as_json else _unscheduled_text(settings))
+        return
+    from tidegate.calendar.preview import preview  # noqa: PLC0415 - a configuration without windows needs none
+
+    schedule = _schedule(settings)
+    seen = preview(schedule, asked, count)
+    if as_json:
+        click.echo(json.dumps(_report(settings, schedule, seen), indent=2))
+    else:
+        click.echo("\n".join(_lines(settings, schedule, seen)))
+
+
+def _schedule(settings: Settings) -> Schedule:
+    from tidegate.calendar.schedule import Schedule  # noqa: PLC0415 - see above
+    from tidegate.identity import host_id  # noqa: PLC0415 - OpenSSL, for hosts whose starts are spread
+
+    try:
+        return Schedule.of(settings.periodic, host_id(settings.identity) if settings.periodic.spread_minutes else "")
+    except TidegateError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _report(settings: Settings, schedule: Schedule, seen: Preview) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "at": rfc3339(seen.at),
+        "open": seen.state.is_open,
+        "until": _rfc3339_or_none(seen.state.until),
+        "next": [_opening_report(opening) for opening in seen.upcoming],
+        "weekly_minutes": schedule.weekly_minutes,
+        "time_zone": settings.periodic.time_zone,
+        "in_use": PERIODIC in settings.updates.strategy,
+        "clock_changes": [
+            {"at": rfc3339(change.at), "forward": change.is_forward, "window_minutes": change.window_minutes}
+            for change in seen.clock_changes
+        ],
+    }
+
+
+def _opening_report(opening: Opening) -> dict[str, object]:
+    return {
+        "start": rfc3339(opening.start),
+        "opens": rfc3339(opening.opens),
+        "end": _rfc3339_or_none(opening.end),
+        "length_minutes": opening.length_minutes,
+    }
+
+
+def _rfc3339_or_none(instant: datetime | None) -> str | None:
+    return None if instant is None else rfc3339(instant)
+
+
+def _unscheduled_report(at: datetime) -> dict[str, object]:
+    """Without windows and without the strategy that needs them, no time is closed."""
+    return {
+        "schema": 1,
+        "at": rfc3339(at),
+        "open": True,
+        "until": None,
+        "next": [],
+        "weekly_minutes": MINUTES_A_WEEK,
+        "in_use": False,
+    }
+
+
+def _unscheduled_text(settings: Settings) -> str:
+    return f"No windows are configured, and the strategy ({_strategies(settings)}) needs none: no time is closed."
+
+
+def _lines(settings: Settings, schedule: Schedule, seen: Preview) -> Iterator[str]:
+    zone = schedule.zone
+    yield f"Schedule: {_duration(schedule.weekly_minutes * 60)} a week, time zone {settings.periodic.time_zone}"
+    yield f"      At: {_both(seen.at, zone)}"
+    yield f"   State: {_state(seen, zone)}"
+    for number, opening in enumerate(seen.upcoming, start=1):
+        yield f"{'Next' if number == 1 else f'#{number}':>8}: {_opening(opening, zone)}"
+        if opening.opens != opening.start:
+            yield f"          this host opens at {_both(opening.opens, zone)}"
+    for change in seen.clock_changes:
+        yield f"    Note: {_clock_change(change)}"
+    if PERIODIC not in settings.updates.strategy:
+        yield f"    Note: not in use, the strategy is {_strategies(settings)}"
+
+
+def _state(seen: Preview, zone: tzinfo) -> str:
+    word = "open" if seen.state.is_open else "closed"
+    if seen.state.until is None:
+        return f"{word}, with no end in sight"
+    return (
+        f"{word} until {_both(seen.state.until, zone)}, for {_duration((seen.state.until - seen.at).total_seconds())}"
+    )
+
+
+def _opening(opening: Opening, zone: tzinfo) -> str:
+    if opening.end is None:
+        return f"from {_both(opening.start, zone)}, with no end in sight"
+    length = _duration((opening.end - opening.start).total_seconds())
+    return f"{_both(opening.start, zone)} to {_both(opening.end, zone)}, {length}"
+
+
+def _clock_change(change: ClockChange) -> str:
+    before, after = f"{change.shown_before:%H:%M}", f"{change.shown_after:%H:%M}"
+    fate = "in windows fall away" if change.is_forward else "in windows come twice"
+    when = f"{change.at:%a %Y-%m-%d %H:%M} UTC"
+    return f"{when}: the clock goes from {before} to {after}, {_duration(change.window_minutes * 60)} {fate}"
+
+
+def _both(instant: datetime, zone: tzinfo) -> str:
+    """The instant in UTC and, where that differs, by the clock of the zone."""
+    text = f"{instant:%a %Y-%m-%d %H:%M}{_seconds(instant)} UTC"
+    local = instant.astimezone(zone)
+    return text if zone is UTC else f"{text} ({local:%a %H:%M}{_seconds(local)} {local.tzname()})"
+
+
+def _seconds(instant: datetime) -> str:
+    return instant.strftime(":%S") if instant.second else ""
+
+
+def _duration(secs: float) -> str:
+    """The two largest units of a duration, rounded down."""
+    minutes = int(secs) // 60
+    units = ((minutes // 1440, "day"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
+    parts = [f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}" for count, unit in units if count]
+    return " ".join(parts[:2]) or f"{int(secs)} s"
+
+
+def _strategies(settings: Settings) -> str:
+    return ", ".join(settings.updates.strategy)

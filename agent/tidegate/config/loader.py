@@ -1,0 +1,153 @@
+"""From folders to settings, or to problems."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
+
+from tidegate.config import layers
+from tidegate.config.fragments import located, read_fragment, tree_of
+from tidegate.config.keys import Key, build, keys_of
+from tidegate.config.merge import Fragment, Given, Origin, merge
+from tidegate.config.problems import FaultyValueError, Problem
+from tidegate.config.rules import Conflict, conflicts
+from tidegate.config.settings import Settings
+
+DEFAULT_ROOTS = (
+    Path("/usr/lib/tidegate/config.d"),
+    Path("/etc/tidegate/config.d"),
+    Path("/run/tidegate/config.d"),
+)
+
+# An array that is something else altogether has a fault in each entry; these tell what is going on.
+MAX_PROBLEMS_A_KEY = 50
+
+KEYS = tuple(keys_of(Settings))
+_TREE = tree_of(KEYS)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the snippets come to.
+
+    ``settings`` is None exactly when there are ``problems``. ``origins`` has, for each dotted key that a snippet sets,
+    where: one place, or one for each entry where entries add up. ``files`` are the snippets in their order.
+    """
+
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+    origins: Mapping[str, tuple[Origin, ...]]
+    files: tuple[Path, ...]
+
+
+def load(roots: Sequence[Path]) -> Loaded:
+    """Read, merge and check all snippets in ``roots``; a later root goes over an earlier one.
+
+    Never raises for what is, or is not, in the folders.
+    """
+    listings, problems = _collect(layers.listing, roots)
+    return _load_layers(listings, problems)
+
+
+def load_overlaid(roots: Sequence[Path], paths: Sequence[Path]) -> Loaded:
+    """The same with ``paths``, each a snippet of any name or a further root, on top of ``roots``."""
+    listings, problems = _collect(_listing_or_file, (*roots, *paths))
+    return _load_layers(listings, problems)
+
+
+def _listing_or_file(path: Path) -> Mapping[str, Path]:
+    return layers.listing(path) if path.is_dir() else {path.name: path}
+
+
+def _load_layers(listings: Sequence[Mapping[str, Path]], problems: Sequence[Problem]) -> Loaded:
+    files = tuple(layers.overlay(listings).values())
+    sources, file_problems = _collect(layers.read, files)
+    reads = [read_fragment(source, _TREE) for source in sources if source is not None]
+    fragment_problems = [problem for read in reads for problem in read.problems]
+    merged = merge(read.fragment for read in reads)
+    lost = bool(problems or file_problems) or any(read.lost for read in reads)
+    settings, value_problems = _check(merged, {problem.key for problem in fragment_problems}, lost=lost)
+    found = [*problems, *file_problems, *fragment_problems, *value_problems]
+    return Loaded(None if found else settings, _in_order(found, files), _origins(merged), files)
+
+
+def _in_order(problems: Iterable[Problem], files: Sequence[Path]) -> tuple[Problem, ...]:
+    """Snippet by snippet, from top to bottom; folders come first, and what concerns a snippet as a whole comes last."""
+    places = {layers.printable(file): place for place, file in enumerate(files)}
+    return tuple(sorted(problems, key=lambda one: (places.get(one.file, -1), one.line or sys.maxsize)))
+
+
+def _collect(do: Callable[[Path], T], paths: Sequence[Path]) -> tuple[list[T], list[Problem]]:
+    done: list[T] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            done.append(do(path))
+        except layers.UnusableError as error:
+            problems.append(error.problem)
+    return done, problems
+
+
+def _check(merged: Fragment, mistyped: AbstractSet[str | None], *, lost: bool) -> tuple[Settings, list[Problem]]:
+    """The settings that the values come to; a key with a problem has its default.
+
+    Keys are held against each other only where both are sound, and nothing is called missing where a whole snippet is
+    lost: one mistake is told once.
+    """
+    values: dict[str, object] = {}
+    problems: list[Problem] = []
+    unsound = set(mistyped)
+    for key in KEYS:
+        values[key.dotted], faults = _read(key, merged)
+        problems += faults
+        unsound |= {key.dotted} if faults else set()
+    settings = build(Settings, values)
+    for conflict in conflicts(settings):
+        known = _given(merged, conflict.key)
+        if not unsound & {conflict.key, conflict.because_of} and (known or not lost):
+            problems.append(_conflict_problem(conflict, (*known, *_given(merged, conflict.because_of))))
+    return settings, problems
+
+
+def _read(key: Key, merged: Fragment) -> tuple[object, list[Problem]]:
+    """The setting of one key, and what is wrong with it."""
+    settings: list[object] = []
+    problems: list[Problem] = []
+    for given in _given(merged, key.dotted):
+        try:
+            settings.append(key.read(given.value))
+        except FaultyValueError as error:
+            problems += [located(given.origin.source, given.origin.path, fault) for fault in error.faults]
+        if len(problems) > MAX_PROBLEMS_A_KEY:
+            break
+    if problems or not settings:
+        return key.default, problems
+    return _sum(settings) if key.kind.adds_up else settings[-1], problems
+
+
+def _sum(settings: list[object]) -> tuple[object, ...]:
+    return tuple(entry for entries in settings for entry in cast(tuple[object, ...], entries))
+
+
+def _given(merged: Fragment, dotted: str) -> tuple[Given, ...]:
+    if dotted in merged.single:
+        return (merged.single[dotted],)
+    return merged.added.get(dotted, ())
+
+
+def _conflict_problem(conflict: Conflict, blamed: tuple[Given, ...]) -> Problem:
+    """A problem at the first place that is to blame: the key itself, or else what asks for it."""
+    origin = blamed[0].origin
+    message = f"`{conflict.key}`: {conflict.message}"
+    return Problem(origin.source.file, origin.line, conflict.key, message, conflict.remedy)
+
+
+def _origins(merged: Fragment) -> Mapping[str, tuple[Origin, ...]]:
+    given = ((key.dotted, _given(merged, key.dotted)) for key in KEYS)
+    return {dotted: tuple(one.origin for one in entries) for dotted, entries in given if entries}

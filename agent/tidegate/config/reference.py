@@ -1,0 +1,35 @@
+"""The keys for the manual, from the table itself: ``python -m tidegate.config.reference``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+
+from tidegate.config.keys import Key, keys_of
+from tidegate.config.settings import Settings
+from tidegate.config.show import toml_value
+
+
+def reference() -> str:
+    """Every table and key in Markdown."""
+    tables = groupby(keys_of(Settings), key=lambda key: key.table)
+    return "\n".join(line for table, keys in tables for line in (f"## [{table}]", "", *_rows(keys)))
+
+
+def _rows(keys: Iterator[Key]) -> Iterator[str]:
+    for key in keys:
+        yield f"**{key.path[-1]}**"
+        yield f": {key.doc}"
+        yield f"  Takes {key.kind.wanted}. {_default(key)}"
+        yield ""
+
+
+def _default(key: Key) -> str:
+    if key.default is None:
+        return "Not set by default."
+    return f"Default: `{toml_value(key.kind.plain(key.default))}`."
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,56 @@
+"""Zones by name, and the host's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo
+
+import pytest
+
+from tidegate.calendar.zones import UnknownZoneError, load_zone, offset_at, pieces
+
+SUMMER = datetime(2026, 7, 1, tzinfo=UTC)
+BERLIN = next(path for path in (Path(root) / "Europe/Berlin" for root in TZPATH) if path.exists())
+
+
+def test_utc_needs_no_database() -> None:
+    assert load_zone("UTC") is UTC
+
+
+def test_localtime_may_be_a_link_or_a_copy(tmp_path: Path) -> None:
+    link, copy = tmp_path / "link", tmp_path / "copy"
+    link.symlink_to(BERLIN)
+    copy.write_bytes(BERLIN.read_bytes())
+    for file in (link, copy):
+        assert offset_at(load_zone("localtime", file), SUMMER) == timedelta(hours=2)
+
+
+def test_localtime_without_a_file_is_utc(tmp_path: Path) -> None:
+    assert load_zone("localtime", tmp_path / "localtime") is UTC
+
+
+def test_localtime_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    dangling, nonsense = tmp_path / "dangling", tmp_path / "nonsense"
+    dangling.symlink_to("/usr/share/zoneinfo/Nowhere")
+    nonsense.write_bytes(b"no zone")
+    for file, words in ((dangling, "does not exist"), (nonsense, "cannot be used"), (tmp_path, "cannot be used")):
+        with pytest.raises(UnknownZoneError, match=words):
+            load_zone("localtime", file)
+
+
+@pytest.mark.parametrize("name", ["", "Nowhere", "Europe", "../passwd", "/etc/passwd", "Europe/Berlin\0", "x" * 500])
+def test_an_unknown_zone_is_told(name: str) -> None:
+    with pytest.raises(UnknownZoneError):
+        load_zone(name)
+
+
+def test_pieces_are_cut_at_the_second_of_a_change() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime(2026, 3, 27, 11, 22, 33, 444, tzinfo=UTC)
+    found = list(islice(pieces(zone, start), 40))
+    assert found[0].start == start
+    assert all(one.end == two.start for one, two in pairwise(found))
+    changes = [two.start for one, two in pairwise(found) if one.offset != two.offset]
+    assert changes == [datetime(2026, 3, 29, 1, tzinfo=UTC)]

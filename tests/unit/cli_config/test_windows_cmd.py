@@ -1,0 +1,129 @@
+"""``tidegate windows``: the shapes that scripts rely on, and what people read."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tidegate.cli.windows_cmd import windows
+
+SEED = """
+[updates]
+strategy = "periodic"
+[[updates.periodic.window]]
+days = [ "Sat", "Sun" ]
+start_time = "23:30"
+length_minutes = 60
+[[updates.periodic.window]]
+days = [ "Wed" ]
+start_time = "01:00"
+length_minutes = 30
+"""
+BERLIN_NIGHT = """
+[updates]
+strategy = "periodic"
+[updates.periodic]
+time_zone = "Europe/Berlin"
+[[updates.periodic.window]]
+days = ["Sun"]
+start_time = "02:00"
+length_minutes = 60
+"""
+
+
+def run(folder: Path, text: str, *arguments: str) -> Result:
+    (folder / "10.toml").write_text(text, encoding="utf-8")
+    return CliRunner().invoke(windows, ["--config-root", str(folder), *arguments], catch_exceptions=False)
+
+
+def test_json_while_closed(tmp_path: Path) -> None:
+    result = run(tmp_path, SEED, "--json", "--at", "2026-06-01T00:30:00Z", "--count", "2")
+    report = json.loads(result.stdout)
+    assert {name: report[name] for name in ("schema", "at", "open", "until", "weekly_minutes")} == {
+        "schema": 1,
+        "at": "2026-06-01T00:30:00Z",
+        "open": False,
+        "until": "2026-06-03T01:00:00Z",
+        "weekly_minutes": 150,
+    }
+    assert [(one["start"], one["end"], one["length_minutes"]) for one in report["next"]] == [
+        ("2026-06-03T01:00:00Z", "2026-06-03T01:30:00Z", 30),
+        ("2026-06-06T23:30:00Z", "2026-06-07T00:30:00Z", 60),
+    ]
+
+
+def test_json_while_open_with_an_offset(tmp_path: Path) -> None:
+    report = json.loads(run(tmp_path, SEED, "--json", "--at", "2026-06-01T02:29:59+02:00").stdout)
+    assert (report["at"], report["open"], report["until"]) == ("2026-06-01T00:29:59Z", True, "2026-06-01T00:30:00Z")
+    assert report["next"][0]["start"] == "2026-06-03T01:00:00Z"
+
+
+def test_the_preview_shows_clock_changes(tmp_path: Path) -> None:
+    spring = run(tmp_path, BERLIN_NIGHT, "--at", "2026-03-28T12:00:00Z", "--count", "1").stdout
+    assert "Next: Sun 2026-04-05 00:00 UTC (Sun 02:00 CEST) to Sun 2026-04-05 01:00 UTC (Sun 03:00 CEST), 1 h" in spring
+    assert "Sun 2026-03-29 01:00 UTC: the clock goes from 02:00 to 03:00, 1 h in windows fall away" in spring
+    autumn = run(tmp_path, BERLIN_NIGHT, "--at", "2026-10-24T12:00:00Z", "--count", "1").stdout
+    assert "2 h\n" in autumn
+    assert "the clock goes from 03:00 to 02:00, 1 h in windows come twice" in autumn
+
+
+def test_people_read_state_and_time_left(tmp_path: Path) -> None:
+    shown = run(tmp_path, SEED, "--at", "2026-06-06T23:40:00Z").stdout
+    assert "Schedule: 2 h 30 min a week, time zone UTC\n" in shown
+    assert "State: open until Sun 2026-06-07 00:30 UTC, for 50 min\n" in shown
+
+
+def test_spread_shows_window_and_own_opening(tmp_path: Path) -> None:
+    text = (
+        SEED + '[updates.periodic]\nspread_minutes = 30\n[identity]\nnode_uuid = "e0f3745b108f471cbd4883c6fbed8cdd"\n'
+    )
+    arguments = ("--at", "2026-06-01T12:00:00Z", "--count", "1")
+    first = json.loads(run(tmp_path, text, *arguments, "--json").stdout)
+    assert first["next"][0]["start"] == "2026-06-03T01:00:00Z"
+    assert first["next"][0]["start"] < first["until"] == first["next"][0]["opens"] < "2026-06-03T01:30:00Z"
+    assert first == json.loads(run(tmp_path, text, *arguments, "--json").stdout)
+    assert "this host opens at Wed 2026-06-03 01:" in run(tmp_path, text, *arguments).stdout
+
+
+def test_without_windows_no_time_is_closed(tmp_path: Path) -> None:
+    report = json.loads(run(tmp_path, "", "--json").stdout)
+    assert (report["schema"], report["open"], report["until"], report["next"]) == (1, True, None, [])
+    assert "no time is closed" in run(tmp_path, "").stdout
+
+
+def test_windows_that_are_not_in_use_are_told_as_such(tmp_path: Path) -> None:
+    text = SEED.replace('"periodic"', '"immediate"')
+    assert "not in use, the strategy is immediate" in run(tmp_path, text).stdout
+    assert json.loads(run(tmp_path, text, "--json").stdout)["in_use"] is False
+
+
+def test_now_is_now(tmp_path: Path) -> None:
+    report = json.loads(run(tmp_path, SEED, "--json").stdout)
+    assert abs(datetime.fromisoformat(report["at"]) - datetime.now(UTC)).total_seconds() < 60
+    assert len(report["next"]) == 5
+
+
+def test_a_bad_configuration_is_told_on_standard_error(tmp_path: Path) -> None:
+    result = run(tmp_path, "[updates]\nstrategy = 'periodic'\n", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "10.toml:2" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--at", "tomorrow"),
+        ("--at", "2026-06-01T00:00:00"),
+        ("--at", "0001-01-01T00:00:00+23:59"),
+        ("--at", "9999-12-31T23:59:59Z"),
+        ("--count", "-1"),
+        ("--count", "1000000"),
+    ],
+)
+def test_wrong_usage_exits_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = run(tmp_path, SEED, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
