@@ -1,0 +1,178 @@
+"""The running host: staging is real, and armed or disarmed by the finalization lock."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tidegate.engines import process
+from tidegate.engines.base import StagedDeployment
+from tidegate.engines.ostree.bootorder import make_default
+from tidegate.engines.ostree.cli import OstreeCli
+from tidegate.engines.ostree.finalize import FINALIZE, FinalizeReport
+from tidegate.engines.ostree.lock import FinalizationLock
+from tidegate.engines.ostree.source import Source
+from tidegate.engines.ostree.status import Listed
+from tidegate.engines.ostree.survey import Survey, foreign_staging, not_staged, survey_of
+from tidegate.errors import ErrorKind, TidegateError
+
+RUNTIME = Path("/run/ostree")
+BOOT = Path("/boot")
+
+
+class BootedHost:
+    """The sysroot that this system was booted from."""
+
+    def __init__(self, cli: OstreeCli, runtime: Path = RUNTIME, boot: Path = BOOT) -> None:
+        self.cli = cli
+        self.boot = boot
+        self._lock = FinalizationLock(cli, runtime)
+        self._report = FinalizeReport(boot, cli.limits.query_secs)
+
+    async def survey(self) -> Survey:
+        """What is booted, staged and bootable now."""
+        listing = await self.cli.list_deployments()
+        booted = next((entry for entry in listing if entry.booted), None)
+        if booted is None:
+            raise _not_booted()
+        staged = next((entry for entry in listing if entry.staged), None)
+        return survey_of(listing, booted, self._with_lock(staged) if staged else None)
+
+    async def finalize_failure(self) -> str | None:
+        """Why the switch at the last shutdown failed, or None."""
+        return await self._report.failure()
+
+    async def stage(self, payload: str, source: Source) -> None:
+        """Stage a commit whose objects are here, locked; a staging that was there before gives way."""
+        self._report.forget_stamp()
+        had_file = self._lock.file_exists
+        try:
+            await self._deploy(payload, source)
+        except BaseException:
+            await self._tidy(payload, had_file=had_file)
+            raise
+        await self.secure(payload)
+
+    async def secure(self, payload: str) -> None:
+        """Make sure that the staged ``payload`` is locked, and that a shutdown would find it once it is not."""
+        survey = await self.survey()
+        if survey.staged is None or survey.staged.payload != payload:
+            raise not_staged(payload, survey)
+        if not survey.staged.locked:
+            await self._lock.lock()
+        await self._hold()
+
+    async def arm(self, payload: str) -> None:
+        """Unlock, and look again whether the next shutdown applies exactly ``payload``."""
+        survey = await self.survey()
+        if survey.next_boot == payload and survey.staged is None:
+            return  # it has its boot entry and is the default
+        if survey.staged is None or survey.staged.payload != payload:
+            raise not_staged(payload, survey)
+        await self._hold()
+        await self._lock.unlock()
+        await self._check_armed(payload)
+
+    async def disarm(self, payload: str) -> None:
+        """Lock what is staged; where ``payload`` became the default in the meantime, the booted one is it again."""
+        survey = await self.survey()
+        if survey.staged and survey.staged.payload == payload:
+            await self._lock.lock()
+        if survey.default.checksum == payload != survey.booted.checksum:
+            await self.drop_staged("the booted release")
+            await make_default(self.cli, (await self.survey()).booted)
+
+    async def discard(self, payload: str, source: Source) -> None:
+        """Drop the staged ``payload``, and let go of its objects."""
+        survey = await self.survey()
+        if survey.staged is None:
+            self._lock.remove_file()  # what a staging leaves behind that was killed halfway
+        if survey.staged is None or survey.staged.payload != payload:
+            return
+        await self.cli.move_ref(source.refspec, survey.booted.checksum)
+        await self._undeploy_staged(payload)
+
+    async def drop_staged(self, waiting: str) -> None:
+        """Make way for what is ``waiting``: it needs a boot order without a staging."""
+        survey = await self.survey()
+        if survey.staged is None:
+            return
+        if refusal := foreign_staging(survey.staged, waiting):
+            raise refusal
+        await self._undeploy_staged(survey.staged.payload)
+
+    def _with_lock(self, staged: Listed) -> StagedDeployment:
+        return StagedDeployment(staged.version, staged.checksum, staged.locked or self._lock.file_exists)
+
+    async def _deploy(self, payload: str, source: Source) -> None:
+        self._lock.put_file()
+        options = ["--stage"]
+        if await self.cli.offers("--lock-finalization", "admin", "deploy"):
+            options.append("--lock-finalization")
+        with tempfile.NamedTemporaryFile("w", prefix="tidegate-origin-", encoding="utf-8") as origin:
+            origin.write(source.origin_text)
+            origin.flush()
+            options.append(f"--origin-file={origin.name}")
+            await self.cli.admin("deploy", *options, payload, doing=f"staging {payload}")
+
+    async def _tidy(self, payload: str, *, had_file: bool) -> None:
+        """After a staging that failed: no lock file without an owner.
+
+        2022.7 and 2025.2 leave one behind when ``deploy --lock-finalization`` fails, and on 2025.2 the earlier staging
+        survives it.
+        """
+        staged = next((entry for entry in await self.cli.list_deployments() if entry.staged), None)
+        if staged is None or (not had_file and staged.checksum != payload):
+            self._lock.remove_file()
+
+    async def _hold(self) -> None:
+        """Start the unit whose *stop* job applies the staging, and see it active.
+
+        Left to the ``.path`` unit (until 2024.10), a reboot right after staging can win the race: the update is lost
+        without a word.
+        """
+        doing = f"starting {FINALIZE}"
+        await self._systemctl("start", FINALIZE, doing=doing)
+        if not await self._holds():
+            raise _no_hold(doing, "systemd says that it is not active")
+
+    async def _holds(self) -> bool:
+        shown = await self._systemctl("show", "--property=ActiveState", FINALIZE, doing=f"asking about {FINALIZE}")
+        return "ActiveState=active" in shown.splitlines()
+
+    async def _systemctl(self, *arguments: str, doing: str) -> str:
+        done = await process.run(("systemctl", *arguments), deadline_secs=self.cli.limits.query_secs)
+        if done.returncode != 0:
+            raise _no_hold(doing, done.stderr.strip())
+        return done.stdout
+
+    async def _check_armed(self, payload: str) -> None:
+        survey = await self.survey()
+        if survey.staged and survey.next_boot == payload and await self._holds():
+            return
+        if survey.staged:
+            await self._lock.lock()
+        raise not_staged(payload, survey)
+
+    async def _undeploy_staged(self, payload: str) -> None:
+        listing = await self.cli.list_deployments()
+        index = next((entry.index for entry in listing if entry.staged and entry.checksum == payload), None)
+        if index is not None:
+            await self.cli.admin("undeploy", str(index), doing=f"dropping the staged {payload}")
+            self._lock.remove_file()
+
+
+def _not_booted() -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_UNSUPPORTED_HOST,
+        "this system was not booted from an ostree deployment",
+        "choose another engine in [engine] kind, or install an OSTree host",
+    )
+
+
+def _no_hold(doing: str, why: str) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_FAILED,
+        f"{doing}: {why}; a shutdown would not apply what is staged",
+        f"see `systemctl status {FINALIZE}`; on Debian the unit is in the package ostree-boot",
+    )

@@ -1,0 +1,93 @@
+"""The ``ostree`` command on one sysroot: argument lists in, text or typed errors out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from tidegate.engines import process
+from tidegate.engines.ostree.errors import classify
+from tidegate.engines.ostree.limits import Limits
+from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text
+
+# The host's own sysroot. ostree then works on the booted one, whatever is mounted where.
+HOST = Path("/")
+
+
+class OstreeCli:
+    """Runs ``ostree`` for one sysroot. Options are found in ``--help``, never derived from a version number."""
+
+    def __init__(self, sysroot: Path = HOST, limits: Limits | None = None) -> None:
+        self.sysroot = sysroot
+        self.limits = limits or Limits()
+        self.repo_path = sysroot / "ostree/repo"
+        self._helps: dict[tuple[str, ...], str] = {}
+
+    async def admin(self, verb: str, *arguments: str, doing: str) -> str:
+        """``ostree admin VERB``: may wait for another ostree's lock, so it has the long deadline."""
+        where = () if self.sysroot == HOST else (f"--sysroot={self.sysroot}",)
+        argv = ("ostree", "admin", verb, *where, *arguments)
+        return await self._checked(argv, doing, self.limits.change_secs)
+
+    async def repo(self, verb: str, *arguments: str, doing: str) -> str:
+        """``ostree VERB`` on the sysroot's repository, for what only reads or is quick."""
+        argv = ("ostree", verb, f"--repo={self.repo_path}", *arguments)
+        return await self._checked(argv, doing, self.limits.query_secs)
+
+    async def pull(self, *arguments: str, doing: str, sink: process.TextSink) -> None:
+        """``ostree pull`` on a terminal, whose text goes to ``sink``.
+
+        A child of its own: libostree's own cancelling waits for transfers under way, a signal does not.
+        """
+        argv = ("ostree", "pull", f"--repo={self.repo_path}", *arguments)
+        watch = process.Watch(sink, self.limits.silence_secs)
+        done = await process.run(argv, deadline_secs=self.limits.stage_secs, watch=watch)
+        if done.returncode != 0:
+            raise classify(done.stderr, doing)
+
+    async def offers(self, option: str, *command: str) -> bool:
+        """Whether ``ostree COMMAND --help`` knows ``option`` (an option or a subcommand, a whole word)."""
+        if command not in self._helps:
+            done = await process.run(("ostree", *command, "--help"), deadline_secs=self.limits.query_secs)
+            self._helps[command] = done.stdout + done.stderr
+        words = self._helps[command].replace("=", " ").replace(",", " ").split()
+        return option in words
+
+    async def list_deployments(self) -> tuple[Listed, ...]:
+        """What ``ostree admin status`` lists, in the richest form that this version offers."""
+        if await self.offers("--json", "admin", "status"):
+            return parse_json(await self.admin("status", "--json", doing="listing deployments"))
+        return parse_text(await self.admin("status", doing="listing deployments"))
+
+    async def resolve(self, refspec: str) -> str | None:
+        """The checksum that a local ref points to, None when there is no such ref."""
+        argv = ("ostree", "rev-parse", f"--repo={self.repo_path}", refspec)
+        done = await process.run(argv, deadline_secs=self.limits.query_secs)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    async def version_of(self, checksum: str) -> str | None:
+        """The version in a commit's metadata, None when it has none."""
+        argv = ("ostree", "show", f"--repo={self.repo_path}", "--print-metadata-key=version", checksum)
+        done = await process.run(argv, deadline_secs=self.limits.query_secs)
+        return done.stdout.strip().strip("'") if done.returncode == 0 else None
+
+    async def date_of(self, checksum: str) -> datetime:
+        """When a commit was made, by its own word."""
+        text = await self.repo("show", checksum, doing=f"reading the date of {checksum}")
+        return parse_date(text)
+
+    async def move_ref(self, refspec: str, checksum: str) -> None:
+        """Let a local ref point elsewhere; objects that only it held go with the next clean-up."""
+        await self.repo("refs", f"--create={refspec}", "--force", checksum, doing=f"moving {refspec} to {checksum}")
+
+    def is_complete(self, checksum: str) -> bool:
+        """Whether every object of a commit is here; an interrupted pull leaves a ``.commitpartial`` behind."""
+        if (self.repo_path / "state" / f"{checksum}.commitpartial").exists():
+            return False
+        return (self.repo_path / "objects" / checksum[:2] / f"{checksum[2:]}.commit").exists()
+
+    async def _checked(self, argv: tuple[str, ...], doing: str, deadline_secs: float) -> str:
+        done = await process.run(argv, deadline_secs=deadline_secs)
+        if done.returncode != 0:
+            raise classify(done.stderr, doing)
+        return done.stdout

@@ -1,0 +1,222 @@
+"""The ``ostree`` engine: plain OSTree through its own command, in process.
+
+What differs between a booted host and a sysroot in a folder is behind two classes with the same methods,
+:class:`~.booted.BootedHost` and :class:`~.scratch.ScratchSysroot`; the order of steps is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tidegate.engines.base import Deployment, EngineStatus, Progress, ProgressSink, RebootOwner
+from tidegate.engines.ostree import bless, room
+from tidegate.engines.ostree.booted import BootedHost
+from tidegate.engines.ostree.bootorder import make_default
+from tidegate.engines.ostree.cli import OstreeCli
+from tidegate.engines.ostree.limits import Limits
+from tidegate.engines.ostree.pull import Jitter, Puller, Sleep
+from tidegate.engines.ostree.scratch import ScratchSysroot
+from tidegate.engines.ostree.source import Source, checked_payload, source_of
+from tidegate.engines.ostree.status import Listed
+from tidegate.engines.ostree.survey import Survey, deployment_of, foreign_staging
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.release import Release
+
+NAME = "ostree"
+Place = BootedHost | ScratchSysroot
+
+
+class OstreeEngine:
+    """Drives one OSTree system; see :class:`~tidegate.engines.base.Engine` for the verbs.
+
+    ``sleep`` and ``jitter`` (0.0 to 1.0) are for the pauses between attempts at a download. Verbs that change
+    something exclude each other: the second one gets ``engine.busy`` at once.
+    """
+
+    def __init__(self, place: Place, *, sleep: Sleep = asyncio.sleep, jitter: Jitter = random.random) -> None:
+        self._place = place
+        self._cli = place.cli
+        self._puller = Puller(place.cli, sleep, jitter)
+        self._under_way: str | None = None
+
+    @classmethod
+    def for_host(cls, limits: Limits | None = None) -> OstreeEngine:
+        """The engine of the system that this runs on."""
+        return cls(BootedHost(OstreeCli(limits=limits)))
+
+    @classmethod
+    def for_scratch(cls, sysroot: Path, booted: str | None = None, limits: Limits | None = None) -> OstreeEngine:
+        """The engine of a sysroot in a folder; ``booted`` as in :class:`~.scratch.ScratchSysroot`."""
+        return cls(ScratchSysroot(OstreeCli(sysroot, limits), booted))
+
+    @property
+    def name(self) -> str:
+        """``ostree``."""
+        return NAME
+
+    @property
+    def reboot_owner(self) -> RebootOwner:
+        """The agent: plain OSTree reboots nothing."""
+        return RebootOwner.AGENT
+
+    async def status(self) -> EngineStatus:
+        """What is booted, staged and bootable now."""
+        survey = await self._place.survey()
+        return EngineStatus(
+            engine=NAME,
+            booted=deployment_of(survey.booted),
+            staged=survey.staged,
+            entries=tuple(deployment_of(entry) for entry in survey.entries),
+            finalize_failure=await self._place.finalize_failure(),
+        )
+
+    async def stage(self, release: Release, progress: ProgressSink) -> None:
+        """Fetch and stage, locked. The target staged by somebody else is adopted: it is locked from then on."""
+        payload = checked_payload(release.payload)
+        async with self._alone("stage"), self._deadline(f"staging {payload}"):
+            survey = await self._place.survey()
+            if payload == survey.booted.checksum:
+                return
+            if survey.staged and survey.staged.payload == payload:
+                progress(Progress("adopt" if not survey.staged.locked else "stage", None, 0))
+                await self._place.secure(payload)
+                return
+            if survey.staged and (refusal := foreign_staging(survey.staged, release.version)):
+                raise refusal
+            await self._stage_anew(payload, survey, progress)
+
+    async def arm(self, payload: str) -> None:
+        """Let the next boot lead to the staged ``payload``."""
+        async with self._alone("arm"):
+            await self._place.arm(checked_payload(payload))
+
+    async def disarm(self, payload: str) -> None:
+        """Let the next boot lead to the booted release again, also where ``payload`` has its boot entry already."""
+        async with self._alone("disarm"):
+            await self._place.disarm(checked_payload(payload))
+
+    async def discard(self, payload: str) -> None:
+        """Drop the staged ``payload``; its objects go as well, as far as nothing else uses them."""
+        async with self._alone("discard"):
+            survey = await self._place.survey()
+            await self._place.discard(checked_payload(payload), source_of(survey.booted))
+
+    async def prune_rollback(self) -> None:
+        """Delete entries of this OS that are neither booted, staged nor pinned by an operator."""
+        async with self._alone("prune_rollback"):
+            while unused := (await self._place.survey()).unused:
+                victim = unused[-1]
+                await self._cli.admin("undeploy", str(victim.index), doing=f"deleting {victim.version}")
+
+    async def rollback(self) -> Deployment:
+        """Make the release that was booted before the default of the boot loader.
+
+        Raises:
+            TidegateError: ``engine.no-rollback`` when the host has no earlier release; ``engine.foreign-staging`` when
+                an unlocked staging would win over the rollback.
+        """
+        async with self._alone("rollback"):
+            survey = await self._place.survey()
+            target = await self._rolled_back_already(survey) or survey.earlier
+            if target is None:
+                raise _no_rollback(survey)
+            await self._place.drop_staged(f"the rollback to {target.version}")
+            await self._make_default(target.deployment_name)
+            return deployment_of(target)
+
+    async def mark_good(self, payload: str) -> None:
+        """Tell a boot loader that counts attempts that ``payload``, the booted release, is good."""
+        survey = await self._place.survey()
+        if checked_payload(payload) != survey.booted.checksum:
+            raise _not_the_booted(payload, survey)
+        if isinstance(self._place, BootedHost):
+            await bless.mark_good(self._cli.limits.query_secs)
+
+    async def _stage_anew(self, payload: str, survey: Survey, progress: ProgressSink) -> None:
+        source = source_of(survey.booted)
+        if not await self._is_here(source, payload):
+            await self._fetch(source, payload, progress)
+        progress(Progress("stage", None, 0))
+        if isinstance(self._place, BootedHost):
+            await room.check_boot(self._cli, self._place.boot, survey, payload)
+        await self._place.stage(payload, source)
+
+    async def _is_here(self, source: Source, payload: str) -> bool:
+        """Whether it was pulled whole, through this very branch (so its signature was checked): no network then."""
+        return await self._cli.resolve(source.refspec) == payload and self._cli.is_complete(payload)
+
+    async def _fetch(self, source: Source, payload: str, progress: ProgressSink) -> None:
+        progress(Progress("metadata", None, 0))
+        await self._puller.fetch_metadata(source, payload)
+        await room.check_repository(self._cli, source, payload)
+        await self._puller.fetch_content(source, payload, progress)
+
+    async def _make_default(self, deployment_name: str) -> None:
+        """Look the entry up again: indexes move when a staging is dropped."""
+        survey = await self._place.survey()
+        entry = next(entry for entry in survey.entries if entry.deployment_name == deployment_name)
+        if entry != survey.default:
+            await make_default(self._cli, entry)
+
+    async def _rolled_back_already(self, survey: Survey) -> Listed | None:
+        """The default, when a rollback made it that; a newer one is an update that this boot fell back from."""
+        if survey.default.checksum == survey.booted.checksum:
+            return None
+        default, booted = survey.default, survey.booted
+        older = await self._cli.date_of(default.checksum) <= await self._cli.date_of(booted.checksum)
+        return default if older else None
+
+    @asynccontextmanager
+    async def _alone(self, verb: str) -> AsyncGenerator[None]:
+        if self._under_way is not None:
+            raise _busy(verb, self._under_way)
+        self._under_way = verb
+        try:
+            yield
+        finally:
+            self._under_way = None
+
+    @asynccontextmanager
+    async def _deadline(self, doing: str) -> AsyncGenerator[None]:
+        limit_secs = self._cli.limits.stage_secs
+        try:
+            async with asyncio.timeout(limit_secs):
+                yield
+        except TimeoutError:
+            raise _too_long(doing, limit_secs) from None
+
+
+def _busy(verb: str, under_way: str) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_BUSY,
+        f"{verb} has to wait: {under_way} is under way",
+        f"try again when {under_way} has ended",
+    )
+
+
+def _too_long(doing: str, limit_secs: float) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_TIMEOUT,
+        f"{doing} took longer than {limit_secs:g} s and was stopped",
+        "what was fetched is kept until the next boot; it goes on from there at the next attempt",
+    )
+
+
+def _no_rollback(survey: Survey) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_NO_ROLLBACK,
+        f"there is no earlier release on this host than the booted {survey.booted.version}",
+        "stage an older release instead; pin releases to keep with `ostree admin pin INDEX`",
+    )
+
+
+def _not_the_booted(payload: str, survey: Survey) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_BAD_ARGUMENT,
+        f"{payload} cannot be marked good: {survey.booted.checksum} is booted",
+        "only the booted release can be confirmed",
+    )

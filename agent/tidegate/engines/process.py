@@ -1,0 +1,205 @@
+"""Run a child to its end: argument list, total deadline, bounded output, the whole group killed when it has to be.
+
+The one place where engines start programs. The environment is fixed (no proxy variables, no user's locale), so that
+output can be parsed and nothing of the caller leaks in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import termios
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tidegate.errors import ErrorKind, TidegateError
+
+# C.UTF-8 and not C: GLib replaces what C cannot show, no-break spaces and quotes among it, with question marks.
+ENVIRONMENT: Mapping[str, str] = MappingProxyType(
+    {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+)
+# Far above what any engine prints; a child that runs wild must not fill the memory. The end is kept: errors come last.
+OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
+# After SIGKILL a child is gone at once unless the kernel holds it (dead disk): waiting longer would not help.
+REAP_SECS = 5.0
+# Wide enough that no program shortens its progress line.
+TERMINAL_COLUMNS = 200
+_CHUNK_BYTES = 65_536
+
+TextSink = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A child that ended by itself. A negative ``returncode`` is the signal that ended it."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Somebody looks on: the child's standard output is a terminal whose text goes to ``sink`` as it comes.
+
+    Several programs show progress on a terminal only. ``silence_secs`` without any text counts as a hang.
+    """
+
+    sink: TextSink
+    silence_secs: float
+
+
+async def run(argv: Sequence[str], *, deadline_secs: float, watch: Watch | None = None) -> Completed:
+    """Run ``argv`` and wait for its end.
+
+    Raises:
+        TidegateError: ``engine.timeout`` when it took longer than ``deadline_secs`` or was silent for too long under
+            ``watch`` (it is dead then), ``engine.unsupported-host`` when the program is not installed.
+    """
+    async with _child(argv, watch) as (process, stdout):
+        try:
+            async with asyncio.timeout(deadline_secs):
+                return await _follow(tuple(argv), process, stdout, watch)
+        except TimeoutError:
+            raise _timed_out(argv, f"did not end within {deadline_secs:g} s") from None
+        except _SilenceError as error:
+            raise _timed_out(argv, f"gave no sign of life for {error.secs:g} s") from None
+
+
+async def _follow(
+    argv: tuple[str, ...], process: asyncio.subprocess.Process, stdout: asyncio.StreamReader, watch: Watch | None
+) -> Completed:
+    assert process.stderr is not None  # noqa: S101 - asked for as a pipe
+    try:
+        async with asyncio.TaskGroup() as group:
+            out = group.create_task(_collect(stdout, watch))
+            err = group.create_task(_collect(process.stderr, None))
+            returncode = group.create_task(process.wait())
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return Completed(argv, returncode.result(), out.result(), err.result())
+
+
+@asynccontextmanager
+async def _child(
+    argv: Sequence[str], watch: Watch | None
+) -> AsyncGenerator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
+    async with contextlib.AsyncExitStack() as stack:
+        terminal = await stack.enter_async_context(_terminal()) if watch else None
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=terminal.child_fd if terminal else asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=ENVIRONMENT,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise _not_installed(argv[0]) from None
+        if terminal:
+            terminal.hand_over()
+        stdout = terminal.reader if terminal else process.stdout
+        assert stdout is not None  # noqa: S101 - asked for as a pipe
+        try:
+            yield process, stdout
+        finally:
+            await _end(process)
+
+
+class _Terminal:
+    """A pseudo terminal: the child writes to ``child_fd``, we read from ``reader``."""
+
+    def __init__(self, reader: asyncio.StreamReader, child_fd: int) -> None:
+        self.reader = reader
+        self.child_fd = child_fd
+        self._open = True
+
+    def hand_over(self) -> None:
+        """Close our copy of the child's side, so that its end is seen as the end of the text."""
+        if self._open:
+            os.close(self.child_fd)
+            self._open = False
+
+
+@asynccontextmanager
+async def _terminal() -> AsyncGenerator[_Terminal]:
+    ours_fd, child_fd = pty.openpty()
+    fcntl.ioctl(child_fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, TERMINAL_COLUMNS, 0, 0))
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    ours = os.fdopen(ours_fd, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, ours)
+    terminal = _Terminal(reader, child_fd)
+    try:
+        yield terminal
+    finally:
+        terminal.hand_over()
+        transport.close()
+
+
+class _SilenceError(Exception):
+    def __init__(self, secs: float) -> None:
+        super().__init__(secs)
+        self.secs = secs
+
+
+async def _collect(stream: asyncio.StreamReader, watch: Watch | None) -> str:
+    kept = bytearray()
+    while chunk := await _read(stream, watch):
+        kept += chunk
+        del kept[:-OUTPUT_LIMIT_BYTES]
+        if watch:
+            watch.sink(chunk.decode("utf-8", "replace"))
+    return kept.decode("utf-8", "replace")
+
+
+async def _read(stream: asyncio.StreamReader, watch: Watch | None) -> bytes:
+    try:
+        async with asyncio.timeout(watch.silence_secs if watch else None):
+            return await stream.read(_CHUNK_BYTES)
+    except TimeoutError:
+        raise _SilenceError(watch.silence_secs if watch else 0) from None
+    except OSError:  # EIO: Linux says so on a terminal whose other side is closed
+        return b""
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Make sure that nothing of the child's group is left, and that its pipes are read to their end.
+
+    A grandchild may hold a pipe open after the child itself is gone.
+    """
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    if process.returncode is None or not all(stream.at_eof() for stream in streams):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REAP_SECS):
+            await asyncio.gather(process.wait(), *(_drain(stream) for stream in streams))
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.read(_CHUNK_BYTES):
+        pass
+
+
+def _timed_out(argv: Sequence[str], what: str) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_TIMEOUT,
+        f"`{' '.join(argv)}` {what} and was killed",
+        "look for a hung disk or network, or another program that works on the same system: `ps -ef`",
+    )
+
+
+def _not_installed(program: str) -> TidegateError:
+    return TidegateError(
+        ErrorKind.ENGINE_UNSUPPORTED_HOST, f"{program} is not installed on this host", f"install {program}"
+    )

@@ -1,0 +1,56 @@
+"""Runs one verb of the engine and prints what came of it as JSON: the tests call this on a pretended host.
+
+``python -m tests.integration.ostree.drive VERB [PAYLOAD]``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from typing import Any
+
+from tidegate.engines.base import Progress, ProgressSink
+from tidegate.engines.ostree import Limits, OstreeEngine
+from tidegate.errors import TidegateError
+from tidegate.release import Release
+
+# Pauses as in real life would make the suite slow; their lengths are tested by themselves.
+QUICK = Limits(stage_secs=60, silence_secs=10, query_secs=20, change_secs=30, attempts=3, backoff_base_secs=0.01)
+
+
+async def perform(engine: OstreeEngine, verb: str, payload: str, progress: ProgressSink) -> dict[str, Any] | None:
+    """One verb; gives its result, where it has one."""
+    match verb:
+        case "status":
+            return dataclasses.asdict(await engine.status())
+        case "rollback":
+            return dataclasses.asdict(await engine.rollback())
+        case "stage":
+            await engine.stage(Release("wanted", payload), progress)
+        case "prune_rollback":
+            await engine.prune_rollback()
+        case _:
+            await getattr(engine, verb)(payload)
+    return None
+
+
+async def report(engine: OstreeEngine, verb: str, payload: str) -> dict[str, Any]:
+    """The same as plain data: result and steps shown, or the error."""
+    steps: list[Progress] = []
+    try:
+        result = await perform(engine, verb, payload, steps.append)
+    except TidegateError as error:
+        return {"kind": error.kind.value, "message": error.message, "remedy": error.remedy}
+    return {"result": result, "steps": [step.step for step in steps]}
+
+
+def main() -> None:
+    """Drive the host that this runs on."""
+    verb, payload = [*sys.argv[1:], "", ""][:2]
+    print(json.dumps(asyncio.run(report(OstreeEngine.for_host(QUICK), verb, payload))))
+
+
+if __name__ == "__main__":
+    main()
