@@ -6,8 +6,9 @@ import logging
 from typing import cast
 
 from tidegate.dbus.bus import Bus
-from tidegate.dbus.interface import Caller, Typed
+from tidegate.dbus.interface import Caller
 from tidegate.dbus.match import Endpoint
+from tidegate.dbus.message import Typed
 from tidegate.errors import TidegateError
 
 AUTHORITY = Endpoint(

@@ -1,0 +1,111 @@
+"""What a served object looks like: its methods, properties and signals, described as data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+Handler = Callable[..., Awaitable[tuple[object, ...]]]
+"""Called with the :class:`Caller` and the arguments, whose types the bus has checked against ``takes``;
+answers with one value for each of ``returns``."""
+
+
+def _no_arguments() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a call, by the bus daemon's word. ``pid`` is for logs only: it may be reused by now."""
+
+    unique_name: str
+    uid: int
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method. ``takes`` and ``returns`` map argument names to signatures, in order."""
+
+    name: str
+    handler: Handler
+    takes: Mapping[str, str] = field(default_factory=_no_arguments)
+    returns: Mapping[str, str] = field(default_factory=_no_arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property that anyone whom the interface admits may read; none can be written."""
+
+    name: str
+    signature: str
+    read: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal and the names and signatures of what it carries."""
+
+    name: str
+    carries: Mapping[str, str] = field(default_factory=_no_arguments)
+
+
+async def admit_all(_caller: Caller) -> None:
+    """Every caller that the bus policy lets through may use the interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface of an object. ``admit`` runs before each method and property read and raises to refuse."""
+
+    name: str
+    methods: tuple[Method, ...] = ()
+    properties: tuple[Property, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    admit: Callable[[Caller], Awaitable[None]] = admit_all
+
+    def method(self, name: str) -> Method | None:
+        """The method ``name``, if there is one."""
+        return next((method for method in self.methods if method.name == name), None)
+
+    def signal(self, name: str) -> Signal:
+        """The signal ``name``.
+
+        Raises:
+            KeyError: the interface has none.
+        """
+        return {signal.name: signal for signal in self.signals}[name]
+
+
+_HEADER = """<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
+"""
+
+
+def introspection(interfaces: tuple[Interface, ...], children: tuple[str, ...]) -> str:
+    """The introspection document of an object with these interfaces and child nodes."""
+    lines = [line for interface in interfaces for line in _interface(interface)]
+    lines += [f' <node name="{child}"/>' for child in children]
+    return _HEADER + "\n".join(["<node>", *lines, "</node>", ""])
+
+
+def _interface(interface: Interface) -> Iterator[str]:
+    yield f' <interface name="{interface.name}">'
+    for method in interface.methods:
+        yield f'  <method name="{method.name}">'
+        yield from _arguments(method.takes, ' direction="in"')
+        yield from _arguments(method.returns, ' direction="out"')
+        yield "  </method>"
+    for prop in interface.properties:
+        yield f'  <property name="{prop.name}" type="{prop.signature}" access="read"/>'
+    for signal in interface.signals:
+        yield f'  <signal name="{signal.name}">'
+        yield from _arguments(signal.carries, "")
+        yield "  </signal>"
+    yield " </interface>"
+
+
+def _arguments(arguments: Mapping[str, str], direction: str) -> Iterator[str]:
+    for name, signature in arguments.items():
+        yield f'   <arg name="{name}" type="{signature}"{direction}/>'

@@ -1,0 +1,89 @@
+"""Runs the handlers of the calls that come in, beside each other, and sends what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from tidegate.dbus import errors
+from tidegate.dbus.interface import Caller
+from tidegate.dbus.link import Link
+from tidegate.dbus.message import Kind, Message, unwrapped
+from tidegate.dbus.serving import Exports, Request
+from tidegate.errors import TidegateError
+
+MAX_CALLS = 64
+"""Calls being handled at once: memory must stay flat."""
+MAX_CALLS_OF_ONE = 16
+"""Of those, from one connection: a caller gone wild must not take the place of the others."""
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """The serving side of one connection. ``identify`` finds out who is behind a unique name."""
+
+    def __init__(self, link: Link, identify: Callable[[str], Awaitable[Caller]]) -> None:
+        self.exports = Exports()
+        """What is served."""
+        self._link = link
+        self._identify = identify
+        self._running: set[asyncio.Task[None]] = set()
+        self._of_each: Counter[str] = Counter()
+
+    def take(self, call: Message) -> None:
+        """Start to handle ``call``."""
+        if len(self._running) >= MAX_CALLS or self._of_each[call.sender] >= MAX_CALLS_OF_ONE:
+            self._fail(call, errors.LIMITS_EXCEEDED, "too many calls are being handled already")
+            return
+        task = asyncio.create_task(self._handle(call), name=f"call of {call.member}")
+        self._running.add(task)
+        self._of_each[call.sender] += 1
+        task.add_done_callback(lambda task: self._handled(task, call.sender))
+
+    async def finish(self, timeout_secs: float) -> None:
+        """Wait until the calls that have come in are answered, but no longer than this."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_secs)
+
+    async def stop(self) -> None:
+        """Cancel what still runs, and wait until it has ended. Whoever stops from inside a call is spared."""
+        running = self._running - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _handled(self, task: asyncio.Task[None], sender: str) -> None:
+        self._running.discard(task)
+        self._of_each[sender] -= 1
+        if not self._of_each[sender]:
+            del self._of_each[sender]
+
+    async def _handle(self, call: Message) -> None:
+        """Answer one call, whatever its handler does."""
+        try:
+            answer = await self._answer(call)
+            self._reply(call, answer)
+        except errors.ErrorReply as error:
+            self._fail(call, error.error_name, error.text)
+        except TidegateError as error:
+            self._fail(call, errors.name_of(error.kind), error.message, error.remedy)
+        except Exception:  # noqa: BLE001 - the journal has the traceback, the caller has not
+            _log.exception("%s.%s failed", call.interface, call.member)
+            self._fail(call, errors.INTERNAL, f"{call.member} met a defect; the journal of the service says more")
+
+    async def _answer(self, call: Message) -> Message:
+        args = tuple(unwrapped(value) for value in call.body)
+        request = Request(call.path, call.interface, call.member, call.signature, args)
+        reply = await self.exports.answer(request, await self._identify(call.sender))
+        return Message(Kind.RETURN, signature=reply.signature, body=reply.values)
+
+    def _fail(self, call: Message, error_name: str, *texts: str) -> None:
+        self._reply(call, Message(Kind.ERROR, error_name=error_name, signature="s" * len(texts), body=texts))
+
+    def _reply(self, call: Message, answer: Message) -> None:
+        if call.wants_reply:
+            self._link.send(replace(answer, destination=call.sender, answers=call.serial))

@@ -1,0 +1,97 @@
+"""``org.tidegate.Engine1``: what the root helper and the agent say to each other, as D-Bus types and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import cast
+
+from tidegate.dbus.match import Endpoint
+from tidegate.engines.base import Deployment, EngineStatus, Progress, RebootOwner, StagedDeployment
+
+ENGINE = Endpoint("org.tidegate.Engine1", "/org/tidegate/Engine1", "org.tidegate.Engine1")
+
+DEPLOYMENT: Mapping[str, str] = MappingProxyType({"version": "s", "payload": "s"})
+
+STATUS: Mapping[str, str] = MappingProxyType(
+    {
+        "engine": "s",
+        "reboot_owner": "s",
+        "booted": "(ss)",
+        "staged": "a(ssb)",
+        "entries": "a(ss)",
+        "finalize_failure": "as",
+    }
+)
+"""D-Bus has no "none": ``staged`` and ``finalize_failure`` have one element or none."""
+
+PROGRESS: Mapping[str, str] = MappingProxyType({"payload": "s", "step": "s", "fraction": "d", "transferred_bytes": "t"})
+"""``fraction`` is :data:`UNKNOWN` while the whole is not known."""
+
+UNKNOWN = -1.0
+
+
+def signature_of(values: Mapping[str, str]) -> str:
+    """The D-Bus signature of a message with these named values."""
+    return "".join(values.values())
+
+
+def status_to_wire(status: EngineStatus, reboot_owner: RebootOwner) -> tuple[object, ...]:
+    """The values of :data:`STATUS`."""
+    staged = status.staged
+    return (
+        plain(status.engine),
+        reboot_owner.value,
+        deployment_to_wire(status.booted),
+        [] if staged is None else [(*deployment_to_wire(staged), staged.locked)],
+        [deployment_to_wire(entry) for entry in status.entries],
+        [] if status.finalize_failure is None else [plain(status.finalize_failure)],
+    )
+
+
+def status_from_wire(values: tuple[object, ...]) -> tuple[EngineStatus, RebootOwner]:
+    """The inverse of :func:`status_to_wire`, for values that have the types of :data:`STATUS`.
+
+    Raises:
+        ValueError: an owner that this version does not know.
+    """
+    engine, owner, booted, staged, entries, finalize_failure = cast(
+        "tuple[str, str, tuple[str, str], Sequence[tuple[str, str, bool]], Sequence[tuple[str, str]], Sequence[str]]",
+        values,
+    )
+    status = EngineStatus(
+        engine=engine,
+        booted=Deployment(*booted),
+        staged=StagedDeployment(*staged[0]) if staged else None,
+        entries=tuple(Deployment(*entry) for entry in entries),
+        finalize_failure=finalize_failure[0] if finalize_failure else None,
+    )
+    return status, RebootOwner(owner)
+
+
+def deployment_to_wire(deployment: Deployment) -> tuple[str, str]:
+    """The values of :data:`DEPLOYMENT`."""
+    return plain(deployment.version), plain(deployment.payload)
+
+
+def deployment_from_wire(values: tuple[object, ...]) -> Deployment:
+    """The inverse of :func:`deployment_to_wire`."""
+    version, payload = cast("tuple[str, str]", values)
+    return Deployment(version, payload)
+
+
+def progress_to_wire(payload: str, progress: Progress) -> tuple[object, ...]:
+    """The values of :data:`PROGRESS`."""
+    fraction = UNKNOWN if progress.fraction is None else progress.fraction
+    return payload, plain(progress.step), fraction, progress.transferred_bytes
+
+
+def progress_from_wire(values: tuple[object, ...]) -> tuple[str, Progress]:
+    """The payload that is being staged, and how far it is."""
+    payload, step, fraction, transferred_bytes = cast("tuple[str, str, float, int]", values)
+    return payload, Progress(step, fraction if 0.0 <= fraction <= 1.0 else None, transferred_bytes)
+
+
+def plain(text: str) -> str:
+    """A text as D-Bus carries it: no NUL, and no lone surrogates, which is what other programs' bad UTF-8 comes as."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
