@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate import __version__
-from tidegate.boot import BootInstance, read_boot_id
+from tidegate.boot import read_boot
 from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.config import DEFAULT_ROOTS
 from tidegate.configured import Configured, Reader
@@ -72,7 +72,7 @@ async def _run(paths: Paths, clock: Clock, bus: Bus) -> None:
         return now if unreadable is None else now.blocked_by(unreadable)
 
     start = configured()
-    boot = BootInstance(read_boot_id(), await systemd.soft_reboots_count())
+    boot = read_boot(await systemd.soft_reboots_count())
     runner = Runner(clock, RemoteEngine(bus), LogindPower(logind), BootHealth(systemd), start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
     loop = Loop(clock, keeper, runner, _Observer(Publisher(paths.public, __version__), notifier))
@@ -100,12 +100,13 @@ async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[
     }
     done, running = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     notifier.stopping()
+    going_down = loop.state.shutting_down
     for part in running:
         part.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     for part in done:
         part.result()
-    if not stop.is_set():
+    if not stop.is_set() and not going_down:  # a host that goes down takes the bus along, often before its services
         raise TidegateError(ErrorKind.BUS_UNREACHABLE, "the connection to the bus ended", "check that dbus is running")
 
 

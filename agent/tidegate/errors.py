@@ -38,6 +38,7 @@ class ErrorKind(StrEnum):
     ENGINE_NO_ROLLBACK = "engine.no-rollback"
     ENGINE_BUSY = "engine.busy"
     ENGINE_TIMEOUT = "engine.timeout"
+    ENGINE_CANCELLED = "engine.cancelled"
     ENGINE_FAILED = "engine.failed"
     ENGINE_UNREACHABLE = "engine.unreachable"
 

@@ -11,7 +11,7 @@ reason: a newer agent may have words that this one has not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +28,16 @@ HISTORY_LENGTH = 100
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
+_RELEASE = frozenset({"version", "payload"})
+_PARTS = {
+    "boot": frozenset({"boot_id", "soft_reboots"}),
+    "from": _RELEASE,
+    "to": _RELEASE,
+    "release": _RELEASE,
+    "requested": frozenset({"at", "boot_secs"}),
+}
+"""The objects inside an intent, a denial or an attempt, with the keys that this agent knows of them."""
+
 
 class Outcome(StrEnum):
     """What an attempt came to, decided after the boot."""
@@ -36,6 +46,9 @@ class Outcome(StrEnum):
     FELL_BACK = "fell_back"
     FINALIZE_FAILED = "finalize_failed"
     NOT_ATTEMPTED = "not_attempted"
+
+
+_VERDICTS = frozenset({Outcome.APPLIED, Outcome.FELL_BACK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +143,14 @@ class Records:
         """How many of the latest attempts at ``payload`` came to nothing without a verdict on the release."""
         count = 0
         for attempt in reversed(self.history):
-            if attempt.target.payload != payload or attempt.outcome is Outcome.APPLIED:
+            if attempt.target.payload != payload or attempt.outcome in _VERDICTS:
                 break
             count += 1
         return count
+
+
+_INTENT_ONLY = frozenset({"boot", "requested"})
+"""Objects of an intent that its attempt does not have."""
 
 
 def _close(intent: Intent, outcome: Outcome, detail: str, now: Now) -> Attempt:
@@ -147,7 +164,7 @@ def _close(intent: Intent, outcome: Outcome, detail: str, now: Now) -> Attempt:
         ended_at=now.wall,
         outcome=outcome,
         detail=detail,
-        extra=intent.extra,
+        extra={key: value for key, value in intent.extra.items() if key not in _INTENT_ONLY},
     )
 
 
@@ -164,10 +181,9 @@ def encode(records: Records) -> dict[str, object]:
 
 def _encode_intent(intent: Intent) -> dict[str, object]:
     requested = intent.requested
-    return {
-        **intent.extra,
+    known: dict[str, object] = {
         "id": intent.id,
-        "boot": {"boot_id": intent.boot.boot_id, "soft_reboots": intent.boot.soft_reboots},
+        "boot": _encode_boot(intent.boot),
         "from": _encode_release(intent.origin),
         "to": _encode_release(intent.target),
         "purpose": intent.purpose,
@@ -176,22 +192,26 @@ def _encode_intent(intent: Intent) -> dict[str, object]:
         "had_entry": intent.had_entry,
         "requested": requested and {"at": rfc3339(requested.at), "boot_secs": requested.boot_secs},
     }
+    return _with_extra(known, intent.extra)
+
+
+def _encode_boot(boot: BootInstance) -> dict[str, object]:
+    return {"boot_id": boot.boot_id, "soft_reboots": boot.soft_reboots, "init_ticks": boot.init_ticks}
 
 
 def _encode_denial(denial: Denial) -> dict[str, object]:
-    return {
-        **denial.extra,
+    known: dict[str, object] = {
         "release": _encode_release(denial.release),
         "cause": denial.cause,
         "evidence": denial.evidence,
         "at": rfc3339(denial.at),
     }
+    return _with_extra(known, denial.extra)
 
 
 def encode_attempt(attempt: Attempt) -> dict[str, object]:
     """One attempt as JSON values; also the shape of ``tidegate history --json``."""
-    return {
-        **attempt.extra,
+    known: dict[str, object] = {
         "id": attempt.id,
         "from": _encode_release(attempt.origin),
         "to": _encode_release(attempt.target),
@@ -202,6 +222,17 @@ def encode_attempt(attempt: Attempt) -> dict[str, object]:
         "outcome": attempt.outcome,
         "detail": attempt.detail,
     }
+    return _with_extra(known, attempt.extra)
+
+
+def _with_extra(known: dict[str, object], extra: Mapping[str, object]) -> dict[str, object]:
+    """The known fields over what a newer writer added, in the object itself and in the objects inside it."""
+    whole = {**extra, **known}
+    for key in _PARTS.keys() & known.keys() & extra.keys():
+        inner, added = known[key], extra[key]
+        if isinstance(inner, dict) and isinstance(added, dict):
+            whole[key] = {**added, **inner}
+    return whole
 
 
 def _encode_release(release: Release) -> dict[str, object]:
@@ -224,12 +255,15 @@ def decode(document: object) -> Records:
     )
 
 
+_INTENT_KEYS = frozenset({"id", "boot", "from", "to", "purpose", "reason", "written_at", "had_entry", "requested"})
+
+
 def _decode_intent(node: Node) -> Intent:
     boot = node.child("boot")
     requested = node.optional_child("requested")
     return Intent(
         id=node.text("id"),
-        boot=BootInstance(boot.text("boot_id"), boot.integer("soft_reboots", 0)),
+        boot=BootInstance(boot.text("boot_id"), boot.integer("soft_reboots", 0), boot.integer("init_ticks", 0)),
         origin=_decode_release(node.child("from")),
         target=_decode_release(node.child("to")),
         purpose=node.text("purpose"),
@@ -237,7 +271,7 @@ def _decode_intent(node: Node) -> Intent:
         written_at=node.instant("written_at"),
         had_entry=node.flag("had_entry"),
         requested=None if requested is None else _decode_request(requested),
-        extra=node.beyond({"id", "boot", "from", "to", "purpose", "reason", "written_at", "had_entry", "requested"}),
+        extra=_extra(node, _INTENT_KEYS),
     )
 
 
@@ -251,7 +285,7 @@ def _decode_denial(node: Node) -> Denial:
         cause=node.text("cause"),
         evidence=node.text("evidence"),
         at=node.instant("at"),
-        extra=node.beyond({"release", "cause", "evidence", "at"}),
+        extra=_extra(node, {"release", "cause", "evidence", "at"}),
     )
 
 
@@ -267,8 +301,16 @@ def _decode_attempt(node: Node) -> Attempt:
         ended_at=node.instant("ended_at"),
         outcome=node.text("outcome"),
         detail=node.text("detail"),
-        extra=node.beyond(known),
+        extra=_extra(node, known),
     )
+
+
+def _extra(node: Node, known: Collection[str]) -> dict[str, object]:
+    """What a newer writer added to the object, and under the name of each object inside it what it added there."""
+    inner = {
+        key: node.child(key).beyond(_PARTS[key]) for key in _PARTS.keys() & known if node.fields.get(key) is not None
+    }
+    return node.beyond(known) | {key: added for key, added in inner.items() if added}
 
 
 def _decode_release(node: Node) -> Release:

@@ -21,6 +21,7 @@ from tidegate.machine.parts import phase_name
 from tidegate.machine.phases import Paused, Staged, Staging, Steady, Verifying
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
+from tidegate.procfs import start_ticks
 from tidegate.records import Denial, encode_attempt
 from tidegate.release import Release
 
@@ -102,9 +103,17 @@ def summary(state: State) -> str:
         case Paused(reason=reason):
             return f"paused in {version}: {reason}"
         case Steady(wanted=None):
-            return state.dead_end or "up to date"
+            return _at_rest(state)
         case _:
             return f"{public_state(state)} {version}" if target is not None else public_state(state)
+
+
+def _at_rest(state: State) -> str:
+    if state.dead_end is not None:
+        return f"no further updates: {state.dead_end}"
+    if state.trouble is not None:
+        return state.trouble.failure.message
+    return "not checked yet" if state.poll.checked_at is None else "up to date"
 
 
 class Publisher:
@@ -127,18 +136,6 @@ class Publisher:
             return
         write_visibly(self._path, (json.dumps(document, indent=1) + "\n").encode(), _MODE)
         self._last = said
-
-
-def start_ticks(pid: int) -> int | None:
-    """When process ``pid`` started, in clock ticks since boot (proc(5), field 22 of ``stat``); None without one.
-
-    With the pid it names one process for good: a pid alone is given out again.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return int(text.rpartition(")")[2].split()[19])
 
 
 def _deployments(host: EngineStatus | None) -> dict[str, object]:

@@ -67,7 +67,7 @@ class FileStore:
             return Records()
         except OSError as err:
             raise self._unreadable(err.strerror or str(err)) from err
-        except (ShapeError, ValueError, RecursionError) as err:
+        except (ShapeError, ValueError, RecursionError, OverflowError) as err:
             raise self._unreadable(str(err)) from err
 
     def save(self, records: Records) -> None:
@@ -78,7 +78,8 @@ class FileStore:
         """
         content = json.dumps(encode(records), indent=1, ensure_ascii=False) + "\n"
         try:
-            write_durably(self._path, content.encode(), _MODE)
+            # Bytes of a message that are no UTF-8 arrive as lone surrogates; their backslash form is JSON's own.
+            write_durably(self._path, content.encode(errors="backslashreplace"), _MODE)
         except OSError as err:
             raise TidegateError(
                 ErrorKind.RECORD_UNWRITABLE,

@@ -9,7 +9,13 @@ from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Verdict, Wait
 from tidegate.machine.effects import Effect, Reply
 from tidegate.machine.phases import Phase
-from tidegate.machine.state import State, Trouble
+from tidegate.machine.state import State, Step, Trouble
+
+CHECKING = ("discovery", "net", "identity", "agent")
+SWITCHING = ("engine", "bus", "record", "agent")
+"""What may go wrong while a release is looked for, and while one is staged, armed or confirmed: areas of kinds."""
+
+HOST_GOING_DOWN = Failure(ErrorKind.AGENT_BUSY, "the host is going down", "ask again after the boot")
 
 MAX_BACKOFF_DOUBLINGS = 5
 """A failing check or staging is tried again at 2, 4 ... 32 times the steady interval."""
@@ -53,6 +59,11 @@ def refusal(verdicts: tuple[Verdict, ...]) -> Failure:
 def reply(request: int | None, answer: str | Failure) -> tuple[Effect, ...]:
     """The answer to ``request``, where a person asked."""
     return () if request is None else (Reply(request, answer),)
+
+
+def turned_away(state: State, why: Failure) -> Step:
+    """Nobody waits any more for a check or a staging: they are told why there will be none."""
+    return replace(state, requests=()), tuple(Reply(request.id, why) for request in state.requests)
 
 
 def backed_off(state: State, failures: int, now: Now) -> float:

@@ -8,8 +8,18 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.policy import Rules, choose
 from tidegate.errors import ErrorKind, Failure
-from tidegate.machine.effects import WARNING, Announce, FindOffers, Reply
-from tidegate.machine.parts import backed_off, enter, phase_name, recovered, take_id, troubled
+from tidegate.machine.effects import WARNING, Announce, Effect, FindOffers, Reply
+from tidegate.machine.parts import (
+    CHECKING,
+    HOST_GOING_DOWN,
+    backed_off,
+    enter,
+    phase_name,
+    recovered,
+    take_id,
+    troubled,
+    turned_away,
+)
 from tidegate.machine.phases import Staged, Staging, Steady
 from tidegate.machine.state import Poll, Request, State, Step
 from tidegate.machine.update import stage
@@ -34,10 +44,10 @@ def poll(state: State) -> Step:
 def offers_found(state: State, offers: Offers, now: Now) -> Step:
     """Discovery answered: choose the target, and stage it if that is wanted."""
     due = now.boot_secs + state.policy.steady_interval_secs
-    state = replace(state, poll=Poll(due, checked_at=now.wall), dead_end=offers.dead_end)
-    state = recovered(state, "discovery")
-    if not offers.booted_known:
-        state = troubled(state, _unknown_booted(state), now)
+    polled = Poll(due, staging_failures=state.poll.staging_failures, checked_at=now.wall)
+    state = replace(state, poll=polled, dead_end=offers.dead_end)
+    known = offers.booted_known
+    state = recovered(state, *CHECKING) if known else troubled(state, _unknown_booted(state), now)
     denied = {denial.release.payload: denial.cause for denial in state.records.denied}
     choice = choose(offers, Rules(denied, allow_downgrade=state.policy.allow_downgrade))
     if choice.target is None:
@@ -48,11 +58,11 @@ def offers_found(state: State, offers: Offers, now: Now) -> Step:
 def find_failed(state: State, failure: Failure, now: Now) -> Step:
     """Discovery did not answer: say so to whoever waits, ask again later."""
     failures = state.poll.failures + 1
-    later = Poll(backed_off(state, failures, now), failures=failures, checked_at=state.poll.checked_at)
-    answers = tuple(Reply(request.id, failure) for request in state.requests)
+    later = replace(state.poll, due=backed_off(state, failures, now), task=None, failures=failures)
+    state, answers = turned_away(replace(troubled(state, failure, now), poll=later), failure)
     first = failures == 1
     notes = (Announce(WARNING, f"check failed: {failure.message}"),) if first else ()
-    return replace(troubled(state, failure, now), poll=later, requests=()), (*answers, *notes)
+    return state, (*answers, *notes)
 
 
 def asked(state: State, request: Request, now: Now) -> Step:
@@ -65,17 +75,20 @@ def asked(state: State, request: Request, now: Now) -> Step:
 
 
 def _nothing_new(state: State) -> Step:
-    staged = isinstance(state.phase, Staged)
-    text = "no newer release is offered" if not staged else "the staged release is the newest offered"
+    steady = isinstance(state.phase, Steady)
+    text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
     answers = tuple(Reply(request.id, text) for request in state.requests)
-    phase = state.phase if staged else Steady()
-    return replace(state, phase=phase, requests=()), answers
+    phase = Steady() if steady else state.phase
+    return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
 
 
 def _target_found(state: State, target: Release, now: Now) -> Step:
     answers = tuple(Reply(r.id, f"{target.version} is available") for r in state.requests if not r.wants_staging)
     staging_asked = tuple(request for request in state.requests if request.wants_staging)
     state = replace(state, requests=staging_asked)
+    busy = _why_not_now(state)
+    if busy is not None:
+        return _target_noted(state, target, busy, answers)
     match state.phase:
         case Staged(target=staged) if staged.payload == target.payload:
             told = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
@@ -91,6 +104,13 @@ def _target_found(state: State, target: Release, now: Now) -> Step:
     return state, (*answers, *effects)
 
 
+def _target_noted(state: State, target: Release, busy: Failure, answers: tuple[Effect, ...]) -> Step:
+    """A person's apply, a shutdown or new settings came while discovery was asked: what it found stays untouched."""
+    state, refusals = turned_away(state, busy)
+    phase = Steady(wanted=target) if isinstance(state.phase, Steady) else state.phase
+    return enter(state, phase), (*answers, *refusals)
+
+
 def _unknown_booted(state: State) -> Failure:
     version = "?" if state.host is None else state.host.booted.version
     return Failure(
@@ -103,6 +123,8 @@ def _unknown_booted(state: State) -> Failure:
 def _why_not_now(state: State) -> Failure | None:
     if state.policy.blocked is not None:
         return state.policy.blocked
+    if state.shutting_down:
+        return HOST_GOING_DOWN
     if not isinstance(state.phase, Steady | Staged | Staging):
         return Failure(ErrorKind.AGENT_BUSY, f"the agent is {phase_name(state)}", "ask again when that is over")
     return None

@@ -31,11 +31,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; ``failures`` in a row."""
+    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; ``failures`` in a row.
+
+    ``staging_failures`` in a row put the next question off as well: its answer would be staged again.
+    """
 
     due: float
     task: int | None = None
     failures: int = 0
+    staging_failures: int = 0
     checked_at: datetime | None = None
 
 

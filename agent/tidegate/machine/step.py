@@ -36,7 +36,7 @@ from tidegate.machine.events import (
     Tick,
     Unhealthy,
 )
-from tidegate.machine.parts import enter
+from tidegate.machine.parts import HOST_GOING_DOWN, enter, turned_away
 from tidegate.machine.phases import (
     Arming,
     Confirming,
@@ -74,7 +74,7 @@ def step(state: State, event: Event, now: Now) -> Step:
         case Progressed(task, progress):
             return _progressed(state, task, progress)
         case ShutdownSignal(active):
-            return _shutdown(replace(state, shutting_down=active))
+            return _shutdown(replace(state, shutting_down=active), now)
         case CheckAsked(request):
             return polling.asked(state, Request(request, wants_staging=False), now)
         case StageAsked(request):
@@ -212,20 +212,27 @@ def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
             return state, ()
 
 
-def _shutdown(state: State) -> Step:
+def _shutdown(state: State, now: Now) -> Step:
     """A shutdown that is called off leaves the host up with a release armed: take that back."""
-    if not state.shutting_down and isinstance(state.phase, Rebooting):
-        return update.did_not_go_down(state, state.phase, "the shutdown was called off")
-    return state, ()
+    match state.phase:
+        case Rebooting() as phase if not state.shutting_down:
+            return update.did_not_go_down(state, phase, "the shutdown was called off")
+        case Rebooting() as phase:
+            state = update.shutdown_begun(state, phase, now)
+        case _:
+            pass
+    return turned_away(state, HOST_GOING_DOWN) if state.shutting_down else (state, ())
 
 
 def _policy(state: State, now: Now) -> Step:
     """New settings: ask the gates anew, and let a running wait for discovery stand."""
+    blocked = state.policy.blocked
+    state, answers = (state, ()) if blocked is None else turned_away(state, blocked)
     match state.phase:
         case Staged(target, since):
-            return update.waiting(state, target, since, (), now), ()
+            return update.waiting(state, target, since, (), now), answers
         case _:
-            return state, ()
+            return state, answers
 
 
 def _unwritable(state: State, failure: Failure, now: Now) -> Step:

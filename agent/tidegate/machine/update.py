@@ -42,7 +42,19 @@ from tidegate.machine.effects import (
     Stage,
 )
 from tidegate.machine.events import Accepted, ApplyAsked, HostView, RebootAnswer, Refused
-from tidegate.machine.parts import backed_off, enter, phase_name, recovered, refusal, reply, take_id, troubled
+from tidegate.machine.parts import (
+    HOST_GOING_DOWN,
+    SWITCHING,
+    backed_off,
+    enter,
+    phase_name,
+    recovered,
+    refusal,
+    reply,
+    take_id,
+    troubled,
+    turned_away,
+)
 from tidegate.machine.phases import (
     Arming,
     Confirming,
@@ -81,19 +93,18 @@ UNDO_RETRY_SECS = 30.0
 
 def staged(state: State, phase: Staging, host: HostView, now: Now) -> Step:
     """The engine has staged the target, locked."""
-    state = recovered(_seen(state, host), "engine")
+    state = recovered(_seen(state, host), *SWITCHING)
     answers = tuple(Reply(request.id, f"{phase.target.version} is staged") for request in state.requests)
-    state = replace(state, requests=())
+    state = replace(state, requests=(), poll=replace(state.poll, staging_failures=0))
     note = Announce(NOTICE, f"staged {phase.target.version}")
     return waiting(state, phase.target, phase.since, (), now), (*answers, note)
 
 
 def staging_failed(state: State, phase: Staging, failure: Failure, now: Now) -> Step:
     """Back to steady; the next check, later each time, tries again."""
-    failures = state.poll.failures + 1
-    answers = tuple(Reply(request.id, failure) for request in state.requests)
-    later = replace(state.poll, due=backed_off(state, failures, now), failures=failures)
-    state = replace(troubled(state, failure, now), poll=later, requests=())
+    failures = state.poll.staging_failures + 1
+    later = replace(state.poll, due=backed_off(state, failures, now), staging_failures=failures)
+    state, answers = turned_away(replace(troubled(state, failure, now), poll=later), failure)
     note = Announce(ERROR, f"could not stage {phase.target.version}: {failure.message}")
     return enter(state, Steady(wanted=phase.target)), (*answers, note)
 
@@ -114,24 +125,29 @@ def evaluate(state: State, phase: Staged) -> Step:
 def apply_asked(state: State, event: ApplyAsked) -> Step:
     """A person wants the staged release finalized now."""
     if not isinstance(state.phase, Staged):
-        nothing = Failure(
-            ErrorKind.AGENT_NOTHING_TO_APPLY,
-            f"no release is staged (the agent is {phase_name(state)})",
-            "stage one first: tidegate stage",
-        )
-        return state, (Reply(event.request_id, nothing),)
-    if state.policy.blocked is not None:
-        return state, (Reply(event.request_id, state.policy.blocked),)
+        return state, (Reply(event.request_id, _nothing_to_apply(state)),)
+    why_not = HOST_GOING_DOWN if state.shutting_down else state.policy.blocked
+    if why_not is not None:
+        return state, (Reply(event.request_id, why_not),)
     return _decide(state, state.phase, Purpose.MANUAL, event.reason, event.request_id)
+
+
+def _nothing_to_apply(state: State) -> Failure:
+    name = phase_name(state)
+    if isinstance(state.phase, Finalizing | Rebooting | Disarming):
+        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {name} already", "ask again when that is over")
+    why = f"no release is staged (the agent is {name})"
+    return Failure(ErrorKind.AGENT_NOTHING_TO_APPLY, why, "stage one first: tidegate stage")
 
 
 def decided(state: State, phase: Deciding, verdicts: tuple[Verdict, ...], now: Now) -> Step:
     """The gates answered: write the intent and arm, or wait."""
     verdicts = _with_policy(state, phase.purpose, verdicts)
-    if _all_allow(verdicts) and not state.shutting_down:
+    if state.shutting_down:
+        verdicts = (GOING_DOWN, *verdicts)
+    if _all_allow(verdicts):
         return _arm(state, phase, now)
-    note = () if phase.request is None else reply(phase.request, refusal(verdicts or (GOING_DOWN,)))
-    return waiting(state, phase.target, phase.since, verdicts, now), note
+    return waiting(state, phase.target, phase.since, verdicts, now), reply(phase.request, refusal(verdicts))
 
 
 def gates_failed(state: State, phase: Deciding, failure: Failure, now: Now) -> Step:
@@ -174,7 +190,8 @@ def _all_allow(verdicts: tuple[Verdict, ...]) -> bool:
 
 def _with_policy(state: State, purpose: Purpose, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     """The settings may have changed while the gates were asked."""
-    held = None if purpose is Purpose.MANUAL else _held_by_policy(state)
+    by_person = purpose is Purpose.MANUAL and state.policy.blocked is None
+    held = None if by_person else _held_by_policy(state)
     return verdicts if held is None else (held, *verdicts)
 
 
@@ -247,10 +264,10 @@ def confirmed(state: State, phase: Confirming, verdicts: tuple[Verdict, ...], no
 
 def answered(state: State, phase: Requesting, answer: RebootAnswer, now: Now) -> Step:
     """Logind said yes or no."""
+    state = recovered(state, "reboot", "bus")
     match answer:
         case Accepted():
-            state, effects = _going_down(state, phase, now)
-            return state, (*effects, *reply(phase.request, f"rebooting into {phase.target.version}"))
+            return _going_down(state, phase, now)
         case Refused() if state.shutting_down:
             return _going_down(state, phase, now)
         case Refused(reason, remedy):
@@ -267,7 +284,8 @@ def finalizing_failed(state: State, phase: Arming | Confirming, failure: Failure
 
 def request_failed(state: State, phase: Requesting, failure: Failure, now: Now) -> Step:
     """Logind may have heard us or not. Disarming now could race the shutdown, so that comes a little later."""
-    rebooting = Rebooting(phase.target, phase.since, now.boot_secs + UNCERTAIN_SECS, failure.message)
+    grace_secs = REBOOT_GRACE_SECS if state.shutting_down else UNCERTAIN_SECS
+    rebooting = Rebooting(phase.target, phase.since, now.boot_secs + grace_secs, failure.message)
     answers = reply(phase.request, failure)
     return enter(troubled(state, failure, now), rebooting), (*answers, Announce(WARNING, failure.message))
 
@@ -285,7 +303,14 @@ def _request_reboot(state: State, phase: Confirming, now: Now) -> Step:
 def _going_down(state: State, phase: Finalizing, now: Now) -> Step:
     still_up = f"logind accepted, and the host was still up {REBOOT_GRACE_SECS:.0f} s later"
     rebooting = Rebooting(phase.target, phase.since, now.boot_secs + REBOOT_GRACE_SECS, still_up)
-    return enter(state, rebooting), (Announce(NOTICE, f"the host goes down, next: {phase.target.version}"),)
+    note = Announce(NOTICE, f"the host goes down, next: {phase.target.version}")
+    return enter(state, rebooting), (*reply(phase.request, f"rebooting into {phase.target.version}"), note)
+
+
+def shutdown_begun(state: State, phase: Rebooting, now: Now) -> State:
+    """It is certain now that the host goes down: from here it has as long as the slowest honest shutdown takes."""
+    deadline = max(phase.deadline, now.boot_secs + REBOOT_GRACE_SECS)
+    return enter(state, replace(phase, deadline=deadline))
 
 
 # --------------------------------------------------------------------------- the way back
@@ -312,14 +337,14 @@ def disarm(state: State, phase: Disarming) -> Step:
 
 def disarmed(state: State, phase: Disarming, host: HostView, now: Now) -> Step:
     """The next boot is the booted release again: now the intent may go."""
-    state = recovered(_seen(state, host), "engine")
+    state = recovered(_seen(state, host), *SWITCHING)
     records = state.records
     records = (
         records.abandoned() if phase.closing is None else records.closed(Outcome.NOT_ATTEMPTED, phase.closing, now)
     )
     state = replace(state, records=records)
     kept = host.engine.staged
-    if kept is None or kept.payload != phase.target.payload:
+    if kept is None or kept.payload != phase.target.payload or records.denial_of(kept.payload) is not None:
         return enter(state, Steady()), ()
     return waiting(state, phase.target, phase.since, phase.verdicts, now), ()
 

@@ -23,7 +23,7 @@ from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, MarkGood, ReadHealth, ReadHost
 from tidegate.machine.events import Health, HealthPending, Healthy, HostView, Unhealthy
-from tidegate.machine.parts import enter, recovered, take_id, troubled
+from tidegate.machine.parts import SWITCHING, enter, recovered, take_id, troubled
 from tidegate.machine.phases import Disarming, Paused, Rebooting, Starting, Steady, Verifying
 from tidegate.machine.state import State, Step
 from tidegate.machine.update import REBOOT_GRACE_SECS, disarm
@@ -81,13 +81,15 @@ def host_unreadable(state: State, failure: Failure, now: Now) -> Step:
 
 def host_read(state: State, host: HostView, now: Now) -> Step:
     """The host told what it is in: settle the attempt that was under way, if any."""
-    state = recovered(state, "engine", "bus", "record")
-    state = replace(state, host=host.engine, shutting_down=host.shutting_down)
+    state = recovered(state, *SWITCHING)
+    state = replace(state, host=host.engine, shutting_down=state.shutting_down or host.shutting_down)
     intent = state.records.intent
     if intent is None:
         return _rest(state, host.engine, now)
     if intent.boot == state.boot:
         return _resume(state, intent, now)
+    if intent.boot.shares_kernel_with(state.boot) and host.engine.booted.payload != intent.target.payload:
+        return _soft_rebooted(state, intent, now)
     return _settle(state, intent, host.engine, now)
 
 
@@ -108,6 +110,13 @@ def _request_of(intent: Intent, now: Now) -> RebootRequest:
     return intent.requested or RebootRequest(now.wall, now.boot_secs)
 
 
+def _soft_rebooted(state: State, intent: Intent, now: Now) -> Step:
+    """Userspace was started anew in the old release. No boot loader has run, so there is no verdict on the target."""
+    why = f"a soft-reboot kept the host in {intent.origin.version}"
+    state, effects = disarm(state, Disarming(intent.target, now.wall, None, (), closing=why))
+    return state, (Announce(WARNING, f"not in {intent.target.version}: {why}; taken back"), *effects)
+
+
 def _settle(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
     """The attempt is of an earlier boot: name its outcome."""
     outcome = decide_outcome(intent, host)
@@ -117,10 +126,10 @@ def _settle(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
         case Outcome.FELL_BACK:
             return _fell_back(state, intent, host, now)
         case Outcome.FINALIZE_FAILED:
-            return _came_to_nothing(state, outcome, host.finalize_failure or "", now)
+            return _came_to_nothing(state, outcome, host.finalize_failure or "", host, now)
         case Outcome.NOT_ATTEMPTED:
             lost = "the host came up without it ever becoming a boot entry (power cut, or its staging was lost)"
-            return _came_to_nothing(state, outcome, lost, now)
+            return _came_to_nothing(state, outcome, lost, host, now)
         case _:
             assert_never(outcome)
 
@@ -144,11 +153,12 @@ def _rest(state: State, host: EngineStatus, now: Now) -> Step:
     return disarm(state, Disarming(denial.release, now.wall, None, ()))
 
 
-def _came_to_nothing(state: State, outcome: Outcome, detail: str, now: Now) -> Step:
+def _came_to_nothing(state: State, outcome: Outcome, detail: str, host: EngineStatus, now: Now) -> Step:
     intent = state.records.intent
     version = "?" if intent is None else intent.target.version
     state = replace(state, records=state.records.closed(outcome, detail, now))
-    return enter(state, Steady()), (Announce(ERROR, f"{version}: {outcome}: {detail}"),)
+    state, effects = _rest(state, host, now)
+    return state, (Announce(ERROR, f"{version}: {outcome}: {detail}"), *effects)
 
 
 # --------------------------------------------------------------------------- verifying
@@ -195,7 +205,8 @@ def good(state: State, host: HostView, now: Now) -> Step:
     """The engine has taken the confirmation: the update counts."""
     intent = state.records.intent
     version = "?" if intent is None else intent.target.version
-    state = replace(recovered(state, "engine"), host=host.engine)
+    state = recovered(state, *SWITCHING)
+    state = replace(state, host=host.engine, shutting_down=state.shutting_down or host.shutting_down)
     state = replace(state, records=state.records.closed(Outcome.APPLIED, "verified", now))
     return enter(state, Steady()), (Announce(NOTICE, f"{version} is applied and verified"),)
 

@@ -1,0 +1,264 @@
+"""What people ask for: one answer each, in every phase, and none that says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.fakes.builders import (
+    ALLOW,
+    BAD_CONFIG,
+    BROKEN,
+    DISK_FULL,
+    WAIT,
+    Walk,
+    arming,
+    confirming,
+    deciding,
+    disarming,
+    host,
+    offers,
+    release,
+    requesting,
+    staged,
+    staging,
+    steady,
+    verifying,
+)
+from tidegate.errors import ErrorKind, Failure
+from tidegate.machine.effects import Arm, AskGates, FindOffers, Reply, Stage
+from tidegate.machine.events import (
+    Accepted,
+    ApplyAsked,
+    CheckAsked,
+    Completed,
+    Errored,
+    Event,
+    PolicyChanged,
+    RecordsUnwritable,
+    Refused,
+    ShutdownSignal,
+    StageAsked,
+    Unhealthy,
+)
+from tidegate.machine.parts import HOST_GOING_DOWN
+from tidegate.machine.phases import Steady
+from tidegate.machine.state import Policy
+from tidegate.purpose import Purpose
+
+DISABLED = Policy(enabled=False)
+CLOSED = Failure(ErrorKind.REBOOT_REFUSED, "window: the window is closed", "wait")
+
+
+def paused() -> Walk:
+    return verifying().answer(Unhealthy("sshd failed"))
+
+
+def rebooting() -> Walk:
+    return requesting().answer(Accepted())
+
+
+def starting() -> Walk:
+    return Walk()
+
+
+def manual() -> Walk:
+    """A person's apply, on a host that does nothing by itself, with the gates being asked."""
+    walk = Walk(policy=DISABLED).answer(host()).feed(StageAsked(1)).wake().answer(offers("2")).answer(host(staged="2"))
+    assert walk.one(Reply) == Reply(1, "2 is staged")
+    return walk.feed(ApplyAsked(7, "security fix (uid 0)"))
+
+
+# --------------------------------------------------------------------------- check and stage
+
+
+def test_a_check_is_made_at_once_and_its_answer_told() -> None:
+    walk = steady(DISABLED).feed(CheckAsked(1))
+    assert walk.effects == ()
+    assert walk.wake().one(FindOffers)
+    assert walk.secs == 0.0
+    walk.answer(offers("2"))
+    assert walk.effects == (Reply(1, "2 is available"),)
+    assert walk.state.phase == Steady(wanted=release("2", 2))
+
+
+def test_everybody_who_asked_is_told_what_the_check_found() -> None:
+    walk = steady(DISABLED).feed(CheckAsked(1)).feed(StageAsked(2)).wake().feed(CheckAsked(3))
+    walk.feed(Completed(2, offers()))
+    assert walk.effects == tuple(Reply(number, "no newer release is offered") for number in (1, 2, 3))
+
+
+def test_a_check_that_fails_tells_why() -> None:
+    walk = steady(DISABLED).feed(CheckAsked(1)).wake().fail()
+    assert walk.one(Reply) == Reply(1, BROKEN)
+
+
+def test_a_person_may_have_a_release_staged_although_updates_are_disabled() -> None:
+    walk = steady(DISABLED).feed(StageAsked(1)).feed(CheckAsked(2)).wake().answer(offers("2"))
+    assert walk.effects == (Reply(2, "2 is available"), Stage(3, release("2", 2)))
+    walk.answer(host(staged="2"))
+    assert walk.one(Reply) == Reply(1, "2 is staged")
+    assert walk.state.phase.verdicts  # type: ignore[union-attr]  # staged, and held by updates.enabled
+    assert walk.none(AskGates)
+
+
+def test_a_staging_that_fails_tells_why() -> None:
+    walk = steady().feed(StageAsked(1)).wake().answer(offers("2")).fail()
+    assert walk.one(Reply) == Reply(1, BROKEN)
+
+
+def test_what_is_asked_while_a_release_is_being_staged_is_answered_by_its_end() -> None:
+    walk = staging()
+    task = walk.task.id
+    walk.feed(CheckAsked(1)).feed(StageAsked(2)).feed(Completed(task, host(staged="2")))
+    assert walk.effects[:2] == (Reply(1, "2 is staged"), Reply(2, "2 is staged"))
+
+
+def test_staging_what_is_staged_already_says_so() -> None:
+    walk = staged().wake().answer(WAIT).feed(StageAsked(1)).wake().answer(offers("2"))
+    assert walk.effects == (Reply(1, "2 is staged already"),)
+
+
+def test_a_check_with_a_release_staged_says_that_nothing_is_newer() -> None:
+    walk = staged().wake().answer(WAIT).feed(CheckAsked(1)).wake().answer(offers())
+    assert walk.effects == (Reply(1, "nothing newer than the staged release is offered"),)
+
+
+@pytest.mark.parametrize(
+    "phase", [starting, verifying, paused, deciding, arming, confirming, requesting, rebooting, disarming]
+)
+@pytest.mark.parametrize("request_event", [CheckAsked(1), StageAsked(1)], ids=["check", "stage"])
+def test_a_busy_agent_says_so(phase: Callable[[], Walk], request_event: Event) -> None:
+    walk = phase()
+    before = walk.state
+    walk.feed(request_event)
+    answer = walk.one(Reply).answer
+    assert isinstance(answer, Failure)
+    assert (answer.kind, walk.state) == (ErrorKind.AGENT_BUSY, before)
+
+
+@pytest.mark.parametrize("request_event", [CheckAsked(1), StageAsked(1), ApplyAsked(1, "x")])
+@pytest.mark.parametrize("phase", [steady, staged])
+def test_a_blocked_agent_says_what_blocks_it(phase: Callable[[], Walk], request_event: Event) -> None:
+    walk = phase().feed(PolicyChanged(Policy(blocked=BAD_CONFIG))).feed(request_event)
+    if phase is staged or not isinstance(request_event, ApplyAsked):
+        assert walk.effects == (Reply(1, BAD_CONFIG),)
+    else:
+        assert walk.one(Reply)
+
+
+@pytest.mark.parametrize("request_event", [CheckAsked(1), StageAsked(1), ApplyAsked(1, "x")])
+def test_a_host_that_goes_down_takes_no_requests(request_event: Event) -> None:
+    walk = staged().feed(ShutdownSignal(active=True)).feed(request_event)
+    assert walk.effects == (Reply(1, HOST_GOING_DOWN),)
+
+
+def test_nobody_waits_for_a_host_that_goes_down() -> None:
+    walk = steady(DISABLED).feed(CheckAsked(1)).feed(StageAsked(2)).feed(ShutdownSignal(active=True))
+    assert walk.effects == (Reply(1, HOST_GOING_DOWN), Reply(2, HOST_GOING_DOWN))
+    assert walk.feed(ShutdownSignal(active=False)).effects == ()
+
+
+def test_nobody_waits_for_an_agent_that_has_been_blocked() -> None:
+    walk = steady(DISABLED).feed(CheckAsked(1)).feed(PolicyChanged(Policy(blocked=BAD_CONFIG)))
+    assert walk.effects == (Reply(1, BAD_CONFIG),)
+
+
+# --------------------------------------------------------------------------- apply
+
+
+@pytest.mark.parametrize("phase", [starting, steady, staging, verifying, paused])
+def test_without_a_staged_release_there_is_nothing_to_apply(phase: Callable[[], Walk]) -> None:
+    answer = phase().feed(ApplyAsked(1, "now")).one(Reply).answer
+    assert isinstance(answer, Failure)
+    assert (answer.kind, answer.remedy) == (ErrorKind.AGENT_NOTHING_TO_APPLY, "stage one first: tidegate stage")
+
+
+@pytest.mark.parametrize("phase", [deciding, arming, confirming, requesting, rebooting, disarming])
+def test_an_agent_that_is_at_it_already_does_not_claim_that_nothing_is_staged(phase: Callable[[], Walk]) -> None:
+    walk = phase()
+    before = walk.state
+    answer = walk.feed(ApplyAsked(1, "now")).one(Reply).answer
+    assert isinstance(answer, Failure)
+    assert (answer.kind, walk.state) == (ErrorKind.AGENT_BUSY, before)
+
+
+def test_a_persons_apply_asks_the_gates_that_guard_manual_reboots_and_keeps_the_reason() -> None:
+    walk = manual()
+    assert walk.one(AskGates).purpose is Purpose.MANUAL
+    walk.answer(ALLOW)
+    assert walk.one(Arm)
+    assert walk.state.records.intent is not None
+    assert (walk.state.records.intent.purpose, walk.state.records.intent.reason) == ("manual", "security fix (uid 0)")
+
+
+def test_an_apply_that_a_gate_refuses_says_which_and_why() -> None:
+    assert manual().answer(WAIT).one(Reply) == Reply(7, CLOSED)
+
+
+def test_an_apply_that_a_gate_refuses_at_the_last_look_says_so() -> None:
+    walk = manual().answer(ALLOW).answer(host(staged="2", locked=False)).answer(WAIT)
+    assert walk.one(Reply) == Reply(7, CLOSED)
+
+
+def test_an_apply_is_answered_when_logind_has_accepted() -> None:
+    walk = manual().answer(ALLOW).answer(host(staged="2", locked=False)).answer(ALLOW)
+    assert walk.none(Reply)
+    assert walk.answer(Accepted()).one(Reply) == Reply(7, "rebooting into 2")
+
+
+def _reach(depth: int) -> Walk:
+    """A person's apply after ``depth`` answers."""
+    walk = manual()
+    for answer in (ALLOW, host(staged="2", locked=False), ALLOW)[:depth]:
+        walk.answer(answer)
+    return walk
+
+
+@pytest.mark.parametrize("depth", range(4), ids=["gates", "arm", "last look", "logind"])
+def test_an_apply_is_answered_wherever_it_breaks(depth: int) -> None:
+    assert _reach(depth).fail().one(Reply)
+
+
+@pytest.mark.parametrize("depth", [0, 2], ids=["intent", "request"])
+def test_an_apply_that_cannot_be_recorded_says_so(depth: int) -> None:
+    answer = _reach(depth).feed(RecordsUnwritable(DISK_FULL)).one(Reply).answer
+    assert isinstance(answer, Failure)
+    assert DISK_FULL.message in answer.message
+
+
+def test_an_apply_that_logind_refuses_says_so() -> None:
+    answer = _reach(3).answer(Refused("a backup is running", "wait for it")).one(Reply).answer
+    assert answer == Failure(ErrorKind.REBOOT_REFUSED, "logind: a backup is running", "wait for it")
+
+
+@pytest.mark.parametrize(
+    ("depth", "result"),
+    [(0, ALLOW), (0, ()), (1, host(staged="2", locked=False)), (2, ALLOW), (3, Refused("in progress"))],
+)
+def test_an_apply_that_a_shutdown_overtakes_is_answered_with_words(depth: int, result: object) -> None:
+    walk = _reach(depth)
+    task = walk.task.id
+    walk.feed(ShutdownSignal(active=True)).feed(Completed(task, result))  # type: ignore[arg-type]  # one of each kind
+    answer = walk.one(Reply).answer
+    assert answer if isinstance(answer, str) else answer.message
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_no_request_is_answered_twice(depth: int) -> None:
+    walk = _reach(depth)
+    task = walk.task.id
+    walk.fail()
+    assert walk.feed(Errored(task, BROKEN)).none(Reply)
+
+
+def test_an_apply_amid_a_check_is_not_disturbed_by_its_answer() -> None:
+    """Offers that arrive while the release is being armed once pulled the machine into staging: armed, and unnoticed."""
+    walk = staged().wake().answer(WAIT).feed(CheckAsked(1)).wake()
+    check = walk.task.id
+    walk.feed(ApplyAsked(7, "now")).answer(ALLOW)
+    assert walk.one(Arm)
+    armed = walk.state.phase
+    walk.feed(Completed(check, offers("2", "3")))
+    assert (walk.state.phase, walk.effects) == (armed, (Reply(1, "3 is available"),))
