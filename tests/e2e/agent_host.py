@@ -1,0 +1,110 @@
+"""A machine with the agent on it: where it gets its releases from, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from tests.e2e.bed.depot import Depot, Release
+from tests.e2e.bed.graph import graph_json
+from tests.e2e.bed.machine import Machine
+from tests.e2e.bed.server import Server
+
+STATUS_FILE = "/run/tidegate/public/status.json"
+GRAPH = "/graph.json"
+REPO = "/repo"
+SETTLE_SECS = 90.0
+"""For a host to get from one resting state to another: seconds on a quiet machine, and this one may be busy."""
+
+Document = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the hosts can see of the world: a repository and a graph of what was released so far."""
+
+    depot: Depot
+    server: Server
+    released: list[Release]
+
+    @classmethod
+    def of(cls, depot: Depot, server: Server, first: Release) -> Source:
+        """A world in which ``first`` is all there is."""
+        server.mount(REPO, depot.archive)
+        source = cls(depot, server, [])
+        source.release(first)
+        return source
+
+    @property
+    def snippet(self) -> str:
+        """The configuration of a host that looks here."""
+        return f'[discovery.static_graph]\nurl = "{self.server.url}{GRAPH}"\n'
+
+    def release(self, release: Release) -> None:
+        """Offer ``release`` from every earlier one."""
+        self.depot.publish(release)
+        self.released.append(release)
+        self.server.put(GRAPH, graph_json(self.released))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentHost:
+    """The machine and its agent's account."""
+
+    machine: Machine
+
+    def start(self, source: Source, extra: str = "") -> None:
+        """Configure the host to look at ``source``, switch it on and wait until its agent has nothing to do."""
+        self.machine.put("/etc/tidegate/config.d/50-test.toml", source.snippet + extra)
+        self.machine.power_on()
+        self.machine.wait_up()
+        self.wait("steady", lambda told: told["state"] == "steady" and told["last_check"] is not None)
+
+    def snapshot(self) -> Document | None:
+        """What the agent says of itself, or None while it has said nothing in this boot."""
+        text = self.machine.guest.read(STATUS_FILE)
+        return None if text is None else cast(Document, json.loads(text))
+
+    def wait(self, what: str, holds: Callable[[Document], bool], *, deadline_secs: float = SETTLE_SECS) -> Document:
+        """Wait until ``holds`` of the snapshot; gives that snapshot."""
+
+        def look() -> Document | None:
+            told = self.snapshot()
+            return told if told is not None and holds(told) else None
+
+        return self.machine.wait_for(look, what, deadline_secs=deadline_secs)
+
+    def wait_settled(self, release: Release, *, boots: int) -> Document:
+        """Wait until boot ``boots`` has come to rest in ``release``."""
+        self.machine.wait_boot(boots, deadline_secs=SETTLE_SECS)
+        return self.wait(
+            f"at rest in {release.version}",
+            lambda told: told["state"] in {"steady", "available"} and version_of(told, "booted") == release.version,
+        )
+
+    def history(self) -> Sequence[Document]:
+        """The attempts, as ``tidegate history --json`` has them."""
+        told = json.loads(self.machine.sh("tidegate history --json"))
+        return cast(Sequence[Document], told["history"])
+
+    def outcomes(self) -> list[str]:
+        """What the attempts came to, oldest first."""
+        return [str(attempt["outcome"]) for attempt in self.history()]
+
+    def records(self) -> Document:
+        """The records on disk."""
+        text = self.machine.guest.read("/var/lib/tidegate/records.json")
+        return cast(Document, json.loads(text or '{"intent": null, "denied": [], "history": []}'))
+
+    def denied(self) -> list[str]:
+        """The payloads that are denied."""
+        rows = cast("list[dict[str, dict[str, str]]]", self.records()["denied"])
+        return [row["release"]["payload"] for row in rows]
+
+
+def version_of(told: Document, key: str) -> str | None:
+    """The version of the deployment at ``key`` of a snapshot."""
+    deployment = cast("Mapping[str, str] | None", told[key])
+    return None if deployment is None else deployment["version"]

@@ -1,0 +1,115 @@
+"""Whole hosts for tests.
+
+``TIDEGATE_BED_SUITES`` narrows the suites; with ``TIDEGATE_BED_REQUIRED=1`` a machine that cannot run hosts fails the
+tests instead of skipping them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.e2e.bed.cache import Cache, remove_tree
+from tests.e2e.bed.debian import SUITES, BaseHost, host_base
+from tests.e2e.bed.depot import Depot, Release, open_depot
+from tests.e2e.bed.disk import Disk
+from tests.e2e.bed.doctor import can_run
+from tests.e2e.bed.lab import Lab, open_lab
+from tests.e2e.bed.layer import agent_layer
+from tests.e2e.bed.machine import Machine
+from tests.e2e.bed.server import Server, serve
+from tests.e2e.bed.sysroot import Remote, make_sysroot
+from tests.e2e.bed.wheels import wheelhouse
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SUITES_VARIABLE = "TIDEGATE_BED_SUITES"
+REPO = "/repo"  # where a test's server has the repository
+REQUIRED_VARIABLE = "TIDEGATE_BED_REQUIRED"
+
+
+class MachineFactory(Protocol):
+    """Makes a machine with a fresh disk, switched off."""
+
+    def __call__(
+        self, release: Release, name: str = "host", *, remote: Remote | None = None, disk: Disk | None = None
+    ) -> Machine:
+        """A machine on which ``release`` is installed; its remote is the test's server unless another is given."""
+        ...
+
+
+def chosen_suites() -> list[str]:
+    """The suites to test, all unless ``TIDEGATE_BED_SUITES`` (names with spaces or commas between) says otherwise."""
+    named = os.environ.get(SUITES_VARIABLE, "").replace(",", " ").split()
+    return named or list(SUITES)
+
+
+@pytest.fixture(scope="session")
+def bed_cache() -> Cache:
+    """The cache of built hosts."""
+    return Cache.default(print)
+
+
+@pytest.fixture(scope="session")
+def lab(bed_cache: Cache) -> Iterator[Lab]:
+    """The room that machines run in; tests that need it are skipped, with the reason, where there can be none."""
+    if reason := can_run():
+        (pytest.fail if os.environ.get(REQUIRED_VARIABLE) == "1" else pytest.skip)(reason)
+    with open_lab(bed_cache) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session", params=chosen_suites())
+def suite(request: pytest.FixtureRequest) -> str:
+    """The Debian suite of the test's hosts."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def base(lab: Lab, suite: str) -> BaseHost:
+    """The base host of the suite."""
+    return host_base(lab.cache, suite)
+
+
+@pytest.fixture(scope="session")
+def agent(base: BaseHost, lab: Lab) -> Path:
+    """What the agent of this checkout, built as a wheel and installed, lays over the base host."""
+    return agent_layer(lab.cache, base, wheelhouse(lab.cache, CHECKOUT, base.suite))
+
+
+@pytest.fixture(scope="session")
+def depot(lab: Lab, base: BaseHost, agent: Path) -> Depot:
+    """Releases with the agent on them. Tests share it: each commits and publishes its own."""
+    return open_depot(lab, base, layers=[agent])
+
+
+@pytest.fixture(scope="session")
+def plain_depot(lab: Lab, base: BaseHost) -> Depot:
+    """Releases without an agent. Tests share it: each commits and publishes its own."""
+    return open_depot(lab, base)
+
+
+@pytest.fixture
+def server(lab: Lab) -> Iterator[Server]:
+    """A server on the lab's loopback with nothing on it yet: ``server.mount(REPO, depot.archive)``."""
+    with serve(lab) as server:
+        yield server
+
+
+@pytest.fixture
+def new_machine(lab: Lab, server: Server) -> Iterator[MachineFactory]:
+    """Makes machines; they are unplugged and their disks wiped at the end. What happens to them is printed."""
+    with ExitStack() as made:
+
+        def make(
+            release: Release, name: str = "host", *, remote: Remote | None = None, disk: Disk | None = None
+        ) -> Machine:
+            sysroot = make_sysroot(lab, release, remote or Remote(f"{server.url}{REPO}"), disk=disk)
+            made.callback(disk.eject if disk else lambda: remove_tree(sysroot.path))
+            return made.enter_context(Machine(lab, sysroot, name, print))
+
+        yield make

@@ -1,0 +1,313 @@
+"""Whole hosts with the agent installed from the built wheel: from one release to the next, whatever comes between."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import pytest
+
+from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, Source, version_of
+from tests.e2e.bed.bootloader import fallback_entry
+from tests.e2e.bed.depot import Depot, File, Link, Release
+from tests.e2e.bed.disk import new_disk
+from tests.e2e.bed.lab import Lab
+from tests.e2e.bed.server import Server
+from tests.e2e.conftest import MachineFactory
+
+pytestmark = pytest.mark.host
+
+MIB = 1024 * 1024
+BALLAST_BYTES = 24 * MIB
+MANUAL = "[updates]\nenabled = false\n"
+PICKY = """\
+[Unit]
+Before=boot-complete.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/test -e /run/mended
+"""
+
+
+class World:
+    """Two releases, of which the first is out, and hosts that run it."""
+
+    def __init__(self, depot: Depot, server: Server, new_machine: MachineFactory) -> None:
+        self.old = depot.release("1")
+        self.new = depot.release("2", {"/usr/lib/ballast": File(_ballast())})
+        self.source = Source.of(depot, server, self.old)
+        self.server = server
+        self._new_machine = new_machine
+
+    def host(self, release: Release | None = None) -> AgentHost:
+        """A host that is switched off."""
+        return AgentHost(self._new_machine(release or self.old))
+
+    def started(self, extra: str = "") -> AgentHost:
+        """A host that runs the first release and has nothing to do."""
+        host = self.host()
+        host.start(self.source, extra)
+        return host
+
+
+def _ballast() -> str:
+    """Text that makes a release large and does not compress to nothing."""
+    return "".join(f"{number * 2654435761 % 2**64:016x}" for number in range(BALLAST_BYTES // 16))
+
+
+@pytest.fixture
+def world(depot: Depot, server: Server, new_machine: MachineFactory) -> World:
+    return World(depot, server, new_machine)
+
+
+def test_a_host_goes_from_one_release_to_the_next(world: World) -> None:
+    host = world.started()
+    assert version_of(host.snapshot() or {}, "booted") == "1"
+    world.source.release(world.new)
+    host.machine.sh("tidegate check")
+    told = host.wait_settled(world.new, boots=2)
+    assert version_of(told, "rollback") == "1"
+    assert host.outcomes() == ["applied"]
+    assert host.records()["intent"] is None
+    assert host.denied() == []
+    assert "ordering cycle" not in host.machine.messages("_PID=1")
+    assert host.machine.sh("ps -o user= -p $(systemctl show -P MainPID tidegate.service)").strip() == "tidegate"
+    assert host.machine.sh("systemctl is-system-running || true").strip() == "running"
+
+
+def test_a_release_that_the_boot_loader_left_is_denied(world: World) -> None:
+    host = world.started()
+    host.machine.choose_next(fallback_entry)
+    world.source.release(world.new)
+    host.machine.sh("tidegate check")
+    host.wait_settled(world.old, boots=2)
+    assert host.outcomes() == ["fell_back"]
+    assert host.denied() == [world.new.payload]
+    assert host.machine.sysroot.entries()[0].payload == world.old.payload
+    host.machine.sh("tidegate check")
+    told = host.wait_settled(world.old, boots=2)
+    assert told["staged"] is None
+    assert told["next_boot"] == world.old.payload
+
+
+def test_a_power_cut_while_staged_is_no_attempt_and_no_evidence(world: World) -> None:
+    host = world.started(MANUAL)
+    world.source.release(world.new)
+    host.machine.sh("tidegate stage")
+    staged = host.wait("staged", lambda told: told["state"] == "staged")
+    assert cast("dict[str, object]", staged["staged"])["locked"] is True
+    transferred = world.server.traffic.sent_bytes()
+    host.machine.power_cut()
+    host.machine.power_on()
+    host.machine.wait_up()
+    told = host.wait("at rest", lambda told: told["state"] == "steady")
+    assert version_of(told, "booted") == "1"
+    assert told["staged"] is None
+    assert host.outcomes() == []
+    assert host.denied() == []
+    host.machine.sh("tidegate stage")
+    again = world.server.traffic.sent_bytes() - transferred
+    assert again < BALLAST_BYTES / 4, f"{again} bytes were fetched a second time"
+
+
+def test_a_power_cut_between_arming_and_the_switch_is_not_attempted(world: World) -> None:
+    host = world.started(MANUAL)
+    world.source.release(world.new)
+    host.machine.sh("tidegate stage")
+    _delay_shutdowns(host)
+    host.machine.sh("tidegate apply --now --reason 'a test'")
+    host.wait("going down", lambda told: told["state"] == "rebooting")
+    host.machine.power_cut()
+    host.machine.power_on()
+    host.machine.wait_up()
+    host.wait("at rest", lambda told: told["state"] == "steady" and told["last_attempt"] is not None)
+    assert host.outcomes() == ["not_attempted"]
+    assert host.denied() == []
+    assert host.records()["intent"] is None
+
+
+def test_an_agent_that_is_killed_while_the_host_goes_down_takes_nothing_back(world: World) -> None:
+    host = world.started(MANUAL)
+    world.source.release(world.new)
+    host.machine.sh("tidegate stage")
+    _delay_shutdowns(host)
+    host.machine.sh("tidegate apply --now --reason 'a test'")
+    host.wait("going down", lambda told: told["state"] == "rebooting")
+    assert host.machine.guest.kill("tidegate agent") == 1
+    host.wait_settled(world.new, boots=2)
+    assert host.outcomes() == ["applied"]
+
+
+@pytest.mark.parametrize("victim", ["tidegate agent", "tidegate engine-helper", "ostree .*pull"])
+def test_whoever_is_killed_while_staging_the_host_gets_there_all_the_same(world: World, victim: str) -> None:
+    host = world.started()
+    world.server.throttle.bytes_per_sec = 4 * MIB
+    world.source.release(world.new)
+    host.machine.sh("tidegate check")
+    host.machine.wait_for(lambda: host.machine.guest.pids("ostree .*pull"), "a pull", deadline_secs=SETTLE_SECS)
+    assert host.machine.guest.kill(victim) >= 1
+    world.server.throttle.bytes_per_sec = None
+    _until_on(host, world.new, boots=2)
+    assert host.outcomes() == ["applied"]
+    assert host.denied() == []
+
+
+def test_a_block_inhibitor_is_named_and_waited_for(world: World) -> None:
+    host = world.started(MANUAL)
+    world.source.release(world.new)
+    host.machine.sh("tidegate stage")
+    host.machine.sh("systemd-run --unit=backup systemd-inhibit --what=shutdown --who=backup --why='copying' sleep 600")
+    host.machine.wait_for(
+        lambda: "copying" in host.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=30
+    )
+    refused = host.machine.guest.run(["tidegate", "apply", "--now", "--reason", "a test"])
+    assert refused.rc == 3
+    assert "backup holds shutdowns back: copying" in refused.err
+    told = host.wait("staged again", lambda told: told["state"] == "staged")
+    assert cast("dict[str, object]", told["staged"])["locked"] is True
+    assert host.outcomes() == []
+    host.machine.sh("systemctl stop backup.service")
+    host.machine.sh("tidegate apply --now --reason 'a test'")
+    host.wait_settled(world.new, boots=2)
+    assert "a test (asked for by root)" in str(host.history()[0]["reason"])
+
+
+def test_a_disk_that_is_too_small_harms_nothing(world: World, lab: Lab, new_machine: MachineFactory) -> None:
+    disk = new_disk(lab, 1024 * MIB)
+    host = AgentHost(new_machine(world.old, disk=disk))
+    host.start(world.source, MANUAL)
+    disk.leave_free(BALLAST_BYTES // 2)
+    world.source.release(world.new)
+    failed = host.machine.guest.run(["tidegate", "stage"])
+    assert failed.rc == 1
+    assert "MB" in failed.err or "bytes" in failed.err
+    told = host.wait("told", lambda told: told["trouble"] is not None)
+    assert cast("dict[str, str]", told["trouble"])["kind"] == "engine.no-space"
+    assert told["staged"] is None
+    assert told["next_boot"] == world.old.payload
+    disk.leave_free(8 * BALLAST_BYTES)
+    host.machine.sh("tidegate stage")
+    assert version_of(host.snapshot() or {}, "staged") == "2"
+
+
+def test_an_older_agent_goes_on_from_the_records_of_a_newer_one(world: World) -> None:
+    host = world.started()
+    world.source.release(world.new)
+    host.machine.sh("tidegate check")
+    host.wait_settled(world.new, boots=2)
+    host.machine.sh("systemctl stop tidegate.service")
+    newer = _as_a_newer_agent_writes(host.records(), world)
+    host.machine.put("/var/lib/tidegate/records.json", json.dumps(newer), 0o640)
+    host.machine.sh("chown tidegate: /var/lib/tidegate/records.json")
+    host.machine.choose_next(fallback_entry)
+    host.machine.reboot()
+    host.wait_settled(world.old, boots=3)
+    assert host.outcomes() == ["applied", "fell_back"]
+    assert host.denied() == [world.new.payload]
+    kept = host.records()
+    assert kept["schema"] == 7
+    assert kept["lock"] == {"server": "https://lock.example", "state": "held"}
+    assert cast("list[dict[str, object]]", kept["history"])[0]["health"] == {"checks": 3}
+
+
+def test_nobody_but_root_may_apply_and_anybody_may_ask(world: World) -> None:
+    host = world.started(MANUAL)
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    refused = host.machine.guest.run([*as_nobody, "tidegate", "apply", "--now", "--reason", "mischief"])
+    assert (refused.rc, "nobody may not apply" in refused.err) == (3, True)
+    assert host.machine.guest.run([*as_nobody, "tidegate", "status"]).rc == 0
+    engine = ["busctl", "call", "org.tidegate.Engine1", "/org/tidegate/Engine1", "org.tidegate.Engine1", "Status"]
+    assert host.machine.guest.run([*as_nobody, *engine]).rc != 0
+    assert host.machine.guest.run([*as_nobody, "cat", "/var/lib/tidegate/records.json"]).rc != 0
+
+
+def test_a_bad_configuration_blocks_updates_and_says_where(world: World) -> None:
+    host = world.host()
+    host.machine.put("/etc/tidegate/config.d/50-test.toml", '[updates]\nstrategie = "immediate"\n')
+    host.machine.power_on()
+    host.machine.wait_up()
+    told = host.wait("failed", lambda told: told["state"] == "failed")
+    (wait,) = cast("list[dict[str, str]]", told["blocked_by"])
+    assert wait["gate"] == "config"
+    assert "50-test.toml:2" in wait["reason"]
+    assert "strategy" in wait["reason"]
+    assert host.machine.guest.run(["tidegate", "status", "--exit-code"]).rc == 30
+    host.machine.put("/etc/tidegate/config.d/50-test.toml", world.source.snippet)
+    host.machine.sh("systemctl reload tidegate.service")
+    host.wait("mended", lambda told: told["state"] == "steady" and told["last_check"] is not None)
+
+
+def test_a_boot_check_that_waits_for_multi_user_closes_no_cycle(depot: Depot, world: World) -> None:
+    """systemd's own sample check comes after multi-user.target, which wants the agent, and before boot-complete."""
+    wants = Link("/usr/lib/systemd/system/systemd-boot-check-no-failures.service")
+    extras = {"/etc/systemd/system/boot-complete.target.requires/systemd-boot-check-no-failures.service": wants}
+    checked = depot.release("2c", extras)
+    host = world.started()
+    world.source.release(checked)
+    host.machine.sh("tidegate check")
+    host.wait_settled(checked, boots=2)
+    assert "ordering cycle" not in host.machine.messages("_PID=1")
+    assert host.machine.sh("systemctl is-active boot-complete.target").strip() == "active"
+
+
+def test_a_boot_that_does_not_complete_is_not_applied_until_it_does(depot: Depot, world: World) -> None:
+    unit = PICKY
+    extras = {
+        "/etc/systemd/system/picky.service": File(unit),
+        "/etc/systemd/system/boot-complete.target.requires/picky.service": Link("../picky.service"),
+    }
+    picky = depot.release("2p", extras)
+    host = world.started()
+    world.source.release(picky)
+    host.machine.sh("tidegate check")
+    host.machine.wait_boot(2, deadline_secs=SETTLE_SECS)
+    told = host.wait("verifying", lambda told: told["state"] == "verifying" and "boot-complete" in str(told["summary"]))
+    assert told["staged"] is None
+    assert host.records()["intent"] is not None
+    host.machine.sh("touch /run/mended; systemctl start boot-complete.target")
+    host.wait_settled(picky, boots=2)
+    assert host.outcomes() == ["applied"]
+
+
+def _delay_shutdowns(host: AgentHost) -> None:
+    """Let the next shutdown take the seconds that logind grants to delay inhibitors."""
+    host.machine.sh("systemd-run --unit=dawdle systemd-inhibit --mode=delay --what=shutdown --who=t --why=t sleep 600")
+    host.machine.wait_for(
+        lambda: (
+            "dawdle" in host.machine.sh("systemctl is-active dawdle.service && systemd-inhibit --list && echo dawdle")
+        ),
+        "the inhibitor",
+        deadline_secs=30,
+    )
+
+
+def _until_on(host: AgentHost, release: Release, *, boots: int) -> None:
+    """Ask again and again, as the timer would, until the host is on ``release``."""
+
+    def nudge() -> bool:
+        if len(host.machine.boots) < boots and host.machine.guest.is_alive:
+            host.machine.guest.run(["tidegate", "check"], timeout_secs=30)
+        return len(host.machine.boots) >= boots
+
+    host.machine.wait_for(nudge, f"boot {boots}", deadline_secs=SETTLE_SECS)
+    host.wait_settled(release, boots=boots)
+
+
+def _as_a_newer_agent_writes(records: Document, world: World) -> dict[str, object]:
+    """Records of an attempt at the release that is booted, with fields that this agent has never heard of."""
+    history = [{**attempt, "health": {"checks": 3}} for attempt in cast("list[dict[str, object]]", records["history"])]
+    old, new = ({"version": r.version, "payload": r.payload, "channel": "x"} for r in (world.old, world.new))
+    intent = {
+        "id": "20260101T000000Z-ffffffff",
+        "boot": {"boot_id": "ffffffff-0000-0000-0000-000000000000", "soft_reboots": 0, "kexec": 1},
+        "from": old,
+        "to": new,
+        "purpose": "hotfix",
+        "reason": "automatic",
+        "written_at": "2026-01-01T00:00:00Z",
+        "requested": None,
+        "wave": 3,
+    }
+    lock = {"server": "https://lock.example", "state": "held"}
+    return {**records, "schema": 7, "intent": intent, "history": history, "lock": lock}
