@@ -92,7 +92,7 @@ async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[
     stop = asyncio.Event()
     _on_signals(stop, notifier, reload)
     notifier.ready()
-    parts = {
+    parts: set[asyncio.Task[object]] = {
         asyncio.create_task(loop.run(), name="loop"),
         asyncio.create_task(_heartbeat(notifier), name="heartbeat"),
         asyncio.create_task(stop.wait(), name="stop"),

@@ -64,7 +64,7 @@ def _configured(settings: Settings) -> Configured:
         steady_interval_secs=settings.timing.steady_interval_secs,
     )
     discovery = discovery_for(settings, NetClient(), {"basearch": platform.machine(), "group": settings.identity.group})
-    return Configured(policy, World(discovery, strategy_gates(settings.updates.strategy)))
+    return Configured(policy, World(discovery, strategy_gates(settings)))
 
 
 def _failure(problems: Sequence[Problem]) -> Failure:

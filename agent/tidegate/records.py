@@ -30,7 +30,7 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 _RELEASE = frozenset({"version", "payload"})
 _PARTS = {
-    "boot": frozenset({"boot_id", "soft_reboots"}),
+    "boot": frozenset({"boot_id", "soft_reboots", "init_ticks"}),
     "from": _RELEASE,
     "to": _RELEASE,
     "release": _RELEASE,

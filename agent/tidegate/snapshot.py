@@ -18,7 +18,7 @@ from tidegate.engines.base import Deployment, EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.machine.parts import phase_name
-from tidegate.machine.phases import Paused, Staged, Staging, Steady, Verifying
+from tidegate.machine.phases import Paused, Staged, Staging, Starting, Steady, Verifying
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
 from tidegate.procfs import start_ticks
@@ -94,6 +94,8 @@ def summary(state: State) -> str:
     if public_state(state) == "failed":
         return f"does not update: {waits[0].reason}"
     match state.phase:
+        case Starting() if state.trouble is not None:
+            return f"cannot read the host: {state.trouble.failure.message}"
         case Staged() if waits:
             return f"{version} is staged and waits: {waits[0].gate}: {waits[0].reason}"
         case Staging(progress=progress) if progress is not None and progress.fraction is not None:

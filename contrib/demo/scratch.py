@@ -14,7 +14,6 @@ from pathlib import Path
 
 from contrib.demo.telling import Teller
 from tests.integration.ostree.tiny_os import Repository, Sysroot
-
 from tidegate.boot import BootInstance
 from tidegate.clock import SystemClock
 from tidegate.discovery.graph import SCHEME_KEY

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 @contextmanager
-def _host(lab: Lab, depot: Depot, source: Source) -> Iterator[AgentHost]:
+def _host(lab: Lab, depot: Depot, source: Source) -> Generator[AgentHost]:
     sysroot = make_sysroot(lab, source.released[0], Remote(f"{source.server.url}/repo"))
     try:
         with Machine(lab, sysroot, "bench") as machine:

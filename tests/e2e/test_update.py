@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, Source, version_of
 from tests.e2e.bed.bootloader import fallback_entry
-from tests.e2e.bed.depot import Depot, File, Link, Release
+from tests.e2e.bed.depot import Depot, Extra, File, Link, Release
 from tests.e2e.bed.disk import new_disk
 from tests.e2e.bed.lab import Lab
 from tests.e2e.bed.server import Server
@@ -72,7 +72,7 @@ def test_a_host_goes_from_one_release_to_the_next(world: World) -> None:
     assert host.records()["intent"] is None
     assert host.denied() == []
     assert "ordering cycle" not in host.machine.messages("_PID=1")
-    assert host.machine.sh("ps -o user= -p $(systemctl show -P MainPID tidegate.service)").strip() == "tidegate"
+    assert host.machine.sh("stat -c %U /proc/$(systemctl show -P MainPID tidegate.service)").strip() == "tidegate"
     assert host.machine.sh("systemctl is-system-running || true").strip() == "running"
 
 
@@ -253,7 +253,7 @@ def test_a_boot_check_that_waits_for_multi_user_closes_no_cycle(depot: Depot, wo
 
 def test_a_boot_that_does_not_complete_is_not_applied_until_it_does(depot: Depot, world: World) -> None:
     unit = PICKY
-    extras = {
+    extras: dict[str, Extra] = {
         "/etc/systemd/system/picky.service": File(unit),
         "/etc/systemd/system/boot-complete.target.requires/picky.service": Link("../picky.service"),
     }

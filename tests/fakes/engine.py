@@ -153,9 +153,7 @@ class Hold:
 class FakeEngine:
     """Implements :class:`tidegate.engines.base.Engine` over a :class:`FakeHost`."""
 
-    def __init__(
-        self, host: FakeHost, *, name: str = "ostree", reboot_owner: RebootOwner = RebootOwner.AGENT
-    ) -> None:
+    def __init__(self, host: FakeHost, *, name: str = "ostree", reboot_owner: RebootOwner = RebootOwner.AGENT) -> None:
         self.host = host
         self.calls: list[Call] = []
         self._name = name
@@ -234,9 +232,7 @@ class FakeEngine:
         host = self.host
         previous = next((entry for entry in host.entries if entry != host.booted), None)
         if previous is None:
-            raise TidegateError(
-                ErrorKind.ENGINE_UNKNOWN_RELEASE, "no release but the booted one has a boot entry"
-            )
+            raise TidegateError(ErrorKind.ENGINE_UNKNOWN_RELEASE, "no release but the booted one has a boot entry")
         host.staged = None
         host.entries.sort(key=lambda entry: entry != previous)
         return previous

@@ -9,15 +9,15 @@ from tidegate.dbus.interface import Caller, Interface, Method, Property
 from tidegate.dbus.systemd import MANAGER, UNIT_INTERFACE, UnitState
 
 NOT_FOUND = UnitState("not-found", "inactive", "dead")
-LOGIND_LOOKS_AT = ("reboot.target", "poweroff.target")
-"""A real logind reads the state of these before it starts them."""
+DEFAULT_UNITS = {"reboot.target": UnitState("loaded", "inactive", "dead")}
+"""A real logind reads the state of what it starts; of one that is not there it says "Permission denied"."""
 
 
 @dataclass
 class FakeSystemd1:
     """The manager. ``soft_reboots`` is None on systemd before 254, which has no such property."""
 
-    units: dict[str, UnitState] = field(default_factory=dict[str, UnitState])
+    units: dict[str, UnitState] = field(default_factory=DEFAULT_UNITS.copy)
     soft_reboots: int | None = None
     started: list[str] = field(default_factory=list[str])
     """The units that StartUnit was called for."""
@@ -27,9 +27,14 @@ class FakeSystemd1:
         """Be systemd on ``bus``."""
         self._bus = bus
         bus.export(MANAGER.path, self._interface())
-        for name in LOGIND_LOOKS_AT:
+        for name in self.units:
             self._export(name)
         await bus.request_name(MANAGER.destination)
+
+    async def leave(self) -> None:
+        """Be nobody any more."""
+        assert self._bus is not None
+        await self._bus.release_name(MANAGER.destination)
 
     def _interface(self) -> Interface:
         mode = {"name": "s", "mode": "s"}

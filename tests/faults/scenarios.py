@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from tests.fakes.engine import PIECE_BYTES, RELEASE_BYTES, payload_of
 from tests.faults.world import BrokenRuleError, Rig
-
 from tidegate.gates.base import Allow, Wait
 from tidegate.machine.events import HealthPending, Refused
 from tidegate.machine.phases import Steady

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine, FakeHost, payload_of, release
-
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.policy import CHECKSUM_SCHEME

@@ -112,9 +112,11 @@ class Bus:
             case (Typed(signature=got, value=value),) if got == signature:
                 return unwrapped(value)
             case (Typed(signature=got),):
-                raise _wrong_type(f"{endpoint.destination} {name}", got, signature)
+                pass
             case _:
-                raise _wrong_type(f"{endpoint.destination} {name}", reply.signature, "v")
+                got = reply.signature
+        close_all(reply.descriptors)
+        raise _wrong_type(f"{endpoint.destination} {name}", got, signature)
 
     async def _ask(
         self, endpoint: Endpoint, member: str, signature: str, args: Sequence[object], timeout_secs: float

@@ -159,8 +159,8 @@ class _Connection(MessageBus):
             for _ in range(MESSAGES_A_TURN):
                 if not self._unmarshaller.unmarshall():
                     return
-                self._on_message(self._unmarshaller.message)
-                self._unmarshaller = self._create_unmarshaller()
+                self._on_message(self._unmarshaller.message)  # type: ignore[no-untyped-call]  # dbus-next has no types
+                self._unmarshaller = self._create_unmarshaller()  # type: ignore[no-untyped-call]  # as above
         except Exception as error:  # noqa: BLE001 - end of file, or bytes that make no sense: nothing more can be read
             self._finalize(error)
 

@@ -77,7 +77,7 @@ ProgressSink = Callable[[Progress], None]
 
 
 class Engine(Protocol):
-    """The verbs. All raise :class:`~tidegate.errors.TidegateError` with an ``engine.*`` kind and leave the host bootable.
+    """The verbs. All raise :class:`~tidegate.errors.TidegateError` of an ``engine.*`` kind and leave the host bootable.
 
     Every verb is idempotent: doing it again when it is done already succeeds and changes nothing.
     """

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes.http_misbehaving import answers, drips, serving, silent
 
+from tests.fakes.http_misbehaving import answers, drips, serving, silent
 from tidegate.discovery.base import Offers
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.client import WORKER_ARGV, NetClient
@@ -75,7 +75,7 @@ def is_alive(pid_file: Path) -> bool:
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait for something that another process does, at most for some seconds."""
     async with asyncio.timeout(ENOUGH_SECS):
-        while not condition():  # noqa: ASYNC110  (another process cannot set an Event)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

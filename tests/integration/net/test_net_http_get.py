@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from tests.fakes.http_misbehaving import (
     Behaviour,
     Server,
@@ -22,7 +23,6 @@ from tests.fakes.http_misbehaving import (
     silent,
     zipped,
 )
-
 from tidegate.net.answers import Fault, HttpError, HttpResponse
 from tidegate.net.http import USER_AGENT, get
 

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.fakes.http_misbehaving import Behaviour, answers, bomb, serving, zipped
 
+from tests.fakes.http_misbehaving import Behaviour, answers, bomb, serving, zipped
 from tidegate.discovery.base import Discovery, Offers
 from tidegate.discovery.static_graph import MAX_GRAPH_BYTES, StaticGraph
 from tidegate.errors import ErrorKind, TidegateError

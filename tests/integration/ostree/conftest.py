@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
 from tests.fakes.flaky_server import FlakyServer, serve
 from tests.integration.ostree.pretend_host import PretendHost
 from tests.integration.ostree.tiny_os import Published, Repository, Sysroot

@@ -2,8 +2,8 @@
 
 libostree believes that it is booted when ``/run/ostree-booted`` exists and ``/`` is a deployment's folder. So the
 default deployment is bound as ``/``, the sysroot under ``/sysroot``, and the machine's ``/usr`` over the tiny tree's
-so that there is a userspace; ``systemctl`` is a stub with a memory. This file plays boot loader: every boot takes the
-default entry, or the one that it is told.
+so that there is a userspace; ``systemctl`` and ``journalctl`` are stubs, first in the path. This file plays boot
+loader: every boot takes the default entry, or the one that it is told.
 """
 
 from __future__ import annotations
@@ -34,17 +34,26 @@ case "$*" in
 esac
 """
 
-# $1 deployment, $2 sysroot, $3 stateroot, $4 stub, $5 ro or rw for /sysroot, the rest: folders to bind.
+# The journal of the shutdown before: what a test wrote down as it.
+JOURNALCTL = r"""#!/bin/sh
+case "$*" in
+*"-b -1"*UNIT=ostree-finalize-staged.service*) cat /run/stub/last-shutdown ;;
+*ostree-boot-complete.service*) cat /run/stub/boot-complete-said ;;
+esac 2>/dev/null
+"""
+STUBS = {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}
+
+# $1 deployment, $2 sysroot, $3 stateroot, $4 folder of stubs, $5 ro or rw for /sysroot, the rest: folders to bind.
 # The pid namespace is needed too: libostree 2022.7 compares its own mount namespace with that of pid 1.
 SETUP = r"""
-deployment=$1 sysroot=$2 stateroot=$3 stub=$4 mode=$5; shift 5
+deployment=$1 sysroot=$2 stateroot=$3 stubs=$4 mode=$5; shift 5
 root=$(mktemp -d)
 mount --bind "$deployment" "$root"
 mount --bind "$sysroot" "$root/sysroot"
 mount --bind "$sysroot/boot" "$root/boot"
 mount --bind "$sysroot/ostree/deploy/$stateroot/var" "$root/var"
 mount --rbind /usr "$root/usr"
-mount --bind "$stub" "$root/usr/bin/systemctl"
+mount --bind "$stubs" "$root/usr/local/sbin"
 mount -t tmpfs tmpfs "$root/run"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
@@ -127,12 +136,10 @@ class PretendHost:
     @contextmanager
     def boot(self, *, entry: Path | None = None, read_only: bool = False) -> Generator[Boot]:
         """Boot the default entry (or ``entry``). Leaving the context cuts the power: ``/run`` is gone."""
-        stub = self.scratch / "systemctl"
-        stub.write_text(SYSTEMCTL, encoding="utf-8")
-        stub.chmod(0o755)
+        stubs = self._plant_stubs()
         deployment = entry or self.sysroot.default_entry()
         argv = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child",
-                "sh", "-ec", SETUP, "sh", deployment, self.sysroot.path, STATEROOT, stub,
+                "sh", "-ec", SETUP, "sh", deployment, self.sysroot.path, STATEROOT, stubs,
                 "ro" if read_only else "rw", *foreign_prefixes()]  # fmt: skip
         with subprocess.Popen([*map(str, argv)], stdout=subprocess.PIPE, text=True) as outer:
             assert outer.stdout is not None
@@ -141,6 +148,14 @@ class PretendHost:
                 yield Boot(_only_child(outer.pid))
             finally:
                 outer.send_signal(signal.SIGKILL)
+
+    def _plant_stubs(self) -> Path:
+        folder = self.scratch / "stubs"
+        folder.mkdir(exist_ok=True)
+        for name, script in STUBS.items():
+            (folder / name).write_text(script, encoding="utf-8")
+            (folder / name).chmod(0o755)
+        return folder
 
 
 def _only_child(pid: int) -> int:

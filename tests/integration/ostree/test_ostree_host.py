@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.fakes.flaky_server import FlakyServer
 from tests.integration.ostree.pretend_host import Answer, Boot, PretendHost
 from tests.integration.ostree.tiny_os import REF, REMOTE, Published
@@ -290,6 +291,16 @@ def test_a_finalization_that_failed_is_reported(host: PretendHost, published: Pu
         assert status(boot)["finalize_failure"] is None
         boot.run("sh", "-c", "echo ActiveState=failed > /run/stub/boot-complete")
         assert "ostree-boot-complete.service" in status(boot)["finalize_failure"]
+        boot.run("sh", "-c", "echo error: finalizing failed > /run/stub/boot-complete-said")
+        assert status(boot)["finalize_failure"] == "error: finalizing failed"
+
+
+def test_a_finalization_that_was_killed_is_found_in_the_journal(host: PretendHost) -> None:
+    with host.boot() as boot:
+        boot.run("mkdir", "-p", "/run/stub")
+        assert status(boot)["finalize_failure"] is None
+        boot.run("sh", "-c", "echo Failed with result timeout. > /run/stub/last-shutdown")
+        assert status(boot)["finalize_failure"] == "Failed with result timeout."
 
 
 def test_an_old_stamp_is_not_the_account_of_a_new_attempt(host: PretendHost, published: Published) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.fakes.flaky_server import Fault, FlakyServer, Kind, serve
 from tests.integration.ostree.drive import QUICK, report
 from tests.integration.ostree.pretend_host import Answer
 from tests.integration.ostree.tiny_os import REF, REMOTE, Published, Repository, Sysroot, run
-
 from tidegate.engines.base import Progress
 from tidegate.engines.ostree import Limits, OstreeCli, OstreeEngine, ScratchSysroot
 from tidegate.engines.ostree.pull import OBJECT_FOLDERS

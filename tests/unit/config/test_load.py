@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -317,7 +317,7 @@ def test_an_unreadable_file_is_named() -> None:
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
+def as_nobody() -> Generator[None]:
     """Root reads every file, so be somebody else for a moment."""
     before = os.geteuid()
     if before == 0:

@@ -8,6 +8,7 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -96,34 +97,42 @@ def test_the_daemon_says_who_calls(daemon: PrivateBus) -> None:
     run(scenario())
 
 
-PLAUSIBLE_BUT_WRONG = [
-    (Endpoint(DOOR.destination, "/nowhere", DOOR.interface), "Knock", "us", (1, "x"), errors.UNKNOWN_OBJECT),
-    (at_interface("org.example.Window"), "Knock", "us", (1, "x"), errors.UNKNOWN_INTERFACE),
-    (DOOR, "Kick", "", (), errors.UNKNOWN_METHOD),
-    (DOOR, "Knock", "", (), errors.INVALID_ARGS),
-    (DOOR, "Knock", "ss", ("1", "x"), errors.INVALID_ARGS),
-    (at_interface(PROPERTIES), "Get", "ss", (DOOR.interface, "Colour"), errors.UNKNOWN_PROPERTY),
-    (at_interface(PROPERTIES), "Get", "ss", ("org.example.Window", "Open"), errors.UNKNOWN_INTERFACE),
-    (at_interface(PROPERTIES), "GetAll", "s", ("org.example.Window",), errors.UNKNOWN_INTERFACE),
-    (
-        at_interface(PROPERTIES),
-        "Set",
-        "ssv",
-        (DOOR.interface, "Open", Typed("b", value=True)),
-        errors.PROPERTY_READ_ONLY,
-    ),
-    (at_interface(PROPERTIES, "/org/example"), "GetAll", "s", ("",), errors.UNKNOWN_INTERFACE),
-]
+@dataclass(frozen=True)
+class Wrong:
+    """A call that is plausible but wrong."""
+
+    endpoint: Endpoint
+    member: str
+    signature: str
+    args: tuple[object, ...]
 
 
-@pytest.mark.parametrize(("endpoint", "member", "signature", "args", "error_name"), PLAUSIBLE_BUT_WRONG)
-def test_wrong_calls_get_the_standard_errors(
-    daemon: PrivateBus, endpoint: Endpoint, member: str, signature: str, args: tuple[object, ...], error_name: str
-) -> None:
+@pytest.mark.parametrize(
+    ("call", "error_name"),
+    [
+        (
+            Wrong(Endpoint(DOOR.destination, "/nowhere", DOOR.interface), "Knock", "us", (1, "x")),
+            errors.UNKNOWN_OBJECT,
+        ),
+        (Wrong(at_interface("org.example.Window"), "Knock", "us", (1, "x")), errors.UNKNOWN_INTERFACE),
+        (Wrong(DOOR, "Kick", "", ()), errors.UNKNOWN_METHOD),
+        (Wrong(DOOR, "Knock", "", ()), errors.INVALID_ARGS),
+        (Wrong(DOOR, "Knock", "ss", ("1", "x")), errors.INVALID_ARGS),
+        (Wrong(at_interface(PROPERTIES), "Get", "ss", (DOOR.interface, "Colour")), errors.UNKNOWN_PROPERTY),
+        (Wrong(at_interface(PROPERTIES), "Get", "ss", ("org.example.Window", "Open")), errors.UNKNOWN_INTERFACE),
+        (Wrong(at_interface(PROPERTIES), "GetAll", "s", ("org.example.Window",)), errors.UNKNOWN_INTERFACE),
+        (
+            Wrong(at_interface(PROPERTIES), "Set", "ssv", (DOOR.interface, "Open", Typed("b", value=True))),
+            errors.PROPERTY_READ_ONLY,
+        ),
+        (Wrong(at_interface(PROPERTIES, "/org/example"), "GetAll", "s", ("",)), errors.UNKNOWN_INTERFACE),
+    ],
+)
+def test_wrong_calls_get_the_standard_errors(daemon: PrivateBus, call: Wrong, error_name: str) -> None:
     async def scenario() -> None:
         async with at(daemon, Door()) as (client, _):
             with pytest.raises(CallFailed) as failed:
-                await client.call(endpoint, member, signature, *args)
+                await client.call(call.endpoint, call.member, call.signature, *call.args)
             assert failed.value.error_name == error_name
 
     run(scenario())

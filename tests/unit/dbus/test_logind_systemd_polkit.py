@@ -215,7 +215,8 @@ class FakePolkit:
         self.asked.append(args)
         if self._error is not None:
             raise self._error
-        return ((args[1] in self._allowed, False, {}),)
+        no_details: dict[str, str] = {}
+        return ((args[1] in self._allowed, False, no_details),)
 
 
 CALLER = Caller(":1.7", 1000, 4711)

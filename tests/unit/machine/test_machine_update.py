@@ -139,8 +139,8 @@ def test_an_unknown_booted_release_is_a_trouble_that_keeps_its_beginning() -> No
         ErrorKind.AGENT_INTERNAL,
     ],
 )
-def test_a_check_that_succeeds_ends_the_trouble_of_one_that_failed(kind: ErrorKind) -> None:
-    walk = steady().wake().fail(Failure(kind, "no answer"))
+def test_a_check_that_succeeds_ends_the_trouble_of_one_that_failed(kind: str) -> None:
+    walk = steady().wake().fail(Failure(ErrorKind(kind), "no answer"))
     assert walk.state.trouble is not None
     assert walk.wake().answer(offers()).state.trouble is None
 
@@ -478,8 +478,8 @@ def test_an_attempt_that_cannot_be_closed_stays_open_and_is_tried_again() -> Non
     assert isinstance(walk.state.phase, Disarming)
     assert walk.state.records.intent is not None
     assert next_wakeup(walk.state) == at(UNDO_RETRY_SECS).boot_secs
-    walk.wake().answer(host(staged="2"))
-    assert (walk.state.records.intent, walk.state.trouble) == (None, None)
+    closed = walk.wake().answer(host(staged="2")).state
+    assert (closed.records.intent, closed.trouble) == (None, None)
 
 
 # --------------------------------------------------------------------------- what does not belong

@@ -195,10 +195,10 @@ def test_a_boot_that_is_well_is_marked_good_and_then_counts() -> None:
     assert walk.one(ReadHealth)
     assert walk.answer(Healthy()).task == MarkGood(3, plain("2"))
     assert walk.state.records.history == ()
-    walk.answer(host("2", entries=("2", "1")))
-    (closed,) = walk.state.records.history
-    assert (closed.outcome, closed.detail, walk.state.records.intent) == (Outcome.APPLIED, "verified", None)
-    assert walk.state.phase == Steady()
+    applied = walk.answer(host("2", entries=("2", "1"))).state
+    (closed,) = applied.records.history
+    assert (closed.outcome, closed.detail, applied.records.intent) == (Outcome.APPLIED, "verified", None)
+    assert applied.phase == Steady()
 
 
 def test_a_boot_that_is_not_known_to_be_well_is_looked_at_until_the_deadline_and_then_paused() -> None:
@@ -285,10 +285,9 @@ def test_an_outcome_that_cannot_be_saved_is_found_again(phase: Callable[[], Walk
 def test_a_good_boot_that_cannot_be_saved_is_confirmed_again() -> None:
     walk = verifying().answer(Healthy()).feed(RecordsUnwritable(DISK_FULL))
     assert walk.state.records.intent is not None
-    walk.wake()
-    assert walk.one(MarkGood)
-    walk.answer(host("2", entries=("2", "1")))
-    assert (walk.state.records.intent, walk.state.trouble) == (None, None)
+    assert walk.wake().one(MarkGood)
+    applied = walk.answer(host("2", entries=("2", "1"))).state
+    assert (applied.records.intent, applied.trouble) == (None, None)
 
 
 def test_history_keeps_what_was_there() -> None:

@@ -1,0 +1,27 @@
+"""Strategy ``periodic``: finalize in weekly windows only."""
+
+from __future__ import annotations
+
+from tidegate.calendar.schedule import Schedule
+from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.purpose import Purpose
+
+
+class Periodic:
+    """Allows while a window is open; else waits until the next one opens for this host."""
+
+    name = "periodic"
+    guards = frozenset({Purpose.UPDATE})
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+
+    async def ask(self, question: Question) -> Verdict:
+        """The schedule's word for this moment."""
+        state = self._schedule.state(question.now.wall)
+        if state.is_open:
+            return Allow(self.name)
+        when = "the window is shut" if state.until is not None else "no window opens any more"
+        return Wait(
+            self.name, when, until=state.until, remedy="tidegate windows; or tidegate apply --now --reason TEXT"
+        )

@@ -1,0 +1,142 @@
+"""The rule that everything hangs on: saved first, then handed out; what could not be saved was not done."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.builders import ALLOW, BOOT, DISK_FULL, host, intent, offers
+from tests.fakes.clock import FakeClock
+from tidegate.boot import BootInstance
+from tidegate.loop import Keeper
+from tidegate.machine import effects
+from tidegate.machine.effects import Arm, Effect, Task
+from tidegate.machine.events import Completed, Event, RecordsUnwritable, Tick
+from tidegate.machine.phases import Arming, Staged
+from tidegate.machine.state import Policy
+from tidegate.records import Records
+
+TASKS = (
+    effects.ReadHost,
+    effects.FindOffers,
+    effects.Stage,
+    effects.AskGates,
+    effects.Arm,
+    effects.Disarm,
+    effects.Reboot,
+    effects.ReadHealth,
+    effects.MarkGood,
+)
+
+
+class NotingStore:
+    """Keeps what is saved, in order; ``full`` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.saved: list[Records] = []
+        self.full = False
+
+    def load(self) -> Records:
+        return self.saved[-1] if self.saved else Records()
+
+    def save(self, records: Records) -> None:
+        if self.full:
+            raise DISK_FULL.error()
+        self.saved.append(records)
+
+
+class Driven:
+    """A keeper and its last effects."""
+
+    def __init__(self, store: NotingStore, records: Records | None = None, boot: BootInstance = BOOT) -> None:
+        self.clock = FakeClock()
+        self.keeper = Keeper(self.clock, store, boot, Policy(), records or Records())
+        self.effects: tuple[Effect, ...] = self.keeper.first_effects
+
+    def feed(self, event: Event) -> Driven:
+        self.effects = self.keeper.feed(event)
+        return self
+
+    def tasks(self) -> list[Task]:
+        return [effect for effect in self.effects if isinstance(effect, TASKS)]
+
+    def answer(self, result: object) -> Driven:
+        (task,) = self.tasks()
+        return self.feed(Completed(task.id, result))  # type: ignore[arg-type]  # one of each kind
+
+
+def deciding(store: NotingStore) -> Driven:
+    driven = Driven(store).answer(host()).feed(Tick()).answer(offers("2")).answer(host(staged="2"))
+    return driven.feed(Tick())
+
+
+def test_records_are_saved_when_the_effects_that_need_them_are_handed_out() -> None:
+    store = NotingStore()
+    driven = deciding(store)
+    assert store.saved == [], "nothing to remember so far"
+    driven.answer(ALLOW)
+    assert isinstance(driven.tasks()[0], Arm)
+    (saved,) = store.saved
+    assert saved == driven.keeper.state.records
+    assert saved.intent is not None
+
+
+def test_the_save_comes_before_the_effects() -> None:
+    order: list[str] = []
+
+    class Slow(NotingStore):
+        def save(self, records: Records) -> None:
+            order.append("saved")
+            super().save(records)
+
+    driven = deciding(Slow()).answer(ALLOW)
+    order.extend(type(task).__name__ for task in driven.tasks())
+    assert order == ["saved", "Arm"]
+
+
+def test_a_step_that_changes_no_record_does_not_touch_the_disk() -> None:
+    store = NotingStore()
+    store.full = True
+    driven = Driven(store).answer(host()).feed(Tick()).answer(offers("2"))
+    assert driven.tasks()
+
+
+def test_a_step_that_cannot_be_saved_was_not_taken() -> None:
+    store = NotingStore()
+    driven = deciding(store)
+    store.full = True
+    driven.answer(ALLOW)
+    assert driven.tasks() == []
+    assert driven.keeper.state.records == Records()
+    assert isinstance(driven.keeper.state.phase, Staged)
+    store.full = False
+    driven.feed(RecordsUnwritable(DISK_FULL))
+    assert store.saved == []
+
+
+def test_with_room_again_the_next_try_succeeds() -> None:
+    store = NotingStore()
+    driven = deciding(store)
+    store.full = True
+    driven.answer(ALLOW)
+    store.full = False
+    driven.clock.advance(300)
+    driven.feed(Tick()).answer(ALLOW)
+    assert isinstance(driven.keeper.state.phase, Arming)
+    assert len(store.saved) == 1
+
+
+def test_an_error_that_is_no_failure_to_save_is_not_hidden() -> None:
+    class Defective(NotingStore):
+        def save(self, records: Records) -> None:
+            raise ZeroDivisionError
+
+    driven = deciding(Defective())
+    with pytest.raises(ZeroDivisionError):
+        driven.answer(ALLOW)
+
+
+def test_a_keeper_starts_from_the_records_and_saves_nothing_for_it() -> None:
+    store = NotingStore()
+    driven = Driven(store, Records(intent()))
+    assert driven.keeper.state.records == Records(intent())
+    assert store.saved == []
