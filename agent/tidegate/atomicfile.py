@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+"""One name for the draft, not a new one each time: what a killed writer left is overwritten by the next. Each file has
+one writer, and its folder belongs to that writer, so nobody else's draft or link can be there."""
 
 
 def write_durably(path: Path, content: bytes, mode: int) -> None:
@@ -27,7 +30,8 @@ def write_visibly(path: Path, content: bytes, mode: int) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = path.with_name(f".{path.name}.new")
+    handle = os.open(draft, _CREATE, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -35,10 +39,10 @@ def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
             os.fchmod(handle, mode)
             if durable:
                 os.fsync(handle)
-        Path(name).replace(path)
+        draft.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            draft.unlink()
         raise
     if durable:
         _sync_folder(path.parent)

@@ -6,7 +6,6 @@ only Tidegate makes.
 
 from __future__ import annotations
 
-import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ APP_ID = bytes.fromhex("bcb43cb0fab80c8a690dbb53e891b1d4")
 
 def app_specific_id(machine_id: bytes, app_id: bytes = APP_ID) -> bytes:
     """What ``sd_id128_get_machine_app_specific()`` derives from the 16 bytes of a machine id, for a 16-byte app id."""
+    import hmac  # noqa: PLC0415 - OpenSSL's 4 MiB are not for hosts that never ask
+
     digest = bytearray(hmac.digest(machine_id, app_id, "sha256")[:16])
     digest[6] = digest[6] & 0x0F | 0x40  # a UUID of version 4 ...
     digest[8] = digest[8] & 0x3F | 0x80  # ... and the usual variant

@@ -35,7 +35,7 @@ Report = Callable[[Completed | Errored | Progressed], None]
 HOUR_SECS = 3600.0
 DEADLINES_SECS: dict[type[Task], float] = {
     ReadHost: 60.0,
-    FindOffers: 10 * 60.0,
+    FindOffers: HOUR_SECS + 60.0,  # the configuration allows an hour
     Stage: 12 * HOUR_SECS,
     AskGates: 10 * 60.0,
     Arm: 2 * 60.0,

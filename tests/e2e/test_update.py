@@ -20,6 +20,11 @@ pytestmark = pytest.mark.host
 MIB = 1024 * 1024
 BALLAST_BYTES = 24 * MIB
 MANUAL = "[updates]\nenabled = false\n"
+LET_NOBODY_CHECK = """\
+polkit.addRule(function(action, subject) {
+  if (subject.user === "nobody" && action.id === "org.tidegate.agent1.check") { return polkit.Result.YES; }
+});
+"""
 PICKY = """\
 [Unit]
 Before=boot-complete.target
@@ -38,11 +43,11 @@ class World:
         self.new = depot.release("2", {"/usr/lib/ballast": File(_ballast())})
         self.source = Source.of(depot, server, self.old)
         self.server = server
-        self._new_machine = new_machine
+        self.new_machine = new_machine
 
     def host(self, release: Release | None = None) -> AgentHost:
         """A host that is switched off."""
-        return AgentHost(self._new_machine(release or self.old))
+        return AgentHost(self.new_machine(release or self.old))
 
     def started(self, extra: str = "") -> AgentHost:
         """A host that runs the first release and has nothing to do."""
@@ -142,7 +147,7 @@ def test_an_agent_that_is_killed_while_the_host_goes_down_takes_nothing_back(wor
 @pytest.mark.parametrize("victim", ["tidegate agent", "tidegate engine-helper", "ostree .*pull"])
 def test_whoever_is_killed_while_staging_the_host_gets_there_all_the_same(world: World, victim: str) -> None:
     host = world.started()
-    world.server.throttle.bytes_per_sec = 4 * MIB
+    world.server.throttle.bytes_per_sec = MIB
     world.source.release(world.new)
     host.machine.sh("tidegate check")
     host.machine.wait_for(lambda: host.machine.guest.pids("ostree .*pull"), "a pull", deadline_secs=SETTLE_SECS)
@@ -222,6 +227,19 @@ def test_nobody_but_root_may_apply_and_anybody_may_ask(world: World) -> None:
     assert host.machine.guest.run([*as_nobody, "cat", "/var/lib/tidegate/records.json"]).rc != 0
 
 
+def test_polkit_decides_for_everybody_else(world: World) -> None:
+    host = world.started(MANUAL)
+    host.machine.put("/etc/polkit-1/rules.d/10-test.rules", LET_NOBODY_CHECK)
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+    def allowed() -> bool:
+        return host.machine.guest.run([*as_nobody, "tidegate", "check"]).rc == 0
+
+    host.machine.wait_for(allowed, "polkit has read its rules", deadline_secs=30)
+    assert host.machine.guest.run([*as_nobody, "tidegate", "stage"]).rc == 3
+    assert "check asked for by nobody" in host.machine.messages("-u", "tidegate.service")
+
+
 def test_a_bad_configuration_blocks_updates_and_says_where(world: World) -> None:
     host = world.host()
     host.machine.put("/etc/tidegate/config.d/50-test.toml", '[updates]\nstrategie = "immediate"\n')
@@ -236,6 +254,24 @@ def test_a_bad_configuration_blocks_updates_and_says_where(world: World) -> None
     host.machine.put("/etc/tidegate/config.d/50-test.toml", world.source.snippet)
     host.machine.sh("systemctl reload tidegate.service")
     host.wait("mended", lambda told: told["state"] == "steady" and told["last_check"] is not None)
+    host.machine.put("/etc/tidegate/config.d/60-worse.toml", "[updates\n")
+    host.machine.sh("systemctl reload tidegate.service")
+    told = host.wait("told", lambda told: told["stale_config"] is not None)
+    assert "60-worse.toml:1" in cast("dict[str, str]", told["stale_config"])["message"]
+    assert (told["state"], told["blocked_by"]) == ("steady", [])
+
+
+def test_three_hosts_at_once_lose_no_staging(world: World) -> None:
+    """A reboot right after staging wins a race against the unit that applies it, on busy machines (ostree 2022.7)."""
+    hosts = [AgentHost(world.new_machine(world.old, name)) for name in ("one", "two", "three")]
+    for host in hosts:
+        host.start(world.source)
+    world.source.release(world.new)
+    for host in hosts:
+        host.machine.sh("tidegate check")
+    for host in hosts:
+        host.wait_settled(world.new, boots=2)
+    assert [host.outcomes() for host in hosts] == [["applied"]] * 3
 
 
 def test_a_boot_check_that_waits_for_multi_user_closes_no_cycle(depot: Depot, world: World) -> None:

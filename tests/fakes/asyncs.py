@@ -25,5 +25,5 @@ def run(scenario: Coroutine[object, object, None]) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until ``condition`` holds; the scenario's deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+    while not condition():  # what is waited for happens in other processes
         await asyncio.sleep(0)

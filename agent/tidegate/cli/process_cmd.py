@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -24,7 +23,10 @@ from tidegate.errors import TidegateError
 )
 def agent(config_roots: tuple[Path, ...]) -> None:
     """Run the agent."""
-    from tidegate.app import Paths, run_agent  # noqa: PLC0415 - each process imports only what it is
+    _without_tls()
+    import asyncio  # noqa: PLC0415 - each process imports only what it is, and this one only now
+
+    from tidegate.app import Paths, run_agent  # noqa: PLC0415
     from tidegate.clock import SystemClock  # noqa: PLC0415
 
     _log_to_journal()
@@ -38,6 +40,8 @@ def agent(config_roots: tuple[Path, ...]) -> None:
 @click.command()
 def engine_helper() -> None:
     """Serve the engine to the agent, and exit when idle."""
+    import asyncio  # noqa: PLC0415
+
     from tidegate.engines.helper import main  # noqa: PLC0415
 
     _log_to_journal()
@@ -53,6 +57,14 @@ def net_worker() -> None:
     from tidegate.net.worker import main  # noqa: PLC0415
 
     sys.exit(main())
+
+
+def _without_tls() -> None:
+    """Keep asyncio from loading OpenSSL: 5 of the 25 MiB that the resident agent may have, and it speaks no TLS.
+
+    asyncio does without where the import fails (``asyncio.sslproto`` of Python 3.11 to 3.13).
+    """
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # None is how an import is made to fail
 
 
 def _log_to_journal() -> None:

@@ -94,8 +94,14 @@ def _wait(wait: Document, now: datetime) -> Iterator[str]:
 
 def _checks(document: Document, now: datetime) -> Iterator[str]:
     last, following = text(document, "last_check"), text(document, "next_check")
-    parts = [f"last {_when(last, now)}" if last else "none yet", f"next {_when(following, now)}" if following else ""]
+    parts = [f"last {_when(last, now)}" if last else "none yet", _next(following, now) if following else ""]
     yield _line("Checks", ", ".join(part for part in parts if part))
+
+
+def _next(instant: str, now: datetime) -> str:
+    """The next check; one whose time has come waits for something else to end, or this document is an old one."""
+    when = _when(instant, now)
+    return f"next {when}" if when.startswith("in ") else "the next is due"
 
 
 def _last(document: Document, now: datetime) -> Iterator[str]:
@@ -136,16 +142,16 @@ def _when(instant: str, now: datetime) -> str:
         secs = (datetime.fromisoformat(instant) - now).total_seconds()
     except ValueError:
         return instant
-    return f"in {duration(secs)}" if secs > 0 else f"{duration(-secs)} ago"
+    return f"in {duration(secs)}" if secs > 0 else f"{duration(abs(secs))} ago"
 
 
 def duration(secs: float) -> str:
     """A length of time in its two largest units."""
     minutes, hours, days = secs / 60, secs / 3600, secs / 86400
     if minutes < 1:
-        return f"{secs:.0f} s"
+        return f"{int(secs)} s"
     if hours < 1:
-        return f"{minutes:.0f} min"
+        return f"{int(minutes)} min"
     if days < 1:
         return f"{int(hours)} h {int(minutes % 60)} min"
     return f"{int(days)} d {int(hours % 24)} h"

@@ -37,7 +37,7 @@ def discovery_for(settings: Settings, net: NetClient, variables: Mapping[str, st
     url = settings.discovery.static_graph.url
     match settings.discovery.source:
         case "static_graph" | "auto" if url:
-            return _static_graph(url, net, variables)
+            return _static_graph(url, net, settings.discovery.timeout_secs, variables)
         case "static_graph":
             return Unavailable("[discovery.static_graph] url is empty", "set it to the graph's http, https or file URL")
         case "auto" if not settings.cincinnati.base_url:
@@ -50,9 +50,9 @@ def discovery_for(settings: Settings, net: NetClient, variables: Mapping[str, st
             )
 
 
-def _static_graph(url: str, net: NetClient, variables: Mapping[str, str]) -> Discovery:
+def _static_graph(url: str, net: NetClient, timeout_secs: float, variables: Mapping[str, str]) -> Discovery:
     try:
-        return StaticGraph(expand(url, variables), net)
+        return StaticGraph(expand(url, variables), net, timeout_secs)
     except KeyError as err:
         return Unavailable(
             f"[discovery.static_graph] url refers to ${{{err.args[0]}}}, which is not known on this host",

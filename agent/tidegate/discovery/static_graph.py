@@ -8,9 +8,6 @@ from tidegate.discovery.base import Offers
 from tidegate.net.client import NetClient
 from tidegate.net.wire import GraphRequest, OffersEvent
 
-TIMEOUT_SECS = 30.0
-"""For the whole of one check: a graph is a few hundred kilobytes, and a check that fails is made again."""
-
 MAX_GRAPH_BYTES = 8 * 1024 * 1024
 """Some 20,000 releases, a hundred times what Fedora CoreOS has after years. The worker's memory grows with it."""
 
@@ -19,11 +16,12 @@ MAX_GRAPH_BYTES = 8 * 1024 * 1024
 class StaticGraph:
     """Reads the graph at ``url`` (http, https or file) anew at each check.
 
-    ``ca_file`` replaces the system's authorities.
+    ``timeout_secs`` bounds the whole of one check; ``ca_file`` replaces the system's authorities.
     """
 
     url: str
     net: NetClient
+    timeout_secs: float = 60.0
     ca_file: str | None = None
 
     async def find(self, booted_payload: str, booted_version: str) -> Offers:  # noqa: ARG002  (the protocol's)
@@ -33,5 +31,5 @@ class StaticGraph:
             TidegateError: ``discovery.*``; ``config.invalid`` for an address that cannot be asked;
                 ``net.worker-failed``.
         """
-        request = GraphRequest(self.url, booted_payload, TIMEOUT_SECS, MAX_GRAPH_BYTES, self.ca_file)
+        request = GraphRequest(self.url, booted_payload, self.timeout_secs, MAX_GRAPH_BYTES, self.ca_file)
         return (await self.net.run(request, OffersEvent)).offers

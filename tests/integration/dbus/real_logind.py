@@ -95,5 +95,5 @@ async def connect_as(uid: int, daemon: PrivateBus) -> Bus:
 
 async def gone(bus: Bus, name: str) -> None:
     """Wait until nobody is behind ``name``."""
-    while await bus.has_owner(name):  # noqa: ASYNC110 - there is one event for all names
+    while await bus.has_owner(name):  # there is one event for all names
         await asyncio.sleep(0.01)

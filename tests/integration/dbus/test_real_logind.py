@@ -53,7 +53,7 @@ def test_a_block_is_seen_and_named_and_ends() -> None:
         )
         assert real.systemd.started == []
         os.close(lock)
-        while await logind.inhibitors():  # noqa: ASYNC110 - logind has no signal for it
+        while await logind.inhibitors():  # logind has no signal for it
             await asyncio.sleep(0.01)
         assert await LogindPower(logind).reboot("x") == Accepted()
 

@@ -203,7 +203,7 @@ def test_an_orphan_that_somebody_joined_again_is_none() -> None:
 def test_two_that_wait_for_an_orphan_to_go_do_not_both_run() -> None:
     async def scenario() -> None:
         bench = Bench()
-        async with bench.staging("2") as (first, hold):
+        async with bench.staging("2") as (first, _hold):
             await abandon(first)
             with bench.engine.hold("disarm") as held:
                 tasks = [asyncio.create_task(bench.jobs.run(verb, lambda: bench.engine.disarm("x"))) for verb in "ab"]

@@ -11,7 +11,9 @@ from tests.fakes.builders import at, release
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates import panel
 from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.machine.effects import AskGates
 from tidegate.purpose import Purpose
+from tidegate.runner import DEADLINES_SECS
 
 QUESTION = Question(release("2"), Purpose.UPDATE, at(0))
 
@@ -84,9 +86,6 @@ def test_a_gate_that_never_answers_holds_the_reboot(monkeypatch: pytest.MonkeyPa
 
 
 def test_one_gate_has_less_time_than_all_together() -> None:
-    from tidegate.machine.effects import AskGates
-    from tidegate.runner import DEADLINES_SECS
-
     assert DEADLINES_SECS[AskGates] > panel.ANSWER_DEADLINE_SECS
 
 

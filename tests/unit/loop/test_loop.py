@@ -185,7 +185,7 @@ def test_the_loop_wakes_at_the_deadline_of_the_boot_clock_and_not_before() -> No
             checks.append(bench.clock.now().boot_secs)
         elif state.poll.checked_at is not None and len(checks) == 1:
             left = state.poll.due - bench.clock.now().boot_secs
-            bench.clock.advance(left - 0.002 if left > 0.002 else left)
+            bench.clock.advance(left - 0.002 if left > 1 else left)
 
     bench.on_state = on_state
 

@@ -401,7 +401,7 @@ class Life:
         assert not self.unanswered, f"never answered in {self.state.phase}: {self.unanswered}"
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=120, deadline=None, database=None)
 @given(st.lists(st.integers(0, 359), min_size=20, max_size=160))
 def test_no_history_of_a_host_breaks_a_rule(numbers: list[int]) -> None:
     Life(Choices(numbers)).run()

@@ -27,7 +27,7 @@ from tests.fakes.builders import (
     verifying,
 )
 from tidegate.errors import ErrorKind, Failure
-from tidegate.machine.effects import Arm, AskGates, FindOffers, Reply, Stage
+from tidegate.machine.effects import Arm, AskGates, FindOffers, Reboot, Reply, Stage
 from tidegate.machine.events import (
     Accepted,
     ApplyAsked,
@@ -193,6 +193,18 @@ def test_a_persons_apply_asks_the_gates_that_guard_manual_reboots_and_keeps_the_
     assert walk.one(Arm)
     assert walk.state.records.intent is not None
     assert (walk.state.records.intent.purpose, walk.state.records.intent.reason) == ("manual", "security fix (uid 0)")
+
+
+@pytest.mark.parametrize("depth", [0, 2], ids=["gates", "last look"])
+def test_not_even_a_person_gets_past_settings_that_block(depth: int) -> None:
+    walk = _reach(depth)
+    task = walk.task.id
+    walk.feed(PolicyChanged(Policy(blocked=BAD_CONFIG))).feed(Completed(task, ALLOW))
+    assert walk.none(Arm)
+    assert walk.none(Reboot)
+    assert walk.one(Reply) == Reply(
+        7, Failure(ErrorKind.REBOOT_REFUSED, f"config: {BAD_CONFIG.message}", BAD_CONFIG.remedy)
+    )
 
 
 def test_an_apply_that_a_gate_refuses_says_which_and_why() -> None:

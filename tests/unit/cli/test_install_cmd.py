@@ -1,0 +1,135 @@
+"""``tidegate install``: into an image, twice, and where it cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tidegate.cli import install_cmd
+from tidegate.cli.entry import cli
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+@pytest.fixture(name="data")
+def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data files as a wheel would have put them; those of this checkout."""
+    data = tmp_path / "prefix" / "share" / "tidegate"
+    for folder in ("systemd", "config.d"):
+        shutil.copytree(CHECKOUT / folder, data / folder)
+    monkeypatch.setattr(install_cmd, "DATA", data)
+    return data
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path) -> Path:
+    root = tmp_path / "image"
+    root.mkdir()
+    return root
+
+
+def install(root: Path) -> Result:
+    return CliRunner().invoke(cli, ["install", "--root", str(root)], catch_exceptions=False)
+
+
+def test_everything_is_put_in_place_and_said(data: Path, root: Path) -> None:
+    done = install(root)
+    assert (done.exit_code, done.stderr) == (0, "")
+    for name, place in install_cmd.PLACES.items():
+        assert (root / place).read_bytes() == (data / "systemd" / name).read_bytes()
+        assert (root / place).stat().st_mode & 0o777 == 0o644
+    snippets = sorted(path.name for path in (root / install_cmd.CONFIG).iterdir())
+    assert snippets == sorted(path.name for path in (data / "config.d").glob("*.toml"))
+    placed = [path for path in root.rglob("*") if not path.is_dir()]
+    assert sorted(done.stdout.split()) == sorted(map(str, placed)), "each file is said, and no draft is left"
+    assert "systemctl" not in done.stdout, "an image has no running system to take note"
+
+
+def test_every_file_that_the_wheel_carries_has_a_place(data: Path) -> None:
+    assert {path.name for path in (data / "systemd").iterdir()} == set(install_cmd.PLACES)
+
+
+def test_the_command_is_a_link_to_the_script_of_the_wheel(data: Path, root: Path) -> None:
+    assert data
+    install(root)
+    assert (root / install_cmd.COMMAND).readlink() == Path(sys.prefix) / "bin" / "tidegate"
+
+
+def test_a_wheel_inside_the_image_is_linked_as_the_image_will_see_it(
+    data: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data
+    monkeypatch.setattr(sys, "prefix", str(root / "opt/tidegate"))
+    install(root)
+    assert (root / install_cmd.COMMAND).readlink() == Path("/opt/tidegate/bin/tidegate")
+
+
+def test_a_command_that_a_package_has_put_there_is_left_alone(data: Path, root: Path) -> None:
+    assert data
+    command = root / install_cmd.COMMAND
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\n")
+    assert install(root).exit_code == 0
+    assert command.read_text() == "#!/bin/sh\n"
+
+
+def test_installing_again_replaces_and_changes_nothing_else(data: Path, root: Path) -> None:
+    assert data
+    install(root)
+    unit = root / install_cmd.PLACES["tidegate.service"]
+    good = unit.read_bytes()
+    unit.write_text("old")
+    before = sorted(root.rglob("*"))
+    assert install(root).exit_code == 0
+    assert (unit.read_bytes(), sorted(root.rglob("*"))) == (good, before)
+
+
+def test_a_checkout_without_a_wheel_says_so(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install_cmd, "DATA", tmp_path / "nothing")
+    done = install(root)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"{tmp_path}/nothing has no data files" in done.stderr
+    assert "to do: install the wheel" in done.stderr
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "euid", "remedy"),
+    [
+        (errno.EROFS, 0, "  to do: this system's /usr is part of its releases"),
+        (errno.EACCES, 1000, "  to do: run it as root"),
+        (errno.ENOSPC, 0, ""),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named(
+    data: Path, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, euid: int, remedy: str
+) -> None:
+    def refused(_: object, target: object) -> None:
+        raise OSError(number, os.strerror(number), str(target))
+
+    assert data
+    monkeypatch.setattr(shutil, "copyfile", refused)
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    done = install(root)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"tidegate: {root}/usr/lib/systemd/system/.tidegate.service.new: ")
+    assert os.strerror(number) in done.stderr
+    assert remedy in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_data_file_that_is_missing_is_named(data: Path, root: Path) -> None:
+    (data / "systemd" / "tidegate.service").unlink()
+    done = install(root)
+    assert done.exit_code == 1
+    assert str(data / "systemd" / "tidegate.service") in done.stderr
+
+
+def test_a_root_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    assert install(tmp_path / "nowhere").exit_code == 2

@@ -1,0 +1,274 @@
+"""``tidegate status``: what people read, what scripts compare, and what is said when nobody is there."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.fakes.builders import BAD_CONFIG, WAIT, Walk, at, attempt, deciding, denial, host, offers, steady, verifying
+from tidegate.cli import snapshot_file
+from tidegate.cli.entry import cli
+from tidegate.cli.status_cmd import duration, exit_code, lines
+from tidegate.machine.events import Unhealthy
+from tidegate.machine.phases import Phase
+from tidegate.machine.state import Policy
+from tidegate.procfs import start_ticks
+from tidegate.records import Outcome, Records
+from tidegate.snapshot import Publisher, snapshot
+
+NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
+Document = Mapping[str, object]
+
+
+@pytest.fixture(name="status_file")
+def _status_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the command looks; nothing is there yet."""
+    path = tmp_path / "status.json"
+    monkeypatch.setattr(snapshot_file.read, "__defaults__", (str(path),))
+    return path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
+
+
+def document(walk: Walk) -> Document:
+    return snapshot(walk.state, at(walk.secs), {"version": "0.1.0", "pid": 1, "start_ticks": 1})
+
+
+# --------------------------------------------------------------------------- for people
+
+
+def told(walk: Walk) -> str:
+    return "\n".join(lines(document(walk), NOW)) + "\n"
+
+
+def test_a_host_that_is_up_to_date() -> None:
+    assert (
+        told(steady().wake().answer(offers()))
+        == """\
+State:    up to date
+Booted:   1 (6b86b273ff34)
+Checks:   last 10 min ago, the next is due
+"""
+    )
+
+
+def test_a_host_that_waits_says_for_what_and_what_to_do() -> None:
+    assert (
+        told(deciding().answer(WAIT))
+        == """\
+State:    2 is staged and waits: window: the window is closed
+Booted:   1 (6b86b273ff34)
+Staged:   2 (d4735e3a265e), locked: stays out of the next boot
+Waits:    window: the window is closed
+          to do: wait
+Checks:   last 10 min ago, the next is due
+"""
+    )
+
+
+def test_a_host_with_a_past() -> None:
+    records = Records(denied=(denial("2"),), history=(attempt(outcome=Outcome.FELL_BACK),))
+    walk = Walk(records).answer(host(entries=("1", "0"))).wake().fail()
+    assert (
+        told(walk)
+        == """\
+State:    the engine broke
+Booted:   1 (6b86b273ff34)
+Rollback: 0 (5feceb66ffc8)
+Checks:   none yet, the next is due
+Last:     1 -> 2: fell back, 1 h 10 min ago (power cut)
+Denied:   2 (d4735e3a265e): 1 booted instead
+Trouble:  the engine broke (since 10 min ago)
+          to do: mend it
+"""
+    )
+
+
+def test_a_configuration_that_was_not_reloaded() -> None:
+    assert told(steady(Policy(stale=BAD_CONFIG))).endswith(
+        "Config:   not reloaded, the last good one is in force: 20-updates.toml:3: no such key\n"
+        "          to do: tidegate config check\n"
+    )
+
+
+def test_a_release_that_the_next_boot_leads_into_is_called_that() -> None:
+    walk = Walk().answer(host(staged="2", locked=False))
+    assert "Staged:   2 (d4735e3a265e), the next boot leads into it\n" in told(walk)
+
+
+def test_an_empty_document_has_lines_all_the_same() -> None:
+    assert list(lines({}, NOW)) == ["State:    ", "Booted:   unknown", "Checks:   none yet"]
+
+
+@pytest.mark.parametrize(
+    ("secs", "text"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (150, "2 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (86399, "23 h 59 min"),
+        (86400, "1 d 0 h"),
+        (10**7, "115 d 17 h"),
+    ],
+)
+def test_durations_have_two_units_at_most(secs: float, text: str) -> None:
+    assert duration(secs) == text
+
+
+# --------------------------------------------------------------------------- for scripts
+
+CODES = {
+    "available": 10,
+    "staging": 10,
+    "staged": 11,
+    "deciding": 11,
+    "starting": 12,
+    "verifying": 12,
+    "arming": 12,
+    "confirming": 12,
+    "requesting": 12,
+    "rebooting": 12,
+    "disarming": 12,
+    "paused": 21,
+    "failed": 30,
+    "steady": 0,
+}
+
+
+@pytest.mark.parametrize(("state", "code"), CODES.items())
+def test_each_state_has_its_code(state: str, code: int) -> None:
+    assert exit_code({"state": state}) == code
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [("applied", 0), ("fell_back", 30), ("finalize_failed", 30), ("not_attempted", 30), ("half_applied", 30)],
+)
+def test_a_steady_host_has_the_code_of_its_last_attempt(outcome: str, code: int) -> None:
+    assert exit_code({"state": "steady", "last_attempt": {"outcome": outcome}}) == code
+
+
+def test_the_machine_has_no_state_without_a_code() -> None:
+    names = {kind.__name__.lower() for kind in Phase.__args__}
+    assert names <= set(CODES)
+
+
+# --------------------------------------------------------------------------- the command
+
+
+def publish(path: Path, walk: Walk) -> None:
+    """What a living agent has written: this process stands for it."""
+    Publisher(path.parent, "0.1.0").publish(walk.state, at(walk.secs))
+
+
+def test_without_exit_code_a_living_agent_is_0_whatever_it_says(status_file: Path) -> None:
+    publish(status_file, verifying().answer(Unhealthy("sshd failed")))
+    done = run("status")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("State:    paused in 2: sshd failed\n")
+
+
+def test_with_exit_code_the_state_is_the_code(status_file: Path) -> None:
+    publish(status_file, verifying().answer(Unhealthy("sshd failed")))
+    assert run("status", "--exit-code").exit_code == 21
+
+
+def test_json_is_the_snapshot_and_whether_it_lives(status_file: Path) -> None:
+    publish(status_file, steady())
+    given = json.loads(run("status", "--json").stdout)
+    assert given == {**json.loads(status_file.read_text()), "live": True}
+
+
+@pytest.mark.parametrize("option", [[], ["--json"], ["--exit-code"]])
+def test_a_dead_agent_is_4_with_what_it_left_behind_and_what_to_do(status_file: Path, option: list[str]) -> None:
+    publish(status_file, steady())
+    left = json.loads(status_file.read_text())
+    left["writer"]["start_ticks"] += 1
+    status_file.write_text(json.dumps(left))
+    done = run("status", *option)
+    assert done.exit_code == 4
+    assert done.stdout
+    assert done.stderr == (
+        "tidegate: the agent does not run; this is what it left behind\n  to do: systemctl start tidegate.service\n"
+    )
+    if option == ["--json"]:
+        assert json.loads(done.stdout)["live"] is False
+
+
+@pytest.mark.parametrize("command", ["status", "history"])
+def test_a_host_whose_agent_has_not_run_yet(status_file: Path, command: str) -> None:
+    assert not status_file.exists()
+    done = run(command)
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr == (
+        "tidegate: the agent has not run since the host booted\n  to do: systemctl status tidegate.service\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "history"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe\x00"])
+def test_a_snapshot_that_is_no_snapshot(status_file: Path, command: str, content: bytes) -> None:
+    status_file.write_bytes(content)
+    done = run(command)
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr.startswith(f"tidegate: {status_file}: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [
+        {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())},
+        {"pid": os.getpid(), "start_ticks": 1},
+        {"pid": 2**22 + 1, "start_ticks": 1},
+        {"pid": None, "start_ticks": None},
+        {},
+    ],
+    ids=["me", "pid given out again", "gone", "null", "missing"],
+)
+def test_a_snapshot_lives_with_the_very_process_that_wrote_it(writer: dict[str, object]) -> None:
+    mine = writer.get("start_ticks") == start_ticks(os.getpid())
+    assert snapshot_file.is_live({"writer": writer}) is mine
+
+
+def test_odd_types_in_a_snapshot_are_read_as_missing() -> None:
+    odd: Document = {"writer": 3, "blocked_by": {"a": 1}, "denied": [1, {"release": None}], "state": 7}
+    assert not snapshot_file.is_live(odd)
+    assert list(lines(copy.deepcopy(odd), NOW + timedelta(days=1)))
+
+
+# --------------------------------------------------------------------------- history
+
+
+def test_the_history_is_told_oldest_first(status_file: Path) -> None:
+    records = Records(history=(attempt("2", Outcome.NOT_ATTEMPTED), attempt("3", Outcome.APPLIED)))
+    publish(status_file, Walk(records))
+    assert run("history").stdout == (
+        "2026-03-02T09:00:00Z  1 -> 2                    not_attempted    automatic: power cut\n"
+        "2026-03-02T09:00:00Z  1 -> 3                    applied          automatic: power cut\n"
+    )
+    given = json.loads(run("history", "--json").stdout)
+    assert given == {"schema": 1, "history": json.loads(status_file.read_text())["history"]}
+
+
+def test_an_empty_history_says_so(status_file: Path) -> None:
+    publish(status_file, Walk())
+    assert run("history").stdout == "No attempt yet.\n"
+    assert json.loads(run("history", "--json").stdout) == {"schema": 1, "history": []}
+
+
+def test_the_history_of_a_dead_agent_can_be_read(status_file: Path) -> None:
+    status_file.write_text('{"history": []}')
+    assert run("history").exit_code == 0
