@@ -15,7 +15,8 @@ def write_durably(path: Path, content: bytes, mode: int) -> None:
     """Replace ``path``; when this returns, the new content survives a power cut.
 
     Raises:
-        OSError: nothing has changed then.
+        OSError: it may not survive one. The old content is there still, unless it was the folder that could not be
+            synced: then the new is.
     """
     _replace(path, content, mode, durable=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,8 +56,8 @@ class Node:
     def number(self, key: str) -> float:
         """The finite number at ``key``."""
         value = self._required(key)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self._mismatch(key, "a number", value)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise self._mismatch(key, "a finite number", value)
         return float(value)
 
     def flag(self, key: str) -> bool:

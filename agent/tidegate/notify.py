@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 HALF = 2
 """systemd kills a service that is silent for the whole interval; sd_watchdog_enabled(3) advises half of it."""
@@ -42,11 +43,9 @@ class Notifier:
         if not self._address:
             return
         message = "\n".join(line.replace("\n", " ") for line in lines)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            try:
-                channel.sendto(message.encode(), self._address)
-            except OSError:
-                return  # systemd is re-executing or gone; the next message finds it, and the service must go on
+        # systemd may be re-executing, or descriptors be short: the next message finds it, and the service must go on.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.sendto(message.encode(), self._address)
 
 
 def _watchdog_secs(environment: Mapping[str, str]) -> float | None:

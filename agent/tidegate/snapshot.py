@@ -22,7 +22,8 @@ from tidegate.machine.phases import Paused, Staged, Staging, Starting, Steady, V
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
 from tidegate.procfs import start_ticks
-from tidegate.records import Denial, encode_attempt
+from tidegate.recordcodec import encode_attempt
+from tidegate.records import Denial
 from tidegate.release import Release
 
 SCHEMA = 1

@@ -9,7 +9,8 @@ from typing import Protocol
 from tidegate.atomicfile import write_durably
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.jsonshape import ShapeError
-from tidegate.records import Records, decode, encode
+from tidegate.recordcodec import decode, encode
+from tidegate.records import Records
 
 FILE_NAME = "records.json"
 _MODE = 0o640

@@ -72,8 +72,8 @@ class HostWentDown(AgentKilled):
     """The host shuts down in good order; systemd has stopped the agent."""
 
 
-class BrokenRuleError(AssertionError):
-    """A rule of the design did not hold."""
+class BrokenRuleError(BaseException):
+    """A rule of the design did not hold. Out of reach of the runner, which takes any Exception for a part's defect."""
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Points:
 
     fault: Fault | None = None
     names: list[str] = field(default_factory=list[str])
+    gates_asked_since_arming: bool = False
 
     def before(self, name: str) -> Blow | None:
         """Pass a point; raises when the fault strikes before the act."""
@@ -160,6 +161,7 @@ class StruckEngine:
         intent = self._store.load().intent
         if intent is None or intent.target.payload != payload:
             raise BrokenRuleError("armed without an intent on disk")
+        self._points.gates_asked_since_arming = False
         blow = self._points.before("engine arm")
         await self._engine.arm(payload)
         self._points.after(blow, "engine arm")
@@ -197,6 +199,8 @@ class Logind:
         return self.going_down
 
     async def reboot(self, announcement: str) -> RebootAnswer:
+        if not self.points.gates_asked_since_arming:
+            raise BrokenRuleError("a reboot is asked for, and no gate was asked after arming")
         blow = self.points.before("logind reboot")
         self.requests += 1
         answer = self.answers.popleft() if self.answers else Accepted()
@@ -220,6 +224,7 @@ class ScriptedGate:
 
     async def ask(self, question: Question) -> Verdict:
         self.points.before("ask gates")
+        self.points.gates_asked_since_arming = True
         return self.answers.popleft() if self.answers else Allow(self.name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -34,7 +35,7 @@ def agent(config_roots: tuple[Path, ...]) -> None:
     try:
         asyncio.run(run_agent(paths, SystemClock()))
     except TidegateError as err:
-        exits.fail(err)
+        _end(err)
 
 
 @click.command()
@@ -48,7 +49,7 @@ def engine_helper() -> None:
     try:
         asyncio.run(main())
     except TidegateError as err:
-        exits.fail(err)
+        _end(err)
 
 
 @click.command()
@@ -57,6 +58,12 @@ def net_worker() -> None:
     from tidegate.net.worker import main  # noqa: PLC0415
 
     sys.exit(main())
+
+
+def _end(error: TidegateError) -> NoReturn:
+    """Whatever it was, systemd is told the same: failed."""
+    exits.complain(error.message, error.remedy)
+    raise SystemExit(exits.FAILED) from error
 
 
 def _without_tls() -> None:

@@ -8,6 +8,7 @@ from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Verdict, Wait
 from tidegate.machine.effects import Effect, Reply
+from tidegate.machine.events import HostView
 from tidegate.machine.phases import Phase
 from tidegate.machine.state import State, Step, Trouble
 
@@ -75,3 +76,8 @@ def backed_off(state: State, failures: int, now: Now) -> float:
 def phase_name(state: State) -> str:
     """The phase as one lower-case word: the ``state`` of the snapshot."""
     return type(state.phase).__name__.lower()
+
+
+def seen(state: State, host: HostView) -> State:
+    """The state with the host's latest account of itself; a shutdown that was announced stays announced."""
+    return replace(state, host=host.engine, shutting_down=state.shutting_down or host.shutting_down)

@@ -2,7 +2,7 @@
 
 Pure: it reads nothing and does nothing. The loop saves the records of the new state, then runs the effects, and feeds
 what they come to back in here. Which phase takes which answer stands below; what happens then, in :mod:`.polling`,
-:mod:`.update` and :mod:`.verify`.
+:mod:`.update`, :mod:`.finalize` and :mod:`.verify`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
-from tidegate.machine import polling, update, verify
+from tidegate.machine import finalize, polling, update, verify
 from tidegate.machine.events import (
     Accepted,
     ApplyAsked,
@@ -51,6 +51,7 @@ from tidegate.machine.phases import (
     Verifying,
 )
 from tidegate.machine.state import Policy, Poll, Request, State, Step
+from tidegate.machine.waiting import waiting
 from tidegate.records import Records
 
 
@@ -137,9 +138,9 @@ def _deadline_passed(state: State) -> Step:
         case Verifying() as phase:
             return verify.look(state, phase)
         case Disarming() as phase:
-            return update.disarm(state, phase)
+            return finalize.disarm(state, phase)
         case Rebooting() as phase:
-            return update.did_not_go_down(state, phase, phase.otherwise)
+            return finalize.did_not_go_down(state, phase, phase.otherwise)
         case Paused() as phase:
             return verify.look_again(state, phase)
         case Staged() as phase:
@@ -167,13 +168,13 @@ def _completed(state: State, task: int, result: Result, now: Now) -> Step:
         case Deciding() as phase, tuple() as verdicts:
             return update.decided(state, phase, verdicts, now)
         case Arming() as phase, HostView() as host:
-            return update.armed(state, phase, host, now)
+            return finalize.armed(state, phase, host, now)
         case Confirming() as phase, tuple() as verdicts:
-            return update.confirmed(state, phase, verdicts, now)
+            return finalize.confirmed(state, phase, verdicts, now)
         case Requesting() as phase, Accepted() | Refused() as answer:
-            return update.answered(state, phase, answer, now)
+            return finalize.answered(state, phase, answer, now)
         case Disarming() as phase, HostView() as host:
-            return update.disarmed(state, phase, host, now)
+            return finalize.disarmed(state, phase, host, now)
         case _:
             raise TypeError(f"{type(state.phase).__name__} was answered with {type(result).__name__}")
 
@@ -203,11 +204,11 @@ def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
         case Deciding() as phase:
             return update.gates_failed(state, phase, failure, now)
         case Arming() | Confirming() as phase:
-            return update.finalizing_failed(state, phase, failure, now)
+            return finalize.finalizing_failed(state, phase, failure, now)
         case Requesting() as phase:
-            return update.request_failed(state, phase, failure, now)
+            return finalize.request_failed(state, phase, failure, now)
         case Disarming() as phase:
-            return update.disarm_failed(state, phase, failure, now)
+            return finalize.disarm_failed(state, phase, failure, now)
         case _:
             return state, ()
 
@@ -216,9 +217,9 @@ def _shutdown(state: State, now: Now) -> Step:
     """A shutdown that is called off leaves the host up with a release armed: take that back."""
     match state.phase:
         case Rebooting() as phase if not state.shutting_down:
-            return update.did_not_go_down(state, phase, "the shutdown was called off")
+            return finalize.did_not_go_down(state, phase, "the shutdown was called off")
         case Rebooting() as phase:
-            state = update.shutdown_begun(state, phase, now)
+            state = finalize.shutdown_begun(state, phase, now)
         case _:
             pass
     return turned_away(state, HOST_GOING_DOWN) if state.shutting_down else (state, ())
@@ -230,7 +231,7 @@ def _policy(state: State, now: Now) -> Step:
     state, answers = (state, ()) if blocked is None else turned_away(state, blocked)
     match state.phase:
         case Staged(target, since):
-            return update.waiting(state, target, since, (), now), answers
+            return waiting(state, target, since, (), now), answers
         case _:
             return state, answers
 
@@ -245,8 +246,8 @@ def _unwritable(state: State, failure: Failure, now: Now) -> Step:
         case Deciding() as phase:
             return update.gates_failed(state, phase, failure, now)
         case Arming() | Confirming() as phase:
-            return update.finalizing_failed(state, phase, failure, now)
+            return finalize.finalizing_failed(state, phase, failure, now)
         case Disarming() as phase:
-            return update.disarm_failed(state, phase, failure, now)
+            return finalize.disarm_failed(state, phase, failure, now)
         case _:
             return state, ()

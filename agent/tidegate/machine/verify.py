@@ -23,10 +23,10 @@ from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, MarkGood, ReadHealth, ReadHost
 from tidegate.machine.events import Health, HealthPending, Healthy, HostView, Unhealthy
+from tidegate.machine.finalize import REBOOT_GRACE_SECS, disarm
 from tidegate.machine.parts import SWITCHING, enter, recovered, take_id, troubled
 from tidegate.machine.phases import Disarming, Paused, Rebooting, Starting, Steady, Verifying
 from tidegate.machine.state import State, Step
-from tidegate.machine.update import REBOOT_GRACE_SECS, disarm
 from tidegate.records import Denial, Intent, Outcome, RebootRequest
 
 START_RETRY_SECS = 30.0

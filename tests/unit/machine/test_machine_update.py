@@ -49,6 +49,7 @@ from tidegate.machine.events import (
     ShutdownSignal,
     Tick,
 )
+from tidegate.machine.finalize import REBOOT_GRACE_SECS, UNCERTAIN_SECS, UNDO_RETRY_SECS
 from tidegate.machine.phases import (
     Arming,
     Confirming,
@@ -62,7 +63,7 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import Policy
 from tidegate.machine.step import next_wakeup
-from tidegate.machine.update import MAX_ATTEMPTS, REBOOT_GRACE_SECS, RETRY_BASE_SECS, UNCERTAIN_SECS, UNDO_RETRY_SECS
+from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS
 from tidegate.purpose import Purpose
 from tidegate.records import Outcome, Records
 

@@ -33,10 +33,10 @@ from tidegate.machine.events import (
     ShutdownSignal,
     Unhealthy,
 )
+from tidegate.machine.finalize import REBOOT_GRACE_SECS
 from tidegate.machine.phases import Disarming, Paused, Rebooting, Starting, Steady, Verifying
 from tidegate.machine.state import Policy
 from tidegate.machine.step import next_wakeup
-from tidegate.machine.update import REBOOT_GRACE_SECS
 from tidegate.machine.verify import (
     HEALTH_DEADLINE_SECS,
     HEALTH_INTERVAL_SECS,
@@ -203,15 +203,13 @@ def test_a_boot_that_is_well_is_marked_good_and_then_counts() -> None:
 
 def test_a_boot_that_is_not_known_to_be_well_is_looked_at_until_the_deadline_and_then_paused() -> None:
     walk = verifying()
-    looks = 0
-    while isinstance(walk.state.phase, Verifying):
-        looks += 1
-        walk.answer(HealthPending("boot-complete.target is activating"))
-        if isinstance(walk.state.phase, Verifying):
-            assert next_wakeup(walk.state) == at(walk.secs + HEALTH_INTERVAL_SECS).boot_secs
-            walk.wake()
+    pending = HealthPending("boot-complete.target is activating")
+    for look in range(int(HEALTH_DEADLINE_SECS / HEALTH_INTERVAL_SECS)):
+        walk.answer(pending)
+        assert next_wakeup(walk.state) == at((look + 1) * HEALTH_INTERVAL_SECS).boot_secs
+        assert walk.wake().one(ReadHealth)
+    walk.answer(pending)
     assert walk.secs == HEALTH_DEADLINE_SECS
-    assert looks == HEALTH_DEADLINE_SECS / HEALTH_INTERVAL_SECS + 1
     assert isinstance(walk.state.phase, Paused)
     assert walk.state.phase.reason == "not known to be well after 300 s: boot-complete.target is activating"
 

@@ -22,17 +22,17 @@ def _listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
         yield channel, name
 
 
-@pytest.mark.parametrize(
-    ("say", "message"),
-    [
-        (lambda notifier: notifier.ready(), b"READY=1"),
-        (lambda notifier: notifier.status("staging 2: 50%"), b"STATUS=staging 2: 50%"),
-        (lambda notifier: notifier.alive(), b"WATCHDOG=1"),
-        (lambda notifier: notifier.reloading(12345), b"RELOADING=1\nMONOTONIC_USEC=12345"),
-        (lambda notifier: notifier.stopping(), b"STOPPING=1"),
-        (lambda notifier: notifier.status("two\nREADY=1"), b"STATUS=two READY=1"),
-    ],
-)
+WORDS: list[tuple[Callable[[Notifier], None], bytes]] = [
+    (lambda notifier: notifier.ready(), b"READY=1"),
+    (lambda notifier: notifier.status("staging 2: 50%"), b"STATUS=staging 2: 50%"),
+    (lambda notifier: notifier.alive(), b"WATCHDOG=1"),
+    (lambda notifier: notifier.reloading(12345), b"RELOADING=1\nMONOTONIC_USEC=12345"),
+    (lambda notifier: notifier.stopping(), b"STOPPING=1"),
+    (lambda notifier: notifier.status("two\nREADY=1"), b"STATUS=two READY=1"),
+]
+
+
+@pytest.mark.parametrize(("say", "message"), WORDS)
 def test_each_word_is_one_datagram(
     listener: tuple[socket.socket, str], say: Callable[[Notifier], None], message: bytes
 ) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,18 +16,8 @@ from tests.fakes.builders import at, attempt, denial, intent, plain
 from tidegate.boot import BootInstance
 from tidegate.clock import rfc3339
 from tidegate.jsonshape import ShapeError
-from tidegate.records import (
-    HISTORY_LENGTH,
-    Attempt,
-    Denial,
-    Intent,
-    Outcome,
-    RebootRequest,
-    Records,
-    decode,
-    encode,
-    encode_attempt,
-)
+from tidegate.recordcodec import decode, encode, encode_attempt
+from tidegate.records import HISTORY_LENGTH, Attempt, Denial, Intent, Outcome, RebootRequest, Records
 from tidegate.release import Release
 
 GOLDEN = """{
@@ -74,11 +65,18 @@ def golden() -> dict[str, object]:
 
 def keeps(written: object, given: object) -> bool:
     """Whether ``written`` has all that ``given`` has; objects may have gained optional fields."""
-    if isinstance(given, dict):
-        return isinstance(written, dict) and all(key in written and keeps(written[key], given[key]) for key in given)
-    if isinstance(given, list):
-        return isinstance(written, list) and len(written) == len(given) and all(map(keeps, written, given))
-    return written == given
+    return _merged(written, given) == written
+
+
+def _merged(written: object, given: object) -> object:
+    """``given`` over ``written``, at every level."""
+    if isinstance(written, dict) and isinstance(given, dict):
+        old, new = cast(dict[str, object], written), cast(dict[str, object], given)
+        return old | {key: _merged(old.get(key), value) for key, value in new.items()}
+    if isinstance(written, list) and isinstance(given, list):
+        olds, news = cast(list[object], written), cast(list[object], given)
+        return [_merged(old, new) for old, new in zip(olds, news, strict=True)]
+    return given
 
 
 def test_schema_1_is_read_for_ever() -> None:
@@ -145,7 +143,7 @@ def inside(document: dict[str, object], path: tuple[str | int, ...]) -> dict[str
     for part in path:
         place = place[part]  # type: ignore[index]  # the path was written for this document
     assert isinstance(place, dict)
-    return place
+    return cast(dict[str, object], place)
 
 
 @pytest.mark.parametrize("path", OBJECTS.values(), ids=OBJECTS.keys())
@@ -237,7 +235,7 @@ def test_an_optional_field_may_be_missing(key: str) -> None:
         (("intent", "id"), 3, r"\$.intent.id: expected a string, found a number"),
         (("intent", "boot", "soft_reboots"), True, "expected a whole number, found a boolean"),
         (("intent", "had_entry"), "yes", "expected a boolean, found a string"),
-        (("intent", "requested", "boot_secs"), "1", "expected a number, found a string"),
+        (("intent", "requested", "boot_secs"), "1", "expected a finite number, found a string"),
         (("intent", "written_at"), "yesterday", r"\$.intent.written_at: "),
         (("intent", "written_at"), "2026-03-02T10:00:00", "has no offset from UTC"),
     ],
@@ -255,7 +253,6 @@ def test_a_field_of_the_wrong_kind_is_named(path: tuple[str | int, ...], value: 
         decode(document)
 
 
-@pytest.mark.xfail(strict=True, reason="jsonshape.Node.number promises a finite number and takes NaN: a busy loop")
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_is_none_is_refused(number: float) -> None:
     document = golden()
