@@ -3,26 +3,35 @@
 # fault and end-to-end tests. Needs Debian 12 or newer; what needs root says so where it is not given.
 #
 #   sh tests/run.sh [PYTEST ARGUMENTS]     with arguments, only pytest runs, with them
+#
+# The exit status is 0 only when nothing failed.
 set -eu
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 . "$checkout/contrib/setup.sh"
 
-need_packages python3 python3-venv python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container dbus-daemon polkitd \
-	openssl gpg gpg-agent util-linux iproute2 e2fsprogs procps ca-certificates git
+need_packages python3 python3-venv ca-certificates
+need_packages python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container dbus-daemon polkitd \
+	openssl gpg gpg-agent util-linux e2fsprogs || echo "going on without; tests that need them say so" >&2
 python=$(environment "$checkout" test "$checkout[test]")
 bin=$(dirname "$python")
 cd "$checkout"
 [ $# -eq 0 ] || exec "$python" -m pytest "$@"
 
-say() { echo "== $*"; }
-say formatting and linters
-"$bin/ruff" format --check --quiet .
-"$bin/ruff" check --quiet .
-say types: mypy
-"$bin/mypy"
-say types: pyright
-"$bin/pyright" --pythonpath "$python"
-say import contracts
-"$bin/lint-imports" --no-cache
-say tests
-exec "$python" -m pytest
+# check TITLE COMMAND...: a failure is kept in mind and does not keep the rest from running.
+failed=
+check() {
+	echo "== $1"
+	title=$1
+	shift
+	"$@" || failed="$failed, $title"
+}
+check formatting "$bin/ruff" format --check --quiet .
+check linters "$bin/ruff" check --quiet .
+check "types: mypy" "$bin/mypy"
+check "types: pyright" "$bin/pyright" --pythonpath "$python"
+check "import contracts" "$bin/lint-imports" --no-cache
+[ -z "$failed" ] || echo "== FAILED: ${failed#, } (told again by the exit status)"
+echo "== tests"
+[ -n "$failed" ] || exec "$python" -m pytest
+"$python" -m pytest || exit
+exit 1

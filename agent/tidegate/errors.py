@@ -49,6 +49,7 @@ class ErrorKind(StrEnum):
     RECORD_UNWRITABLE = "record.unwritable"
 
     BUS_UNREACHABLE = "bus.unreachable"
+    BUS_LOST = "bus.lost"
     BUS_TIMEOUT = "bus.timeout"
     BUS_CALL_FAILED = "bus.call-failed"
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))  # started as a script; the bed is not part of the installed package
 
 from contrib.demo import scratch  # noqa: E402 - only now can it be found
+from contrib.demo.account import Account  # noqa: E402
 from contrib.demo.telling import Teller  # noqa: E402
-from tests.e2e.agent_host import AgentHost, Document, Source  # noqa: E402
+from tests.e2e.agent_host import AgentHost, Source, version_of  # noqa: E402
 from tests.e2e.bed.cache import Cache  # noqa: E402
 from tests.e2e.bed.debian import SUITES, host_base  # noqa: E402
 from tests.e2e.bed.depot import Depot, File, Release, open_depot  # noqa: E402
@@ -24,23 +28,49 @@ from tests.e2e.bed.server import serve  # noqa: E402
 from tests.e2e.bed.sysroot import Remote, make_sysroot  # noqa: E402
 from tests.e2e.bed.wheels import wheelhouse  # noqa: E402
 
+# What is new in release 2: enough for a download that can be watched over a line as slow as this one.
+NEW_FILES = 64
+NEW_FILE_BYTES = 256 * 1024
+CONNECTION_BYTES_PER_SEC = 1024 * 1024
+
+STORY_SECS = 180.0  # from the question to a verified boot; seconds on a quiet machine
+SCRATCH = "scratch"
+NOTHING_NEW: Mapping[str, File] = {}
+
 
 def main(arguments: list[str]) -> int:
     """Tell the story; 0 when the host came up in the newer release."""
-    suite = arguments[0] if arguments else "bookworm"
-    if suite not in SUITES:
-        print(f"usage: run.sh [{'|'.join(SUITES)}]", file=sys.stderr)
+    chosen = arguments[0] if arguments else next(iter(SUITES))
+    if len(arguments) > 1 or chosen not in {*SUITES, SCRATCH}:
+        print(f"usage: run.sh [{'|'.join([*SUITES, SCRATCH])}]", file=sys.stderr)
         return 2
-    teller = Teller(sys.stdout)
-    reason = can_run()
-    if reason is not None:
-        teller.say(f"Whole hosts cannot run here: {reason}.")
-        return scratch.play(teller)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     try:
-        return _play(teller, suite)
+        return _tell(Teller(sys.stdout), chosen)
     except BedError as err:
         print(f"demo: {err}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read this has seen enough; nothing more can be said, at exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("demo: interrupted; nothing of it is left running", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """End in order, so that what was started ends too."""
+    sys.exit(128 + number)
+
+
+def _tell(teller: Teller, chosen: str) -> int:
+    if chosen == SCRATCH:
+        return scratch.play(teller)
+    if reason := can_run():
+        teller.say(f"Whole hosts cannot run here: {reason}.")
+        return scratch.play(teller)
+    return _play(teller, chosen)
 
 
 def _play(teller: Teller, suite: str) -> int:
@@ -50,15 +80,22 @@ def _play(teller: Teller, suite: str) -> int:
     layer = agent_layer(cache, base, wheelhouse(cache, CHECKOUT, suite))
     with open_lab(cache) as lab, serve(lab) as server:
         depot = open_depot(lab, base, layers=[layer])
-        old, new = _release(depot, "1"), _release(depot, "2")
+        old, new = _release(depot, "1"), _release(depot, "2", _news())
         source = Source.of(depot, server, old)
+        server.throttle.bytes_per_sec = CONNECTION_BYTES_PER_SEC
         with _machine(lab, old, f"{server.url}/repo") as machine:
             _Story(teller, machine, source).tell(old, new)
-            return 0 if machine.boots[-1].payload == new.payload else 1
+            arrived = machine.boots[-1].payload == new.payload
+    teller.say(f"\nTo look around in such a host: {sys.executable} -m tests.e2e.bed shell --suite {suite}")
+    return 0 if arrived else 1
 
 
-def _release(depot: Depot, version: str) -> Release:
-    return depot.release(version, {"/etc/greeting": File(f"Welcome to release {version}.\n")})
+def _release(depot: Depot, version: str, news: Mapping[str, File] = NOTHING_NEW) -> Release:
+    return depot.release(version, {"/etc/greeting": File(f"Welcome to release {version}.\n"), **news})
+
+
+def _news() -> dict[str, File]:
+    return {f"/usr/share/news/{number}": File(os.urandom(NEW_FILE_BYTES)) for number in range(NEW_FILES)}
 
 
 def _machine(lab: Lab, release: Release, repo: str) -> Machine:
@@ -71,46 +108,43 @@ class _Story:
         self._machine = machine
         self._host = AgentHost(machine)
         self._source = source
+        self._account = Account(teller, self._host)
 
     def tell(self, old: Release, new: Release) -> None:
         """From ``old`` to ``new``."""
-        self._teller.chapter(f"The host runs release {old.version}")
+        self._teller.chapter(f"A host boots release {old.version}")
         self._host.start(self._source)
-        self._type("cat /etc/greeting", "systemctl status tidegate.service | sed -n '1,6p'", "tidegate status")
-        self._teller.chapter(f"Release {new.version} is published; the host is asked to look")
+        self._checked()
+        self._account.skip()
+        self._type("cat /etc/greeting", "systemctl status tidegate.service | head -n 3", "tidegate status")
+        self._teller.chapter(f"Release {new.version} is published, and the host is asked to look")
         self._source.release(new)
         self._type("tidegate check")
-        self._follow(lambda: len(self._machine.boots) > 1)
-        self._teller.chapter("It reboots through logind, and comes up again")
-        self._host.wait_settled(new, boots=2)
-        self._follow(lambda: (self._host.snapshot() or {}).get("state") == "steady")
+        self._follow(new)
         self._teller.chapter(f"The host runs release {new.version}")
         self._type("cat /etc/greeting", "tidegate status", "tidegate history", "ostree admin status")
-        self._type("journalctl -q --no-hostname -o short-monotonic -u tidegate.service -b -1 | tail -n 8")
 
     def _type(self, *commands: str) -> None:
         for command in commands:
             self._teller.command(command, self._machine.sh(f"{command} 2>&1 || true"))
 
-    def _follow(self, ended: Callable[[], bool]) -> None:
-        """Show each new line of the agent's account until ``ended``."""
-        shown = ""
+    def _checked(self) -> None:
+        self._host.wait("a first look for releases", lambda told: told["last_check"] is not None)
+
+    def _follow(self, new: Release) -> None:
+        """Tell what happens until the host has come to rest in ``new``."""
 
         def look() -> bool:
-            nonlocal shown
-            if ended():
-                return True
-            line = _summary(self._host.snapshot())
-            if line and line != shown:
-                shown = line
-                self._teller.note(line)
-            return False
+            self._account.catch_up()
+            return len(self._machine.boots) > 1 and self._settled(new)
 
-        self._machine.wait_for(look, "the next chapter", deadline_secs=120)
+        self._machine.wait_for(look, f"at rest in {new.version}", deadline_secs=STORY_SECS)
+        self._checked()
+        self._account.catch_up()
 
-
-def _summary(told: Document | None) -> str:
-    return "" if told is None else str(told["summary"])
+    def _settled(self, new: Release) -> bool:
+        told = self._host.snapshot()
+        return told is not None and told["state"] == "steady" and version_of(told, "booted") == new.version
 
 
 if __name__ == "__main__":

@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import tempfile
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 from contrib.demo.telling import Teller
-from tests.integration.ostree.tiny_os import Repository, Sysroot
+from tests.e2e.bed.process import BedError, must
+from tests.integration.ostree.tiny_os import REF, Repository, Sysroot, plant_tree
 from tidegate.boot import BootInstance
-from tidegate.clock import SystemClock
+from tidegate.cli.status_cmd import lines
+from tidegate.clock import Now, SystemClock
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.engines.ostree import OstreeEngine
+from tidegate.errors import TidegateError
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply
 from tidegate.machine.events import Accepted, Event, Health, Healthy, RebootAnswer, Tick
 from tidegate.machine.phases import Rebooting, Steady
-from tidegate.machine.state import Policy
+from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.runner import Runner, World
-from tidegate.snapshot import summary
+from tidegate.snapshot import snapshot
 from tidegate.store import FileStore
 from tidegate.strategies.immediate import Immediate
 
@@ -35,34 +40,60 @@ AGE_KEY = "org.fedoraproject.coreos.releases.age_index"
 
 def play(teller: Teller) -> int:
     """Tell the story; 0 when the sysroot boots the newer release in the end."""
-    teller.say("So this is the agent's own machine and OSTree engine on a scratch sysroot: no systemd, no real reboot.")
+    teller.say("This is the agent's own machine and OSTree engine on a scratch sysroot: no systemd, no real reboot.")
     with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as folder:
-        return asyncio.run(_play(teller, Path(folder)))
+        try:
+            return asyncio.run(_play(teller, Path(folder)))
+        except (AssertionError, TidegateError) as err:  # the first is how the tiny OS says that a command failed
+            raise BedError(str(err)) from err
+        finally:
+            _loosen(Path(folder))
+
+
+def _loosen(folder: Path) -> None:
+    """Take the immutable bit off the deployments, where it could be set: they are to go with the folder."""
+    deployments = [*folder.glob("sysroot/ostree/deploy/*/deploy/*.[0-9]")]
+    subprocess.run(["chattr", "-f", "-i", *deployments], check=False)  # noqa: S607 - a program of Debian's
 
 
 async def _play(teller: Teller, folder: Path) -> int:
     repository = Repository.create(folder / "repo")
-    old, new = repository.commit("1.0"), repository.commit("2.0")
+    old, new = _publish(repository, "1.0"), _publish(repository, "2.0")
     sysroot = Sysroot.create(folder / "sysroot", repository.path.as_uri())
     sysroot.install(old)
     graph = folder / "graph.json"
-    graph.write_text(_graph(old, new), encoding="utf-8")
     host = _Host(teller, folder, sysroot, graph.as_uri())
-    for number, title in ((1, "Boot 1: the sysroot is in release 1.0"), (2, "Boot 2")):
-        teller.chapter(title)
-        await host.live(BootInstance(f"scratch-{number}"))
-        teller.command(f"ostree admin status --sysroot={sysroot.path}", sysroot.status())
-    told = await OstreeEngine.for_scratch(sysroot.path).status()
-    sysroot.loosen()
-    return 0 if told.booted.payload == new else 1
+    teller.chapter("The sysroot is in release 1.0")
+    graph.write_text(_graph(old), encoding="utf-8")
+    await host.live(BootInstance("scratch-1"))
+    teller.chapter("Release 2.0 is published, and the agent looks again")
+    graph.write_text(_graph(old, new), encoding="utf-8")
+    await host.live(BootInstance("scratch-1"))
+    teller.chapter("The next boot takes the default, and the agent looks what came of it")
+    await host.live(BootInstance("scratch-2"))
+    teller.command("ostree admin status", sysroot.status())
+    booted = (await OstreeEngine.for_scratch(sysroot.path).status()).booted
+    return 0 if booted.payload == new else 1
 
 
-def _graph(old: str, new: str) -> str:
+def _publish(repository: Repository, version: str) -> str:
+    """Commit a release of files that belong to whoever runs this: only root can deploy those of others."""
+    tree = repository.path.with_name(f"tree-{version}")
+    plant_tree(tree, version)
+    about = [f"--branch={REF}", "--bootable", f"--add-metadata-string=version={version}"]
+    owner = [f"--owner-uid={os.geteuid()}", f"--owner-gid={os.getegid()}", "--no-xattrs"]
+    payload = must(["ostree", f"--repo={repository.path}", "commit", *about, *owner, f"--tree=dir={tree}"]).strip()
+    repository.refresh_summary()
+    return payload
+
+
+def _graph(*payloads: str) -> str:
+    """Releases 1.0, 2.0 and so on, each of them offered to the one before."""
     nodes = [
-        {"version": version, "payload": payload, "metadata": {SCHEME_KEY: "checksum", AGE_KEY: str(age)}}
-        for age, (version, payload) in enumerate((("1.0", old), ("2.0", new)))
+        {"version": f"{number}.0", "payload": payload, "metadata": {SCHEME_KEY: "checksum", AGE_KEY: str(number)}}
+        for number, payload in enumerate(payloads, start=1)
     ]
-    return json.dumps({"nodes": nodes, "edges": [[0, 1]]})
+    return json.dumps({"nodes": nodes, "edges": [[number, number + 1] for number in range(len(nodes) - 1)]})
 
 
 class _Logind:
@@ -88,7 +119,7 @@ class _Host:
     graph: str
 
     async def live(self, boot: BootInstance) -> None:
-        """Run the agent until it reboots or has nothing left to do."""
+        """Run the agent until it reboots or has nothing left to do, and show its status."""
         clock, store = SystemClock(), FileStore(self.folder)
         engine = OstreeEngine.for_scratch(self.sysroot.path)
         world = World(StaticGraph(self.graph, NetClient()), (Immediate(),))
@@ -96,21 +127,24 @@ class _Host:
         keeper = Keeper(clock, store, boot, Policy(), store.load())
         events: deque[Event] = deque()
         await self._do(keeper.first_effects, runner, events)
-        while not isinstance(keeper.state.phase, Rebooting):
-            if not events and isinstance(keeper.state.phase, Steady) and keeper.state.poll.checked_at is not None:
-                return
-            before = summary(keeper.state)
-            effects = keeper.feed(events.popleft() if events else Tick())
-            if summary(keeper.state) != before:
-                self.teller.note(summary(keeper.state))
-            await self._do(effects, runner, events)
+        while events or not _at_rest(keeper.state):
+            await self._do(keeper.feed(events.popleft() if events else Tick()), runner, events)
+        self._show_status(keeper.state, clock.now())
 
     async def _do(self, effects: tuple[Effect, ...], runner: Runner, events: deque[Event]) -> None:
         for effect in effects:
             match effect:
                 case Announce(text=text):
-                    self.teller.note(text)
+                    self.teller.overheard("tidegate", text)
                 case Reply():
                     pass  # nobody asks here
                 case task:
                     await runner.run(task, events.append)
+
+    def _show_status(self, state: State, now: Now) -> None:
+        self.teller.command("tidegate status", "\n".join(lines(snapshot(state, now, {}), now.wall)))
+
+
+def _at_rest(state: State) -> bool:
+    """It reboots, or it has looked and found nothing to do."""
+    return isinstance(state.phase, Rebooting) or (isinstance(state.phase, Steady) and state.poll.checked_at is not None)

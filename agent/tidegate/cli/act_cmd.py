@@ -42,11 +42,14 @@ def _ask(member: str, timeout_secs: float, *arguments: str) -> None:
     import asyncio  # noqa: PLC0415 - asyncio and the bus cost more than all of `status`
 
     from tidegate.dbus.agent_client import ask_agent  # noqa: PLC0415
-    from tidegate.errors import TidegateError  # noqa: PLC0415
+    from tidegate.errors import ErrorKind, TidegateError  # noqa: PLC0415
 
     try:
         click.echo(asyncio.run(ask_agent(member, timeout_secs, *arguments)))
     except TidegateError as err:
+        if member == "Apply" and err.kind is ErrorKind.BUS_LOST:
+            click.echo("the host is going down")
+            return
         exits.fail(err)
     except KeyboardInterrupt:
         exits.complain("interrupted; what the agent had begun goes on", "tidegate status")

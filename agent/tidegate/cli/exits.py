@@ -18,7 +18,7 @@ UNREACHABLE = 4
 _REFUSALS = frozenset(
     {"reboot.refused", "agent.busy", "agent.not-authorised", "agent.nothing-to-apply", "config.invalid"}
 )
-_SILENCES = frozenset({"agent.unreachable", "bus.unreachable", "bus.timeout"})
+_SILENCES = frozenset({"agent.unreachable", "bus.unreachable", "bus.lost", "bus.timeout"})
 
 
 def code_of(kind: str) -> int:

@@ -14,19 +14,24 @@ async def ask_agent(member: str, timeout_secs: float, *arguments: str) -> str:
     """Call a method that takes strings and answers with one.
 
     Raises:
-        TidegateError: what the agent answered; ``agent.unreachable`` where none does.
+        TidegateError: what the agent answered; ``agent.unreachable`` where none does; ``bus.lost`` where the bus went
+            away over the question, as it does when the host goes down.
     """
     bus = await Bus.connect()
     try:
         values = await bus.call(AGENT, member, "s" * len(arguments), *arguments, returns="s", timeout_secs=timeout_secs)
-    except CallFailed as err:
+    except TidegateError as err:
         raise _explained(err) from err
     finally:
         await bus.close()
     return str(values[0])
 
 
-def _explained(error: CallFailed) -> TidegateError:
+def _explained(error: TidegateError) -> TidegateError:
+    if error.kind is ErrorKind.BUS_UNREACHABLE:
+        return TidegateError(ErrorKind.BUS_LOST, "the bus went away before the agent answered", "tidegate status")
+    if not isinstance(error, CallFailed):
+        return error
     if error.error_name in ABSENT:
         return TidegateError(ErrorKind.AGENT_UNREACHABLE, "the agent does not run", "systemctl start tidegate.service")
     if error.error_name == ACCESS_DENIED:

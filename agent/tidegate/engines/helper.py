@@ -65,17 +65,20 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
     Raises:
         TidegateError: the name is taken, or the bus is lost.
     """
-    idle = Idle(terms.idle_secs)
-    served = ServedEngine(bus, asyncio.ensure_future(choose()), terms.admitted_uids, idle)
-    await bus.request_name(ENGINE.destination)
-    terms.notifier.ready()
-    await _until_over(idle, bus)
-    # systemd queues new activations from here on, instead of taking this process for one that goes on running.
-    terms.notifier.stopping()
-    await served.close()
-    # What was sent to the name before it is released has arrived then, and is answered.
-    await bus.release_name(ENGINE.destination)
-    await bus.finish_calls(FINISH_SECS)
+    idle, chosen = Idle(terms.idle_secs), asyncio.ensure_future(choose())
+    try:
+        served = ServedEngine(bus, chosen, terms.admitted_uids, idle)
+        await bus.request_name(ENGINE.destination)
+        terms.notifier.ready()
+        await _until_over(idle, bus)
+        # systemd queues new activations from here on, instead of taking this process for one that goes on running.
+        terms.notifier.stopping()
+        await served.close()
+        # What was sent to the name before it is released has arrived then, and is answered.
+        await bus.release_name(ENGINE.destination)
+        await bus.finish_calls(FINISH_SECS)
+    finally:
+        chosen.cancel()
 
 
 async def choose_engine() -> Engine:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import cast
 
 from tidegate.dbus.bus import Bus, Exported
-from tidegate.dbus.errors import ACCESS_DENIED, ErrorReply
+from tidegate.dbus.errors import ACCESS_DENIED, NO_REPLY, ErrorReply
 from tidegate.dbus.interface import Caller, Handler, Interface, Method, Property, Signal
 from tidegate.engines import wire
 from tidegate.engines.arguments import checked_payload, checked_version
@@ -116,8 +116,9 @@ class ServedEngine:
 
         stop = await self._bus.watch_owner(caller.unique_name, gone)
         try:
-            if await self._bus.has_owner(caller.unique_name):
-                yield
+            if not await self._bus.has_owner(caller.unique_name):  # it left before anybody watched
+                raise ErrorReply(NO_REPLY, "the caller is gone")
+            yield
         finally:
             stop()
 

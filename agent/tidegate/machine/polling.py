@@ -70,6 +70,8 @@ def asked(state: State, request: Request, now: Now) -> Step:
     busy = _why_not_now(state)
     if busy is not None:
         return state, (Reply(request.id, busy),)
+    if isinstance(state.phase, Staging) and not request.wants_staging:
+        return state, (Reply(request.id, f"{state.phase.target.version} is being staged"),)
     poll_now = replace(state.poll, due=now.boot_secs)
     return replace(state, requests=(*state.requests, request), poll=poll_now), ()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.bed.apt_sources import lines_for, read_apt_sources
-from tests.e2e.bed.cache import Cache, digest
+from tests.e2e.bed.cache import Cache, digest, remove_tree
 from tests.e2e.bed.chamber import MOUNTS_ONLY, Chamber
 from tests.e2e.bed.layout import to_ostree_layout
 from tests.e2e.bed.process import BedError, Command, must
@@ -83,10 +83,13 @@ def host_base(cache: Cache, suite: str) -> BaseHost:
 
 
 def _build(cache: Cache, suite: str, into: Path) -> None:
-    root = into / "root"
+    root, scratch = into / "root", into / "tmp"
+    scratch.mkdir()  # mmdebstrap that is killed leaves what it has in $TMPDIR; here it goes with the unfinished entry
     with Chamber.open(MOUNTS_ONLY) as chamber:  # what mmdebstrap mounts goes with it
         cache.say(f"building the base host, Debian {suite}, with mmdebstrap: a minute or two, once")
-        chamber.must(mmdebstrap_command(suite, root), timeout_secs=BUILD_SECS)
+        in_scratch = os.environ | {"TMPDIR": str(scratch)}
+        chamber.must(mmdebstrap_command(suite, root), timeout_secs=BUILD_SECS, env=in_scratch)
+    remove_tree(scratch)
     cache.say(f"committing the base host, Debian {suite}")
     to_ostree_layout(root)
     _commit(root, into)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import tidegate
 from tests.fakes.asyncs import run
 from tests.fakes.private_bus import PrivateBus, connected, private_bus
 from tidegate.config import load
@@ -87,7 +88,11 @@ class Systemd:
 @asynccontextmanager
 async def process(daemon: PrivateBus, systemd: Systemd) -> AsyncGenerator[asyncio.subprocess.Process]:
     """``tidegate engine-helper``, ready."""
-    environment = os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": daemon.address, "NOTIFY_SOCKET": str(systemd.path)}
+    environment = os.environ | {
+        "DBUS_SYSTEM_BUS_ADDRESS": daemon.address,
+        "NOTIFY_SOCKET": str(systemd.path),
+        "PYTHONPATH": str(Path(tidegate.__file__).parents[1]),
+    }
     program = "import sys; from tidegate.cli.entry import main; sys.argv[1:] = ['engine-helper']; sys.exit(main())"
     command = (sys.executable, "-W", "error", "-c", program)
     child = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)

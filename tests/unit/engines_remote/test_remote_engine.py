@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -417,3 +418,50 @@ def test_a_call_that_arrives_while_it_ends_is_answered(address: str) -> None:
             await at.serving
 
     run(main())
+
+
+def test_a_caller_that_left_before_anybody_looked_is_no_defect(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def nobody(_bus: Bus, name: str) -> bool:
+        return not name.startswith(":")
+
+    async def scenario(at: Bench) -> None:
+        monkeypatch.setattr(Bus, "has_owner", nobody)
+        assert (await refused(at.remote.stage(at.host.publish("2"), ignore))).kind is ErrorKind.ENGINE_UNREACHABLE
+        assert at.engine.calls == []
+
+    check(address, scenario)
+    assert caplog.records == []
+
+
+def test_a_helper_that_ends_while_it_stages_stops_that(address: str) -> None:
+    async def scenario(at: Bench) -> None:
+        with at.engine.hold("stage") as hold:
+            staging = asyncio.create_task(at.remote.stage(at.host.publish("2"), ignore))
+            await hold.reached.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (await refused(staging)).kind is ErrorKind.ENGINE_CANCELLED
+            await at.serving
+            assert not await at.agent_bus.has_owner(ENGINE.destination)
+
+    check(address, scenario)
+
+
+def test_a_verb_that_runs_at_the_end_is_finished(address: str) -> None:
+    async def scenario(at: Bench) -> None:
+        await at.remote.stage(at.host.publish("2"), ignore)
+        with at.engine.hold("arm") as hold:
+            arming = asyncio.create_task(at.remote.arm(payload_of("2")))
+            await hold.reached.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            while await at.agent_bus.has_owner(ENGINE.destination):
+                await settle(at.agent_bus)
+            assert not at.serving.done()
+            hold.release()
+            await arming
+            await at.serving
+        assert at.host.staged is not None
+        assert not at.host.staged.locked
+
+    check(address, scenario)
