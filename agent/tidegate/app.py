@@ -27,6 +27,7 @@ from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.health.boot import BootHealth
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.events import PolicyChanged, ShutdownSignal
+from tidegate.machine.phases import Rebooting
 from tidegate.machine.state import State
 from tidegate.notify import Notifier
 from tidegate.records import Records
@@ -100,7 +101,7 @@ async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[
     }
     done, running = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     notifier.stopping()
-    going_down = loop.state.shutting_down
+    going_down = loop.state.shutting_down or isinstance(loop.state.phase, Rebooting)
     for part in running:
         part.cancel()
     await asyncio.gather(*running, return_exceptions=True)

@@ -87,6 +87,11 @@ class Failure:
     message: str
     remedy: str = ""
 
+    @property
+    def area(self) -> str:
+        """The first part of the kind: where it went wrong."""
+        return self.kind.partition(".")[0]
+
     def error(self) -> TidegateError:
         """This value as an exception."""
         return TidegateError(self.kind, self.message, self.remedy)

@@ -80,11 +80,10 @@ def target_of(state: State) -> Release | None:
 
 def waits_of(state: State) -> tuple[Wait, ...]:
     """What holds the reboot, as last seen."""
-    blocked = state.policy.blocked
-    config = () if blocked is None else (Wait("config", blocked.message, remedy=blocked.remedy),)
+    block = state.policy.block
     verdicts = state.phase.verdicts if isinstance(state.phase, Staged) else ()
-    seen = tuple(verdict for verdict in verdicts if isinstance(verdict, Wait))
-    return config + tuple(wait for wait in seen if wait.gate != "config" or not config)
+    seen = tuple(verdict for verdict in verdicts if isinstance(verdict, Wait) and verdict != block)
+    return seen if block is None else (block, *seen)
 
 
 def summary(state: State) -> str:

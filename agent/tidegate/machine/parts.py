@@ -43,7 +43,7 @@ def troubled(state: State, failure: Failure, now: Now) -> State:
 def recovered(state: State, *areas: str) -> State:
     """The state without a trouble of one of ``areas`` (the first part of a kind): something there went right."""
     known = state.trouble
-    cleared = known is not None and known.failure.kind.split(".")[0] in areas
+    cleared = known is not None and known.failure.area in areas
     return replace(state, trouble=None) if cleared else state
 
 

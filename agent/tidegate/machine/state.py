@@ -8,6 +8,7 @@ from datetime import datetime
 from tidegate.boot import BootInstance
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
+from tidegate.gates.base import Wait
 from tidegate.machine.effects import Effect
 from tidegate.machine.phases import Phase
 from tidegate.records import Records
@@ -27,6 +28,13 @@ class Policy:
     steady_interval_secs: int = 300
     blocked: Failure | None = None
     stale: Failure | None = None
+
+    @property
+    def block(self) -> Wait | None:
+        """``blocked`` as a gate's answer; the gate is named after what is bad: ``config`` or ``record``."""
+        return (
+            None if self.blocked is None else Wait(self.blocked.area, self.blocked.message, remedy=self.blocked.remedy)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ def with_policy(state: State, purpose: Purpose, verdicts: tuple[Verdict, ...]) -
 
 
 def _held_by_policy(state: State) -> Wait | None:
-    if state.policy.blocked is not None:
-        return Wait("config", state.policy.blocked.message, remedy=state.policy.blocked.remedy)
+    if state.policy.block is not None:
+        return state.policy.block
     if not state.policy.enabled:
         return Wait("updates", "updates.enabled is false", remedy="tidegate apply --now --reason TEXT")
     return None

@@ -106,6 +106,7 @@ def test_what_is_asked_wrongly_is_2(arguments: list[str], told: str) -> None:
         (ErrorKind.AGENT_UNREACHABLE, 4),
         (ErrorKind.BUS_UNREACHABLE, 4),
         (ErrorKind.BUS_TIMEOUT, 4),
+        (ErrorKind.BUS_LOST, 4),
         (ErrorKind.ENGINE_NO_SPACE, 1),
         (ErrorKind.AGENT_INTERNAL, 1),
     ],
@@ -122,7 +123,7 @@ def test_a_failure_is_its_code_its_message_and_its_remedy(
 def test_every_kind_that_is_no_failure_has_a_code_of_its_own() -> None:
     """The codes are chosen by the kinds' texts, where a typing error would be silent."""
     codes = Counter(exits.code_of(kind) for kind in ErrorKind)
-    assert (codes[exits.REFUSED], codes[exits.UNREACHABLE]) == (5, 3)
+    assert (codes[exits.REFUSED], codes[exits.UNREACHABLE]) == (5, 4)
 
 
 def test_without_a_remedy_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
