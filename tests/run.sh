@@ -15,6 +15,12 @@ need_packages python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container d
 python=$(environment "$checkout" test "$checkout[test]")
 bin=$(dirname "$python")
 cd "$checkout"
+
+# The checkout may be read-only or somebody else's.
+caches=${bin%/bin}/caches
+export RUFF_CACHE_DIR="$caches/ruff" MYPY_CACHE_DIR="$caches/mypy" HYPOTHESIS_STORAGE_DIRECTORY="$caches/hypothesis"
+export PYTEST_ADDOPTS="-o 'cache_dir=$caches/pytest' ${PYTEST_ADDOPTS-}"
+
 [ $# -eq 0 ] || exec "$python" -m pytest "$@"
 
 # check TITLE COMMAND...: a failure is kept in mind and does not keep the rest from running.
@@ -29,7 +35,7 @@ check formatting "$bin/ruff" format --check --quiet .
 check linters "$bin/ruff" check --quiet .
 check "types: mypy" "$bin/mypy"
 check "types: pyright" "$bin/pyright" --pythonpath "$python"
-check "import contracts" "$bin/lint-imports" --no-cache
+check "import contracts" "$bin/lint-imports" --no-cache --no-logo
 [ -z "$failed" ] || echo "== FAILED: ${failed#, } (told again by the exit status)"
 echo "== tests"
 [ -n "$failed" ] || exec "$python" -m pytest

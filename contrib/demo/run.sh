@@ -12,7 +12,7 @@ checkout=$(cd "$(dirname "$0")/../.." && pwd)
 
 need_packages python3 python3-venv ostree e2fsprogs ca-certificates
 if [ "$(id -u)" -eq 0 ] && [ "${1-}" != scratch ]; then
-	need_packages mmdebstrap systemd-container util-linux
+	need_packages mmdebstrap systemd-container util-linux gpg
 fi
 python=$(environment "$checkout" demo "$checkout")
 cd "$checkout"
