@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import Document, is_live, read, rows, table, text
+from tidegate.clock import SystemClock
 
 UP_TO_DATE = 0
 AVAILABLE = 10
@@ -48,7 +49,7 @@ def status(*, as_json: bool, with_code: bool) -> None:
     if as_json:
         click.echo(json.dumps({**document, "live": live}, indent=1))
     else:
-        click.echo("\n".join(lines(document, datetime.now(UTC))))
+        click.echo("\n".join(lines(document, SystemClock().now().wall)))
     if not live:
         exits.complain("the agent does not run; this is what it left behind", "systemctl start tidegate.service")
         raise SystemExit(exits.UNREACHABLE)
