@@ -120,7 +120,7 @@ def _request_reboot(state: State, phase: Confirming, now: Now) -> Step:
     task, state = take_id(state)
     state = replace(state, records=state.records.opened(intent))
     requesting = Requesting(phase.target, phase.since, phase.purpose, task, phase.request)
-    announcement = f"Tidegate reboots this host into {phase.target.version} ({intent.reason})."
+    announcement = f"Tidegate reboots this host into {phase.target.version} ({intent.reason})"
     return enter(state, requesting), (Reboot(task, announcement),)
 
 

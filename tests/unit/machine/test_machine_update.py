@@ -319,7 +319,7 @@ def test_every_gate_is_asked_again_after_arming() -> None:
 
 def test_the_reboot_is_asked_for_after_the_last_look_and_on_disk_in_the_same_step() -> None:
     walk = requesting()
-    assert walk.task == Reboot(7, "Tidegate reboots this host into 2 (automatic).")
+    assert walk.task == Reboot(7, "Tidegate reboots this host into 2 (automatic)")
     assert walk.state.records.intent is not None
     assert walk.state.records.intent.requested is not None
     assert walk.state.records.intent.requested.boot_secs == at(0).boot_secs
