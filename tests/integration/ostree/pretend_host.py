@@ -47,7 +47,7 @@ STUBS = {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}
 # The pid namespace is needed too: libostree 2022.7 compares its own mount namespace with that of pid 1.
 SETUP = r"""
 deployment=$1 sysroot=$2 stateroot=$3 stubs=$4 mode=$5; shift 5
-root=$(mktemp -d)
+root=$(mktemp -d -p "${stubs%/*}")
 mount --bind "$deployment" "$root"
 mount --bind "$sysroot" "$root/sysroot"
 mount --bind "$sysroot/boot" "$root/boot"
