@@ -43,7 +43,7 @@ def public_state(state: State) -> str:
 
 def snapshot(state: State, now: Now, writer: Mapping[str, object]) -> dict[str, object]:
     """The document. Times are RFC 3339 in UTC; what is unknown is null; new keys may be added."""
-    history = state.records.history
+    history = [encode_attempt(attempt) for attempt in state.records.history]
     return {
         "schema": SCHEMA,
         "writer": dict(writer),
@@ -61,8 +61,8 @@ def snapshot(state: State, now: Now, writer: Mapping[str, object]) -> dict[str, 
         "stale_config": _failure(state.policy.stale),
         "trouble": _trouble(state),
         "denied": [_denial(denial) for denial in state.records.denied],
-        "last_attempt": encode_attempt(history[-1]) if history else None,
-        "history": [encode_attempt(attempt) for attempt in history],
+        "last_attempt": history[-1] if history else None,
+        "history": history,
     }
 
 

@@ -24,7 +24,7 @@ from tidegate.errors import Failure
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, MarkGood, ReadHealth, ReadHost
 from tidegate.machine.events import Health, HealthPending, Healthy, HostView, Unhealthy
 from tidegate.machine.finalize import REBOOT_GRACE_SECS, disarm
-from tidegate.machine.parts import SWITCHING, enter, recovered, take_id, troubled
+from tidegate.machine.parts import SWITCHING, enter, recovered, seen, take_id, troubled
 from tidegate.machine.phases import Disarming, Paused, Rebooting, Starting, Steady, Verifying
 from tidegate.machine.state import State, Step
 from tidegate.records import Denial, Intent, Outcome, RebootRequest
@@ -81,8 +81,7 @@ def host_unreadable(state: State, failure: Failure, now: Now) -> Step:
 
 def host_read(state: State, host: HostView, now: Now) -> Step:
     """The host told what it is in: settle the attempt that was under way, if any."""
-    state = recovered(state, *SWITCHING)
-    state = replace(state, host=host.engine, shutting_down=state.shutting_down or host.shutting_down)
+    state = recovered(seen(state, host), *SWITCHING)
     intent = state.records.intent
     if intent is None:
         return _rest(state, host.engine, now)
@@ -205,8 +204,7 @@ def good(state: State, host: HostView, now: Now) -> Step:
     """The engine has taken the confirmation: the update counts."""
     intent = state.records.intent
     version = "?" if intent is None else intent.target.version
-    state = recovered(state, *SWITCHING)
-    state = replace(state, host=host.engine, shutting_down=state.shutting_down or host.shutting_down)
+    state = recovered(seen(state, host), *SWITCHING)
     state = replace(state, records=state.records.closed(Outcome.APPLIED, "verified", now))
     return enter(state, Steady()), (Announce(NOTICE, f"{version} is applied and verified"),)
 
