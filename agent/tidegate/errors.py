@@ -45,6 +45,12 @@ class ErrorKind(StrEnum):
     REBOOT_REFUSED = "reboot.refused"
     REBOOT_UNREACHABLE = "reboot.unreachable"
 
+    LOCK_UNREACHABLE = "lock.unreachable"
+    LOCK_UNCERTAIN = "lock.uncertain"
+    LOCK_REFUSED = "lock.refused"
+    LOCK_NONSENSE = "lock.nonsense"
+    LOCK_UNAVAILABLE = "lock.unavailable"
+
     RECORD_UNREADABLE = "record.unreadable"
     RECORD_UNWRITABLE = "record.unwritable"
 
@@ -60,15 +66,27 @@ class ErrorKind(StrEnum):
     AGENT_NOTHING_TO_APPLY = "agent.nothing-to-apply"
     AGENT_INTERNAL = "agent.internal"
 
+    COORDINATOR_STORE_UNAVAILABLE = "coordinator.store-unavailable"
+    COORDINATOR_STORE_NONSENSE = "coordinator.store-nonsense"
+    COORDINATOR_UNKNOWN_GROUP = "coordinator.unknown-group"
+    COORDINATOR_NO_HOLDER = "coordinator.no-holder"
+    COORDINATOR_UNREACHABLE = "coordinator.unreachable"
+    COORDINATOR_REFUSED = "coordinator.refused"
+    COORDINATOR_CANNOT_LISTEN = "coordinator.cannot-listen"
+
 
 class TidegateError(Exception):
-    """A failure that an operator may meet. ``kind`` is for machines, ``message`` and ``remedy`` are for people."""
+    """A failure that an operator may meet. ``kind`` is for machines, ``message`` and ``remedy`` are for people.
 
-    def __init__(self, kind: ErrorKind, message: str, remedy: str = "") -> None:
+    ``retry_after_secs``: a server that was asked wants to be left alone for so long.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, remedy: str = "", retry_after_secs: float | None = None) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.remedy = remedy
+        self.retry_after_secs = retry_after_secs
 
     def __str__(self) -> str:
         return f"{self.message} ({self.remedy})" if self.remedy else self.message
@@ -76,7 +94,7 @@ class TidegateError(Exception):
     @property
     def failure(self) -> Failure:
         """This error as a value."""
-        return Failure(self.kind, self.message, self.remedy)
+        return Failure(self.kind, self.message, self.remedy, self.retry_after_secs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,7 @@ class Failure:
     kind: ErrorKind
     message: str
     remedy: str = ""
+    retry_after_secs: float | None = None
 
     @property
     def area(self) -> str:
@@ -94,4 +113,4 @@ class Failure:
 
     def error(self) -> TidegateError:
         """This value as an exception."""
-        return TidegateError(self.kind, self.message, self.remedy)
+        return TidegateError(self.kind, self.message, self.remedy, self.retry_after_secs)

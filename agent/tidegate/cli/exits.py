@@ -15,17 +15,37 @@ USAGE = 2
 REFUSED = 3
 UNREACHABLE = 4
 
-_REFUSALS = frozenset(
-    {"reboot.refused", "agent.busy", "agent.not-authorised", "agent.nothing-to-apply", "config.invalid"}
-)
-_SILENCES = frozenset({"agent.unreachable", "bus.unreachable", "bus.lost", "bus.timeout"})
+_CODES = {
+    "agent.bad-request": USAGE,
+    **dict.fromkeys(
+        (
+            "agent.busy",
+            "agent.not-authorised",
+            "agent.nothing-to-apply",
+            "config.invalid",
+            "coordinator.refused",
+            "reboot.refused",
+            "record.unreadable",
+        ),
+        REFUSED,
+    ),
+    **dict.fromkeys(
+        (
+            "agent.unreachable",
+            "bus.lost",
+            "bus.timeout",
+            "bus.unreachable",
+            "coordinator.store-unavailable",
+            "coordinator.unreachable",
+        ),
+        UNREACHABLE,
+    ),
+}
 
 
 def code_of(kind: str) -> int:
     """The exit code for an error of ``kind``."""
-    if kind in _REFUSALS:
-        return REFUSED
-    return UNREACHABLE if kind in _SILENCES else FAILED
+    return _CODES.get(kind, FAILED)
 
 
 def fail(error: TidegateError) -> NoReturn:

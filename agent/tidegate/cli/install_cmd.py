@@ -19,6 +19,7 @@ DATA = Path(sys.prefix) / "share" / "tidegate"
 PLACES = {
     "tidegate.service": "usr/lib/systemd/system/tidegate.service",
     "tidegate-engine.service": "usr/lib/systemd/system/tidegate-engine.service",
+    "tidegate-coordinator.service": "usr/lib/systemd/system/tidegate-coordinator.service",
     "tidegate.sysusers.conf": "usr/lib/sysusers.d/tidegate.conf",
     "tidegate.tmpfiles.conf": "usr/lib/tmpfiles.d/tidegate.conf",
     "org.tidegate.conf": "usr/share/dbus-1/system.d/org.tidegate.conf",

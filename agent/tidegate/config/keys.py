@@ -154,5 +154,5 @@ def refuse(message: str, remedy: str) -> FaultyValueError:
 
 def _key(one: Field[Any], table: str) -> Key:
     entry = cast(Entry[object], one.metadata[_ENTRY])
-    path = (*table.split("."), entry.name or one.name)
+    path = (*(part for part in table.split(".") if part), entry.name or one.name)
     return Key(path, entry.kind, one.default, entry.doc)

@@ -6,15 +6,19 @@ import sys
 from collections.abc import Iterator
 from itertools import groupby
 
-from tidegate.config.keys import Key, keys_of
+from tidegate.config.keys import Key, Section, keys_of
 from tidegate.config.settings import Settings
 from tidegate.config.show import toml_value
 
 
-def reference() -> str:
-    """Every table and key in Markdown."""
-    tables = groupby(keys_of(Settings), key=lambda key: key.table)
-    return "\n".join(line for table, keys in tables for line in (f"## [{table}]", "", *_rows(keys)))
+def reference(settings: type[Section] = Settings) -> str:
+    """Every table and key in Markdown; keys outside of any table come without a title."""
+    tables = groupby(keys_of(settings), key=lambda key: key.table)
+    return "\n".join(line for table, keys in tables for line in (*_title(table), *_rows(keys)))
+
+
+def _title(table: str) -> tuple[str, ...]:
+    return (f"## [{table}]", "") if table else ()
 
 
 def _rows(keys: Iterator[Key]) -> Iterator[str]:

@@ -7,24 +7,23 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby, zip_longest
 from typing import cast
 
-from tidegate.config.keys import Key, values_of
+from tidegate.config.keys import Key, Section, values_of
 from tidegate.config.merge import Origin
-from tidegate.config.settings import Settings
 
 DEFAULT = "default"
 
 Origins = Mapping[str, tuple[Origin, ...]]
 
 
-def as_json(settings: Settings, origins: Origins) -> dict[str, object]:
+def as_json(settings: Section, origins: Origins) -> dict[str, object]:
     """By dotted key: ``value``, ``origin`` (the last one) and, where entries add up, ``origins`` (one each)."""
     return {key.dotted: _json_row(key, setting, origins.get(key.dotted, ())) for key, setting in values_of(settings)}
 
 
-def as_toml(settings: Settings, origins: Origins | None) -> str:
+def as_toml(settings: Section, origins: Origins | None) -> str:
     """A snippet that gives just these settings, with origins as comments where they are passed."""
     tables = groupby(values_of(settings), key=lambda row: row[0].table)
-    return "\n".join(f"[{table}]\n" + "\n".join(_toml_rows(rows, origins)) + "\n" for table, rows in tables)
+    return "\n".join(_header(table) + "\n".join(_toml_rows(rows, origins)) + "\n" for table, rows in tables)
 
 
 def toml_value(value: object) -> str:
@@ -47,6 +46,10 @@ def _json_row(key: Key, setting: object, origins: tuple[Origin, ...]) -> dict[st
     row: dict[str, object] = {"value": None if setting is None else key.kind.plain(setting)}
     row["origin"] = str(origins[-1]) if origins else DEFAULT
     return row | ({"origins": [str(one) for one in origins]} if key.kind.adds_up else {})
+
+
+def _header(table: str) -> str:
+    return f"[{table}]\n" if table else ""
 
 
 def _toml_rows(rows: Iterator[tuple[Key, object]], origins: Origins | None) -> Iterator[str]:

@@ -1,0 +1,8 @@
+"""``python -m tidegate``: the command line."""
+
+from __future__ import annotations
+
+from tidegate.cli.entry import main
+
+if __name__ == "__main__":
+    main()

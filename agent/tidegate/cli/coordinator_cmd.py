@@ -1,0 +1,235 @@
+"""``tidegate coordinator``: run the fleet's lock server, and ask one."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from tidegate.cli import exits
+from tidegate.cli.config_cmd import json_option, problem_text
+
+if TYPE_CHECKING:
+    from tidegate.coordinator.operator_client import Target
+    from tidegate.coordinator.settings import Loaded
+    from tidegate.jsonshape import Node
+
+WATCH_SECS = 2.0
+CLEAR = "\x1b[H\x1b[2J"
+_EXTRA = "install it with its dependencies: pip install 'tidegate[coordinator]'"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _roots_option(command: F) -> F:
+    return click.option(
+        "--config",
+        "roots",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Read snippets from DIR instead of the system's folders (coordinator.d); may be repeated.",
+    )(command)
+
+
+def _target_options(command: F) -> F:
+    path = click.Path(exists=True, dir_okay=False)
+    options = (
+        click.option(
+            "--url",
+            envvar="TIDEGATE_COORDINATOR_URL",
+            metavar="URL",
+            help="The coordinator: https://..., or unix:/path of its socket; the one on this host unless given.",
+        ),
+        click.option(
+            "--token-file", envvar="TIDEGATE_COORDINATOR_TOKEN_FILE", type=path, help="An operator's token, for https."
+        ),
+        click.option("--ca-file", type=path, help="Authorities to trust in place of the system's."),
+        click.option("--client-cert", type=path, help="An operator's certificate."),
+        click.option("--client-key", type=path, help="Its key."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def coordinator() -> None:
+    """Run the fleet's lock server (FleetLock), and see who holds its slots."""
+
+
+@coordinator.command()
+@_roots_option
+@click.option("--store", metavar="STORE", help="etcd://HOST:2379,... or sqlite:PATH, in place of coordinator.store.")
+@click.option("--listen", metavar="ADDRESS", help="ADDRESS:PORT, in place of coordinator.listen.")
+def serve(roots: tuple[Path, ...], store: str | None, listen: str | None) -> None:
+    """Serve locks until SIGTERM; SIGHUP reads groups, tokens and certificates again."""
+    try:
+        from tidegate.coordinator.serve import Overrides, run  # noqa: PLC0415 - the extra may not be installed
+    except ModuleNotFoundError as error:
+        exits.complain(f"the coordinator needs {error.name}, which is not installed", _EXTRA)
+        raise SystemExit(exits.FAILED) from None
+
+    from tidegate.clock import SystemClock  # noqa: PLC0415
+    from tidegate.errors import TidegateError  # noqa: PLC0415
+    from tidegate.notify import Notifier  # noqa: PLC0415
+
+    try:
+        run(roots, Overrides(store, listen), SystemClock(), Notifier())
+    except TidegateError as error:
+        exits.complain(error.message, error.remedy)
+        raise SystemExit(exits.FAILED) from None
+
+
+@coordinator.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@_roots_option
+@json_option
+def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) -> None:
+    """Check the coordinator's configuration and tell all problems at once; exits with 1 if there are any.
+
+    A PATH is a snippet, or a folder of them, to be checked by itself, or on top of --config where that is given.
+    """
+    from tidegate.config.loader import load_as  # noqa: PLC0415
+    from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA  # noqa: PLC0415
+
+    loaded = load_as(SCHEMA, roots or (() if paths else DEFAULT_ROOTS), paths)
+    click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
+    raise SystemExit(exits.FAILED if loaded.problems else exits.DONE)
+
+
+@coordinator.command()
+@click.argument("group", required=False)
+@_target_options
+@json_option
+@click.option("--watch", is_flag=True, help=f"Show it anew every {WATCH_SECS:g} s until Ctrl-C.")
+def status(group: str | None, *, as_json: bool, watch: bool, **given: str | None) -> None:
+    """Who holds the slots of GROUP, or of all groups, since when, and why others wait."""
+    target = _target(given)
+    while True:
+        document = _groups(target, group)
+        text = json.dumps(document.fields, indent=None if watch else 1) if as_json else "\n".join(_status(document))
+        click.echo(f"{CLEAR}{text}" if watch and not as_json else text)
+        if not watch:
+            return
+        try:
+            time.sleep(WATCH_SECS)
+        except KeyboardInterrupt:
+            return
+
+
+@coordinator.command()
+@click.argument("holder", metavar="ID")
+@click.option("--group", metavar="NAME", help="Only there; in all groups unless given.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the history and the audit log.")
+@_target_options
+@json_option
+def release(holder: str, group: str | None, reason: str, *, as_json: bool, **given: str | None) -> None:
+    """Free the slot of ID, a host that will not give it back itself.
+
+    Be sure that the host is down or well: another one may reboot at once. Exits with 3 where ID holds no slot.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason needs a text: it is what the next operator reads")
+    form = {"id": holder, "group": group, "reason": reason.strip(), "operator": _operator()}
+    freed = _ask(_target(given), "/admin/v1/release", form=form)
+    if as_json:
+        click.echo(json.dumps(freed.fields, indent=1))
+        return
+    for place in freed.children("freed"):
+        click.echo(f"freed the slot of {holder} in group {place.text('group')}")
+
+
+@coordinator.command()
+@click.option("--group", metavar="NAME", help="Of this group only.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many, the newest.")
+@_target_options
+@json_option
+def history(group: str | None, limit: int, *, as_json: bool, **given: str | None) -> None:
+    """What happened to the slots, oldest first."""
+    from tidegate.cli.coordinator_text import history_line  # noqa: PLC0415
+
+    query = {"limit": str(limit)} | ({"group": group} if group else {})
+    document = _ask(_target(given), "/admin/v1/history", query)
+    if as_json:
+        click.echo(json.dumps(document.fields, indent=1))
+        return
+    lines = [history_line(one) for one in document.children("history")]
+    click.echo("\n".join(reversed(lines)) if lines else "Nothing yet.")
+
+
+def _check_report(loaded: Loaded) -> Mapping[str, object]:
+    problems = [
+        {"file": one.file, "line": one.line, "key": one.key, "message": one.message, "remedy": one.remedy}
+        for one in loaded.problems
+    ]
+    return {"schema": 1, "ok": not problems, "files": [str(file) for file in loaded.files], "problems": problems}
+
+
+def _check_text(loaded: Loaded) -> str:
+    count = len(loaded.files)
+    return problem_text(loaded.problems) or f"{count} snippet{'' if count == 1 else 's'}, no problems"
+
+
+def _groups(target: Target, group: str | None) -> Node:
+    return _ask(target, "/admin/v1/groups", {"group": group} if group else {})
+
+
+def _status(document: Node) -> Iterator[str]:
+    from tidegate.cli.coordinator_text import group_lines  # noqa: PLC0415
+    from tidegate.clock import SystemClock  # noqa: PLC0415
+
+    now = SystemClock().now().wall
+    for group in document.children("groups"):
+        yield from group_lines(group, now)
+
+
+def _ask(
+    target: Target, path: str, query: Mapping[str, str] | None = None, form: Mapping[str, object] | None = None
+) -> Node:
+    from tidegate.coordinator.operator_client import ask  # noqa: PLC0415
+    from tidegate.errors import TidegateError  # noqa: PLC0415
+
+    try:
+        return ask(target, path, query, form)
+    except TidegateError as error:
+        exits.fail(error)
+
+
+def _target(given: Mapping[str, str | None]) -> Target:
+    from tidegate.coordinator.operator_client import Target, read_token  # noqa: PLC0415
+    from tidegate.errors import TidegateError  # noqa: PLC0415
+
+    certificate, its_key = given["client_cert"], given["client_key"]
+    if (certificate is None) != (its_key is None):
+        raise click.UsageError("--client-cert and --client-key go together")
+    pair = (certificate, its_key) if certificate and its_key else None
+    try:
+        token = read_token(Path(given["token_file"])) if given["token_file"] else None
+    except TidegateError as error:
+        exits.fail(error)
+    return Target(given["url"] or _own_socket(), token, given["ca_file"], pair)
+
+
+def _own_socket() -> str:
+    """Where a coordinator on this host serves operators, by its configuration."""
+    from tidegate.config.loader import load_as  # noqa: PLC0415
+    from tidegate.coordinator.operator_socket import default_path  # noqa: PLC0415
+    from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA  # noqa: PLC0415
+
+    settings = load_as(SCHEMA, DEFAULT_ROOTS).settings
+    return f"unix:{(settings and settings.coordinator.admin.socket) or default_path()}"
+
+
+def _operator() -> str:
+    """Who says so, for the audit log: a claim, beside what the coordinator knows of the caller."""
+    try:
+        return f"{getpass.getuser()} on {socket.gethostname()}"
+    except (OSError, KeyError):  # a user id without a name; KeyError before Python 3.13
+        return f"somebody on {socket.gethostname()}"

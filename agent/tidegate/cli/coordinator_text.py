@@ -1,0 +1,93 @@
+"""The coordinator's documents for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tidegate.cli.telling import duration
+from tidegate.clock import parse_rfc3339
+from tidegate.jsonshape import Node
+
+_WARNINGS = {
+    "no-time": "NO TIME: another server wrote this, so it never expires by itself",
+    "two-hosts": "TWO HOSTS ask under this id: one of them is a copy, and both believe that they hold the slot",
+}
+_INDENT = "  "
+
+
+def group_lines(group: Node, now: datetime) -> Iterator[str]:
+    """A group: its slots, holders with the oldest first, and why others wait."""
+    name, held, slots = group.text("name"), group.integer("held"), group.integer("slots")
+    yield f"{name}: {held} of {slots} slot{'' if slots == 1 else 's'} held{_rules(group)}"
+    if held > slots:
+        yield f"{_INDENT}more are held than there are slots: nothing is granted until it is less"
+    for holder in group.children("holders"):
+        yield from _holder(holder, name, now)
+    for waiting in group.children("waiting"):
+        again = _number(waiting, "retry_after_secs")
+        told = f", again in {duration(again)}" if again else ""
+        yield f"{_INDENT}{waiting.text('id')} waits: {waiting.text('why')}{told}"
+
+
+def history_line(one: Node) -> str:
+    """A line of the history."""
+    said = f"{one.text('at')}  {one.text('group')}  {one.text('id')}  {one.text('what')} by {one.text('by')}"
+    return f"{said}: {one.text('detail')}" if one.text("detail") else said
+
+
+def _rules(group: Node) -> str:
+    ttl, delay, gap = (_number(group, name) for name in ("lock_ttl_secs", "release_delay_secs", "min_gap_secs"))
+    rules = (
+        f"a slot expires after {duration(ttl)}" if ttl else "",
+        f"it rests for {duration(delay)} when given back" if delay else "",
+        f"grants are {duration(gap)} apart" if gap else "",
+    )
+    return "".join(f"; {rule}" for rule in rules if rule)
+
+
+def _holder(holder: Node, group: str, now: datetime) -> Iterator[str]:
+    since = _ago(holder, "since", now)
+    parts = (
+        f"held for {since}" if since else "held",
+        _move(holder),
+        f"from {_text(holder, 'address')}" if _text(holder, "address") else "",
+        f"last seen {_ago(holder, 'last_seen', now)} ago" if _text(holder, "last_seen") else "",
+        _expiry(holder, now),
+    )
+    yield f"{_INDENT}{holder.text('id')}  {', '.join(part for part in parts if part)}"
+    flags = holder.fields.get("flags")
+    warnings = [text for flag, text in _WARNINGS.items() if isinstance(flags, list) and flag in flags]
+    yield from (f"{_INDENT * 3}{warning}" for warning in warnings)
+    if warnings:
+        yield f"{_INDENT * 3}to do: tidegate coordinator release {holder.text('id')} --group {group} --reason TEXT"
+
+
+def _move(holder: Node) -> str:
+    before, after = (holder.optional_child(name) for name in ("from", "to"))
+    if after is None:
+        return ""
+    return f"{before.text('version') if before else '?'} -> {after.text('version')}"
+
+
+def _expiry(holder: Node, now: datetime) -> str:
+    text = _text(holder, "expires_at")
+    if not text:
+        return ""
+    left_secs = (parse_rfc3339(text) - now).total_seconds()
+    return f"expires in {duration(left_secs)}" if left_secs > 0 else "expired: counts no more"
+
+
+def _ago(holder: Node, key: str, now: datetime) -> str:
+    text = _text(holder, key)
+    return duration(max(0.0, (now - parse_rfc3339(text)).total_seconds())) if text else ""
+
+
+def _text(node: Node, key: str) -> str:
+    value = node.fields.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(node: Node, key: str) -> int:
+    value = node.fields.get(key)
+    return value if isinstance(value, int) else 0

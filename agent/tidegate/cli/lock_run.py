@@ -1,0 +1,261 @@
+"""Run a command while holding a slot of a FleetLock server, and give the slot back whatever happens.
+
+::
+
+    ask --busy, or server away--> wait as long as the server says, ask again ... until granted, turned down, out of time
+     `-granted-> run the command, pass signals on to it -ends-> give back, again and again for a bounded time
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shlex
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from tidegate.cli import exits
+from tidegate.clock import Clock
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.lockserver import NOT_TAKEN, LockAccount, LockBusy, LockGranted, LockServer
+from tidegate.net.wire import NetError
+
+POLL_SECS = 15.0
+"""Between two questions where the server does not say when to ask again."""
+
+MIN_POLL_SECS = 1.0
+
+JITTER = 0.2
+"""Of a pause, on top of it: those who were told to wait together do not come back together."""
+
+RELEASE_SECS = 60.0
+"""For giving the slot back to a server that is away: longer than its restart takes, shorter than people's patience."""
+
+FIRST_RETRY_SECS = 1.0
+
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+SIGNALLED = 128
+"""What shells have for a command that cannot be run, is not there, or (plus its number) was ended by a signal."""
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
+_HOPELESS = frozenset({ErrorKind.LOCK_REFUSED, ErrorKind.LOCK_NONSENSE, ErrorKind.CONFIG_INVALID})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run under which lock. ``wait_secs`` None: wait for ever."""
+
+    account: LockAccount
+    command: Sequence[str]
+    wait_secs: float | None
+    release_secs: float = RELEASE_SECS
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Not now: ask again after ``pause_secs``."""
+
+    pause_secs: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """It is over before the command began, with this exit code."""
+
+    code: int
+
+
+async def run_locked(server: LockServer, job: Job, clock: Clock) -> int:
+    """Take the lock, run the command, give the lock back; the exit code of it all."""
+    signals, slot = _Signals(), _Slot(server, job.account)
+    with signals.caught():
+        try:
+            ended = await _acquire(slot, job, clock, signals)
+            return await _run(job.command, signals) if ended is None else ended.code
+        finally:
+            await _give_back(slot, job, clock, signals)
+
+
+class _Signals:
+    """The signals that this process got, one at a time."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
+
+    @contextmanager
+    def caught(self) -> Generator[None, None, None]:
+        """Take them for as long as the block runs."""
+        loop = asyncio.get_running_loop()
+        for one in _FORWARDED:
+            loop.add_signal_handler(one, self._queue.put_nowait, one)
+        try:
+            yield
+        finally:
+            for one in _FORWARDED:
+                loop.remove_signal_handler(one)
+
+    async def next(self) -> signal.Signals:
+        """The next one."""
+        return await self._queue.get()
+
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T | signal.Signals:
+        """What ``work`` comes to, or the signal that came first; the work is cancelled then."""
+        task, knock = asyncio.ensure_future(work), asyncio.ensure_future(self.next())
+        try:
+            await asyncio.wait({task, knock}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else knock.result()
+        finally:
+            task.cancel()
+            knock.cancel()
+            await asyncio.gather(task, knock, return_exceptions=True)
+
+
+class _Slot:
+    """A slot at the server. ``maybe_held``: a request went out after which the server may count it as ours."""
+
+    def __init__(self, server: LockServer, account: LockAccount) -> None:
+        self.maybe_held = False
+        self._server = server
+        self._account = account
+
+    async def ask(self) -> _Later | None:
+        """None when it is ours.
+
+        Raises:
+            TidegateError: the server has turned the request down for good.
+        """
+        held_before, self.maybe_held = self.maybe_held, True
+        try:
+            answer = await self._server.acquire(self._account, None)
+        except TidegateError as error:
+            self.maybe_held = held_before or error.kind not in NOT_TAKEN
+            if error.kind in _HOPELESS:
+                raise
+            return _Later(_pause_secs(error.retry_after_secs if isinstance(error, NetError) else None), error.message)
+        match answer:
+            case LockGranted():
+                return None
+            case LockBusy(reason=reason, retry_after_secs=retry_after_secs):
+                self.maybe_held = False
+                return _Later(_pause_secs(retry_after_secs), reason)
+
+    async def release(self) -> None:
+        """Give it back.
+
+        Raises:
+            TidegateError: that did not work.
+        """
+        await self._server.release(self._account, None)
+        self.maybe_held = False
+
+
+async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> _Ended | None:
+    """None when the slot is ours."""
+    begun_secs, told = clock.now().boot_secs, ""
+    while True:
+        try:
+            asked = await signals.unless(slot.ask())
+        except TidegateError as error:
+            exits.complain(error.message, error.remedy)
+            return _Ended(exits.FAILED)
+        if not isinstance(asked, _Later):
+            return None if asked is None else _interrupted(asked)
+        left_secs = _left_secs(job.wait_secs, clock.now().boot_secs - begun_secs)
+        if left_secs <= 0:
+            exits.complain(f"no slot within {job.wait_secs:g} s: {asked.why}", "try again later, or raise --wait")
+            return _Ended(exits.REFUSED)
+        if asked.why != told:
+            told = asked.why
+            click.echo(f"tidegate: waiting for {job.account.place}: {told}", err=True)
+        knock = await signals.unless(asyncio.sleep(min(asked.pause_secs, left_secs)))
+        if knock is not None:
+            return _interrupted(knock)
+
+
+def _left_secs(wait_secs: float | None, elapsed_secs: float) -> float:
+    return float("inf") if wait_secs is None else wait_secs - elapsed_secs
+
+
+def _pause_secs(retry_after_secs: float | None) -> float:
+    """At least what the server asks for, and not at the same moment as everybody else."""
+    pause_secs = max(MIN_POLL_SECS, POLL_SECS if retry_after_secs is None else retry_after_secs)
+    return pause_secs * (1 + random.uniform(0, JITTER))  # noqa: S311 - no secret
+
+
+def _interrupted(knock: signal.Signals) -> _Ended:
+    exits.complain(f"stopped by {knock.name} before a slot was granted; the command did not run")
+    return _Ended(SIGNALLED + knock)
+
+
+async def _run(command: Sequence[str], signals: _Signals) -> int:
+    """The command's exit code, as a shell has it."""
+    try:
+        process = await asyncio.create_subprocess_exec(*command)
+    except FileNotFoundError:
+        exits.complain(f"there is no command {command[0]}")
+        return NOT_FOUND
+    except OSError as error:
+        exits.complain(f"cannot run {command[0]}: {error.strerror}")
+        return NOT_EXECUTABLE
+    forwarding = asyncio.create_task(_forward(process, signals))
+    try:
+        code = await process.wait()
+    finally:
+        forwarding.cancel()
+        await asyncio.gather(forwarding, return_exceptions=True)
+    return SIGNALLED - code if code < 0 else code
+
+
+async def _forward(process: Process, signals: _Signals) -> None:
+    while True:
+        knock = await signals.next()
+        if knock in _FROM_THE_TERMINAL and _in_foreground():
+            continue  # the terminal has sent it to the command as well
+        with suppress(ProcessLookupError):
+            process.send_signal(knock)
+
+
+def _in_foreground() -> bool:
+    """Whether a key such as Ctrl-C goes to this process and its children at once."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # no terminal, or closed
+        return False
+
+
+async def _give_back(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> None:
+    """Until the server has taken it, the time is up, or somebody is out of patience."""
+    begun_secs, pause_secs, why = clock.now().boot_secs, FIRST_RETRY_SECS, "stopped before the server answered"
+    while slot.maybe_held:
+        try:
+            if isinstance(await signals.unless(slot.release()), signal.Signals):
+                break
+        except TidegateError as error:
+            why = error.message
+            left_secs = _left_secs(job.release_secs, clock.now().boot_secs - begun_secs)
+            if left_secs <= 0 or error.kind in _HOPELESS:
+                break
+            click.echo(f"tidegate: giving back {job.account.place} failed, trying again: {why}", err=True)
+            if await signals.unless(asyncio.sleep(min(pause_secs, left_secs))) is not None:
+                break
+            pause_secs *= 2
+    if slot.maybe_held:
+        exits.complain(f"THE SLOT MAY STILL BE HELD: {job.account.place}: {why}", _how_to_free(job.account))
+
+
+def _how_to_free(account: LockAccount) -> str:
+    by_us = ["tidegate", "lock", "release", "--id", account.id, "--group", account.group, "--url", account.base_url]
+    return f"{shlex.join(by_us)}   (or, on the server: tidegate coordinator release ...)"

@@ -1,0 +1,97 @@
+"""``[[group]]``: an array whose entries of all snippets add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from tidegate.config.keys import Kind
+from tidegate.config.kinds import Text, Whole
+from tidegate.config.problems import Fault, FaultyValueError, nearest
+from tidegate.coordinator.model import Rules
+from tidegate.fleetlock import GROUP_PATTERN
+
+MAX_SLOTS = 100_000
+"""A record of so many holders is larger than etcd takes, whatever the configuration allows."""
+
+MIN_TTL_SECS = 60
+MAX_TTL_SECS = 366 * 24 * 3600
+MAX_DELAY_SECS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group as it is configured."""
+
+    name: str
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Groups(Kind[tuple[Group, ...]]):
+    """``[[group]]``; each entry is read on its own."""
+
+    adds_up: ClassVar[bool] = True
+
+    @property
+    def wanted(self) -> str:
+        """In words."""
+        return "an array of tables with `name` and `slots`"
+
+    def fits(self, value: object) -> bool:
+        """An array of tables."""
+        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
+
+    def read(self, value: object) -> tuple[Group, ...]:
+        """One entry, as a tuple of one."""
+        table = cast(dict[str, object], value)
+        faults = [*_faults(table)]
+        if faults:
+            raise FaultyValueError(*faults)
+        numbers = {name: cast(int, table[name]) for name in _NUMBERS if name in table}
+        return (Group(cast(str, table["name"]), Rules(**numbers)),)
+
+    def plain(self, setting: object) -> object:
+        """The tables, without what is left out."""
+        return [_plain(group) for group in cast(tuple[Group, ...], setting)]
+
+
+_NAME = Text(GROUP_PATTERN, "letters, digits, dots and dashes")
+_NUMBERS: Mapping[str, Whole] = {
+    "slots": Whole(0, MAX_SLOTS),
+    "lock_ttl_secs": Whole(MIN_TTL_SECS, MAX_TTL_SECS),
+    "release_delay_secs": Whole(0, MAX_DELAY_SECS),
+    "min_gap_secs": Whole(0, MAX_DELAY_SECS),
+}
+_KINDS: Mapping[str, Kind[object]] = {"name": _NAME, **_NUMBERS}
+_NEEDED = ("name", "slots")
+
+
+def _faults(table: Mapping[str, object]) -> Iterator[Fault]:
+    for name in _NEEDED:
+        if name not in table:
+            yield Fault(f"the group has no `{name}`", f"add it: {_KINDS[name].wanted}")
+    for name, value in table.items():
+        yield from _value_faults(name, value)
+
+
+def _value_faults(name: str, value: object) -> tuple[Fault, ...]:
+    kind = _KINDS.get(name)
+    if kind is None:
+        close = nearest(name, _KINDS)
+        hint = f"; did you mean `{close}`?" if close else ""
+        return (Fault(f"unknown key{hint}", f"a group has {', '.join(_KINDS)} only", (name,)),)
+    if not kind.fits(value):
+        return (Fault("the wrong type", f"use {kind.wanted}", (name,)),)
+    try:
+        kind.read(value)
+    except FaultyValueError as error:
+        return tuple(Fault(fault.message, fault.remedy, (name,)) for fault in error.faults)
+    return ()
+
+
+def _plain(group: Group) -> Mapping[str, object]:
+    default = Rules(slots=-1)
+    numbers = {name: getattr(group.rules, name) for name in _NUMBERS}
+    return {"name": group.name} | {k: v for k, v in numbers.items() if v != getattr(default, k)}

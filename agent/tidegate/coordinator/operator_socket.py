@@ -1,0 +1,82 @@
+"""The door for operators on the coordinator's own host: a Unix socket, whose mode is the permission.
+
+The kernel says who is at the other end, so nobody needs a token here, and the audit log has the user's id.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tidegate.errors import ErrorKind, TidegateError
+
+RUNTIME_FOLDER = Path("/run/tidegate-coordinator")
+FILE = "operator.sock"
+
+OWNER_ONLY_UMASK = 0o177
+"""Root and the coordinator's user may connect: mode 0600 from the moment that the socket exists."""
+
+_BACKLOG = 64
+_CONNECT_SECS = 1.0
+_CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """In the folder that systemd made for the service, or where it would be; a person who is not root has their own."""
+    given = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given) / FILE
+    own = environment.get("XDG_RUNTIME_DIR", "")
+    folder = RUNTIME_FOLDER if os.geteuid() == 0 or not own else Path(own) / RUNTIME_FOLDER.name
+    return folder / FILE
+
+
+def open_operator_socket(path: Path) -> socket.socket:
+    """A socket at ``path``, in place of one that nobody serves any more.
+
+    Raises:
+        TidegateError: ``coordinator.cannot-listen``: another coordinator serves it, or it cannot be made.
+    """
+    if _served(path):
+        raise _cannot(path, "another coordinator serves it")
+    own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(OWNER_ONLY_UMASK)
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        own.bind(str(path))
+        own.listen(_BACKLOG)
+    except OSError as error:
+        own.close()
+        raise _cannot(path, error.strerror or str(error)) from None
+    finally:
+        os.umask(before)
+    return own
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    uid: int = _CREDENTIALS.unpack(credentials)[1]
+    return uid
+
+
+def _served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_CONNECT_SECS)
+        try:
+            probe.connect(str(path))
+        except TimeoutError:  # its backlog is full: somebody is there
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _cannot(path: Path, why: str) -> TidegateError:
+    remedy = "set coordinator.admin.socket to another path, in a folder that the coordinator's user can write"
+    return TidegateError(ErrorKind.COORDINATOR_CANNOT_LISTEN, f"cannot serve operators at {path}: {why}", remedy)

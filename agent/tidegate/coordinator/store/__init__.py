@@ -1,0 +1,1 @@
+"""Where semaphores are kept: :mod:`.etcd` for several coordinators, :mod:`.sqlite` for one."""
