@@ -1,11 +1,16 @@
 """Who this host is, to servers and to itself.
 
 The machine id is confidential (machine-id(5)): what leaves the host, or is derived for a purpose, is a hash of it that
-only Tidegate makes.
+only Tidegate makes. Hosts that were cloned with their machine id are one host to every server, and take each other's
+turns and slots; so whoever shows this host's state shows its id.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +19,74 @@ from tidegate.errors import ErrorKind, TidegateError
 if TYPE_CHECKING:
     from tidegate.config.settings import Identity
 
-MACHINE_ID_FILE = Path("/etc/machine-id")
+ROOT = Path("/")
+MACHINE_ID_FILE = ROOT / "etc/machine-id"
 
 # Chosen at random once; another one would give every host another id.
 APP_ID = bytes.fromhex("bcb43cb0fab80c8a690dbb53e891b1d4")
+
+PLATFORM_OPTION = "ignition.platform.id"
+"""How images of Fedora CoreOS and its kin tell on the kernel's command line what they are made for: qemu, aws ..."""
+
+_BASEARCHES: Mapping[str, str] = {"armv7l": "armhfp", "i586": "i386", "i686": "i386"}
+"""Where RPM, and so a Cincinnati server, calls an architecture otherwise than the kernel does (DNF's basearch)."""
+
+_PLATFORM = re.compile(r"[a-zA-Z0-9._-]+")
+_LASTING = "(make /etc writable early enough for systemd-machine-id-commit, or set identity.node_uuid)"
+_REMEDY = "run `systemd-machine-id-setup`, or set identity.node_uuid"
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """What sources of updates are told of this host.
+
+    ``node_uuid`` has 32 hexadecimal digits and is None on a host without any id. ``platform`` is empty where it is not
+    known; ``stream`` is None as long as neither the settings nor the engine name one. ``rollout_wariness`` is as set.
+    ``doubts`` are the reasons not to rely on ``node_uuid``, for people.
+    """
+
+    group: str
+    basearch: str
+    platform: str = ""
+    stream: str | None = None
+    node_uuid: str | None = None
+    rollout_wariness: float | None = None
+    doubts: tuple[str, ...] = ()
+
+    def following(self, stream: str | None) -> HostIdentity:
+        """This host where its engine follows ``stream``; what the settings say goes before."""
+        return self if self.stream is not None else replace(self, stream=stream)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What a URL may refer to, as far as it is known."""
+        known = {"basearch": self.basearch, "group": self.group, "platform": self.platform, "stream": self.stream}
+        return {name: value for name, value in known.items() if value}
+
+
+def identify(settings: Identity, root: Path = ROOT) -> HostIdentity:
+    """This host, whose files are below ``root``. Nothing is raised: an id that cannot be had is a doubt."""
+    node_uuid, doubts = _node_uuid(settings, root)
+    return HostIdentity(
+        group=settings.group,
+        basearch=basearch_of(os.uname().machine),
+        platform=platform_of(boot_options(root)),
+        stream=settings.stream,
+        node_uuid=node_uuid,
+        rollout_wariness=settings.rollout_wariness,
+        doubts=doubts,
+    )
+
+
+def host_id(identity: Identity, machine_id_file: Path = MACHINE_ID_FILE) -> str:
+    """The host's id, 32 hexadecimal digits: ``identity.node_uuid``, or one that is derived from the machine id.
+
+    Raises:
+        TidegateError: neither is there.
+    """
+    if identity.node_uuid is not None:
+        return identity.node_uuid.replace("-", "").lower()
+    return app_specific_id(read_machine_id(machine_id_file)).hex()
 
 
 def app_specific_id(machine_id: bytes, app_id: bytes = APP_ID) -> bytes:
@@ -36,22 +105,69 @@ def read_machine_id(path: Path = MACHINE_ID_FILE) -> bytes:
     Raises:
         TidegateError: there is none, as on a host that has not finished its first boot.
     """
-    remedy = "run `systemd-machine-id-setup`, or set identity.node_uuid"
     try:
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise TidegateError(ErrorKind.IDENTITY_UNKNOWN, f"{path} cannot be read: {error}", remedy) from error
+        raise TidegateError(ErrorKind.IDENTITY_UNKNOWN, f"{path} cannot be read: {error}", _REMEDY) from error
     if len(text) != 32 or text.strip("0123456789abcdefABCDEF") or not text.strip("0"):
-        raise TidegateError(ErrorKind.IDENTITY_UNKNOWN, f"{path} holds no machine id", remedy)
+        raise TidegateError(ErrorKind.IDENTITY_UNKNOWN, f"{path} {_no_machine_id(text)}", _REMEDY)
     return bytes.fromhex(text)
 
 
-def host_id(identity: Identity, machine_id_file: Path = MACHINE_ID_FILE) -> str:
-    """The host's id, 32 hexadecimal digits: ``identity.node_uuid``, or one that is derived from the machine id.
+def boot_options(root: Path = ROOT) -> tuple[str, ...]:
+    """The options that this system was booted with.
 
-    Raises:
-        TidegateError: neither is there.
+    In a container the kernel's command line is the machine's, and the container's own options are those of its first
+    process: where systemd looks for them, too (252, ``proc_cmdline()``).
     """
-    if identity.node_uuid is not None:
-        return identity.node_uuid.replace("-", "").lower()
-    return app_specific_id(read_machine_id(machine_id_file)).hex()
+    in_container = (root / "run/systemd/container").exists()
+    file, separator = ("proc/1/cmdline", b"\0") if in_container else ("proc/cmdline", None)
+    try:
+        words = (root / file).read_bytes().split(separator)
+    except OSError:
+        return ()
+    return tuple(word.decode(errors="replace").strip("\"' \t\n") for word in words)
+
+
+def platform_of(options: tuple[str, ...]) -> str:
+    """What the boot ``options`` call the platform, the first one counting; empty where they do not."""
+    named = (
+        option.removeprefix(f"{PLATFORM_OPTION}=") for option in options if option.startswith(f"{PLATFORM_OPTION}=")
+    )
+    return next((name for name in named if _PLATFORM.fullmatch(name)), "")
+
+
+def basearch_of(machine: str) -> str:
+    """The architecture that ``uname -m`` calls ``machine``, as releases are sorted by it."""
+    return _BASEARCHES.get(machine, machine)
+
+
+def _node_uuid(settings: Identity, root: Path) -> tuple[str | None, tuple[str, ...]]:
+    file = root / "etc/machine-id"
+    try:
+        node_uuid = host_id(settings, file)
+    except TidegateError as error:
+        return None, (f"this host has no id: {error}",)
+    if settings.node_uuid is None and _lasts_one_boot(file, root / "run/machine-id"):
+        return node_uuid, (
+            f"{file} is of this boot only, so that the next one is another host to every server {_LASTING}",
+        )
+    return node_uuid, ()
+
+
+def _lasts_one_boot(file: Path, transient: Path) -> bool:
+    """Whether systemd has laid a machine id in memory over the file that it could not write."""
+    try:
+        return file.samefile(transient)
+    except OSError:
+        return False
+
+
+def _no_machine_id(text: str) -> str:
+    match text:
+        case "":
+            return "is empty: its first boot has not given this host a machine id"
+        case "uninitialized":
+            return "says uninitialized: the first boot is not over"  # systemd 247 and newer, machine-id(5)
+        case _:
+            return "holds no machine id"

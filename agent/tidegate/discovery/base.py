@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from tidegate.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A direct successor that this host may not move to yet.
+
+    ``reason`` is a sentence's second half, after the version. ``turn_at`` (aware, in UTC) is when it becomes a
+    candidate, if nothing changes in the source until then; None where that is not known, or never.
+    """
+
+    release: Release
+    reason: str
+    turn_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +28,13 @@ class Offers:
 
     ``candidates`` are direct successors only, in no particular order; policy chooses among them. ``booted_known`` is
     False when the source has never heard of the booted release. ``dead_end`` is the source's word that the booted
-    release will never get a successor, with its reason.
+    release will never get a successor, with its reason. ``held_back`` are further successors, whose time has not come.
     """
 
     candidates: tuple[Release, ...]
     booted: Release | None
     dead_end: str | None
+    held_back: tuple[HeldBack, ...] = ()
 
     @property
     def booted_known(self) -> bool:
@@ -30,8 +45,8 @@ class Offers:
 class Discovery(Protocol):
     """A source of updates."""
 
-    async def find(self, booted_payload: str, booted_version: str) -> Offers:
-        """Ask the source once, within its own deadline.
+    async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
+        """Ask the source once, within its own deadline. ``stream`` is the one that the engine follows, where it tells.
 
         Raises:
             TidegateError: with a ``discovery.*`` kind.

@@ -5,6 +5,7 @@ Each rule passes over what it forbids and says why; of what is left, the newest 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,11 @@ from tidegate.release import Release
 
 CHECKSUM_SCHEME = "checksum"
 """How a graph calls payloads that are OSTree checksums."""
+
+OCI_SCHEME = "oci"
+"""How a graph calls payloads that are container images, as ``registry/repository@sha256:digest``."""
+
+_IMAGE = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
 class Cause(StrEnum):
@@ -54,6 +60,11 @@ class Rules:
     denied: Mapping[str, str]
     allow_downgrade: bool = False
     scheme: str = CHECKSUM_SCHEME
+
+
+def scheme_of(payload: str) -> str:
+    """The scheme of ``payload``, an engine's own: what a host runs is also what it can stage."""
+    return OCI_SCHEME if _IMAGE.fullmatch(payload) else CHECKSUM_SCHEME
 
 
 def choose(offers: Offers, rules: Rules) -> Choice:

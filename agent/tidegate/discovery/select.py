@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tidegate.clock import Clock
 from tidegate.config.settings import Settings
-from tidegate.config.urls import expand
+from tidegate.discovery import cincinnati, static_graph
 from tidegate.discovery.base import Discovery, Offers
+from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
+
+_NO_SOURCE = f"set {cincinnati.KEY} or {static_graph.KEY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,12 @@ class Unavailable:
     reason: str
     remedy: str
 
-    async def find(self, booted_payload: str, booted_version: str) -> Offers:  # noqa: ARG002 - the protocol's signature
+    async def find(
+        self,
+        booted_payload: str,  # noqa: ARG002 - the protocol's signature
+        booted_version: str,  # noqa: ARG002
+        stream: str | None = None,  # noqa: ARG002
+    ) -> Offers:
         """Never answers.
 
         Raises:
@@ -29,32 +38,23 @@ class Unavailable:
         raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, self.reason, self.remedy)
 
 
-def discovery_for(settings: Settings, net: NetClient, variables: Mapping[str, str]) -> Discovery:
-    """The source that ``[discovery] source`` names; ``auto`` takes the one that is configured.
+def discovery_for(settings: Settings, host: HostIdentity, net: NetClient, clock: Clock) -> Discovery:
+    """The source that ``[discovery] source`` names.
 
-    ``variables`` are what a URL may refer to, as far as they are known.
+    ``auto`` takes the Cincinnati server where one is set, else the static graph. ``host`` is what they are told, and
+    whose turn in a rollout counts.
     """
-    url = settings.discovery.static_graph.url
-    match settings.discovery.source:
-        case "static_graph" | "auto" if url:
-            return _static_graph(url, net, settings.discovery.timeout_secs, variables)
-        case "static_graph":
-            return Unavailable("[discovery.static_graph] url is empty", "set it to the graph's http, https or file URL")
-        case "auto" if not settings.cincinnati.base_url:
-            return Unavailable("no source of updates is configured", "set [discovery.static_graph] url")
+    discovery, base_url = settings.discovery, settings.cincinnati.base_url
+    graph_url = discovery.static_graph.url
+    match discovery.source:
+        case "cincinnati" | "auto" if base_url:
+            return Cincinnati(base_url, net, host, discovery.timeout_secs, discovery.ca_file)
+        case "static_graph" | "auto" if graph_url:
+            return StaticGraph(graph_url, net, host, clock, discovery.timeout_secs, discovery.ca_file)
+        case "auto":
+            return Unavailable("no source of updates is configured", _NO_SOURCE)
+        case "native":
+            return Unavailable("discovery from 'native' is not in this version of Tidegate", _NO_SOURCE)
         case source:
-            name = "cincinnati" if source == "auto" else source
-            return Unavailable(
-                f"discovery from {name!r} is not in this version of Tidegate",
-                "set [discovery.static_graph] url",
-            )
-
-
-def _static_graph(url: str, net: NetClient, timeout_secs: float, variables: Mapping[str, str]) -> Discovery:
-    try:
-        return StaticGraph(expand(url, variables), net, timeout_secs)
-    except KeyError as err:
-        return Unavailable(
-            f"[discovery.static_graph] url refers to ${{{err.args[0]}}}, which is not known on this host",
-            "write its value into the URL",
-        )
+            key = cincinnati.KEY if source == "cincinnati" else static_graph.KEY
+            return Unavailable(f"{key} is empty", "set it to the address of the source")

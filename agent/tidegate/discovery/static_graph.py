@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tidegate.clock import Clock, SystemClock
+from tidegate.discovery.address import resolved
 from tidegate.discovery.base import Offers
+from tidegate.discovery.graph import MAX_GRAPH_BYTES
+from tidegate.discovery.rollout import phased
+from tidegate.errors import TidegateError
+from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
+from tidegate.net.urls import masked
 from tidegate.net.wire import GraphRequest, OffersEvent
 
-MAX_GRAPH_BYTES = 8 * 1024 * 1024
-"""Some 20,000 releases, a hundred times what Fedora CoreOS has after years. The worker's memory grows with it."""
+KEY = "discovery.static_graph.url"
+
+NOBODY = HostIdentity(group="default", basearch="")
+"""A host of which nothing is known, which comes last in every rollout."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticGraph:
-    """Reads the graph at ``url`` (http, https or file) anew at each check.
+    """Reads the graph at ``url`` (http, https or file) anew at each check, and applies its rollouts to ``host``.
 
-    ``timeout_secs`` bounds the whole of one check; ``ca_file`` replaces the system's authorities.
+    ``url`` may have variables, which are the host's. ``timeout_secs`` bounds the whole of one check; ``ca_file``
+    replaces the system's authorities.
     """
 
     url: str
     net: NetClient
+    host: HostIdentity = NOBODY
+    clock: Clock = field(default_factory=SystemClock)
     timeout_secs: float = 60.0
     ca_file: str | None = None
 
-    async def find(self, booted_payload: str, booted_version: str) -> Offers:  # noqa: ARG002  (the protocol's)
-        """The direct successors of the booted release, which a graph knows by its payload alone.
+    async def find(
+        self,
+        booted_payload: str,
+        booted_version: str,  # noqa: ARG002  (the protocol's; a graph knows releases by their payload alone)
+        stream: str | None = None,
+    ) -> Offers:
+        """The direct successors of the booted release whose time has come for this host.
+
+        ``stream`` is the one that the engine follows, as far as it tells.
 
         Raises:
             TidegateError: ``discovery.*``; ``config.invalid`` for an address that cannot be asked;
                 ``net.worker-failed``.
         """
-        request = GraphRequest(self.url, booted_payload, self.timeout_secs, MAX_GRAPH_BYTES, self.ca_file)
-        return (await self.net.run(request, OffersEvent)).offers
+        url = resolved(KEY, self.url, self.host.following(stream).variables)
+        request = GraphRequest(url, booted_payload, self.timeout_secs, MAX_GRAPH_BYTES, self.ca_file)
+        offers = (await self.net.run(request, OffersEvent)).offers
+        wariness = self.host.rollout_wariness
+        host = self.host.node_uuid if wariness is None else wariness
+        try:
+            return phased(offers, host, self.clock.now().wall)
+        except TidegateError as error:
+            raise TidegateError(error.kind, f"{masked(url)}: {error.message}", error.remedy) from error

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.discovery.graph import (
+from tidegate.discovery.graph import parse_graph
+from tidegate.discovery.graph_keys import (
     AGE_INDEX_KEY,
+    BARRIER_KEY,
     DEAD_END_KEY,
     DEAD_END_REASON_KEY,
     SCHEME_KEY,
-    parse_graph,
 )
 from tidegate.errors import ErrorKind, TidegateError
 
@@ -28,7 +29,7 @@ LARGE_GRAPH_CPU_SECS = 1.0
 
 def node(index: int, **metadata: str) -> Json:
     """A release as Fedora CoreOS lists it; keyword names stand for the keys' last parts."""
-    keys = {"deadend": DEAD_END_KEY, "deadend_reason": DEAD_END_REASON_KEY}
+    keys = {"barrier": BARRIER_KEY, "deadend": DEAD_END_KEY, "deadend_reason": DEAD_END_REASON_KEY}
     extra = {keys[key]: value for key, value in metadata.items()}
     return {
         "version": f"{index}.0",
@@ -96,6 +97,43 @@ def test_an_empty_graph_is_a_graph() -> None:
 def test_dead_ends(metadata: dict[str, str], dead_end: str | None) -> None:
     offers = parse_graph(raw({"nodes": [node(0, **metadata)], "edges": []})).offers(f"{0:064x}")
     assert offers.dead_end == dead_end
+
+
+def test_nothing_leads_away_from_a_dead_end() -> None:
+    graph = chain(3)
+    graph["nodes"][1] = node(1, deadend="true", deadend_reason="no way on")
+    offers = parse_graph(raw(graph)).offers(f"{1:064x}")
+    assert (offers.candidates, offers.held_back, offers.dead_end) == ((), (), "no way on")
+    assert parse_graph(raw(graph)).offers(f"{0:064x}").candidates, "it may still be gone to"
+
+
+def all_ways(length: int, **barriers: str) -> Json:
+    """Every release leads to every newer one."""
+    graph = chain(length)
+    graph["edges"] = [[i, j] for j in range(length) for i in range(j)]
+    for place, value in barriers.items():
+        graph["nodes"][int(place.removeprefix("n"))] = node(int(place.removeprefix("n")), barrier=value)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("booted", "candidates", "held_back"),
+    [(0, [1, 2], [3, 4, 5]), (1, [2], [3, 4, 5]), (2, [3, 4], [5]), (3, [4], [5]), (4, [5], []), (5, [], [])],
+)
+def test_nothing_leads_past_a_barrier(booted: int, candidates: list[int], held_back: list[int]) -> None:
+    offers = parse_graph(raw(all_ways(6, n2="true", n4="true"))).offers(f"{booted:064x}")
+    assert [release.age_index for release in offers.candidates] == candidates
+    assert [held.release.age_index for held in offers.held_back] == held_back
+    barrier = "2.0" if booted < 2 else "4.0"
+    assert {held.reason for held in offers.held_back} <= {f"comes after {barrier}, which no host may pass by"}
+
+
+def test_a_barrier_that_is_none_and_a_way_down_past_one() -> None:
+    assert len(parse_graph(raw(all_ways(3, n1="false"))).offers(f"{0:064x}").candidates) == 2
+    graph = chain(3)
+    graph["edges"] = [[2, 0]]
+    graph["nodes"][1] = node(1, barrier="true")
+    assert len(parse_graph(raw(graph)).offers(f"{2:064x}").candidates) == 1, "whether to go down is for policy to say"
 
 
 def test_an_edge_given_twice_counts_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
-from tidegate.discovery.policy import Cause, Choice, Rules, choose
+from tidegate.discovery.policy import CHECKSUM_SCHEME, OCI_SCHEME, Cause, Choice, Rules, choose, scheme_of
 from tidegate.release import Release
 
 NO_RULES = Rules(denied={})
@@ -77,6 +77,28 @@ def test_only_what_the_engine_stages(scheme: str | None, text: str) -> None:
     assert causes(choice) == {"c6": Cause.UNUSABLE}
     assert choice.passed_over[0].reason.startswith(text)
     assert choice.passed_over[0].reason.endswith("this host stages 'checksum'")
+
+
+@pytest.mark.parametrize(
+    ("payload", "scheme"),
+    [
+        ("7c23c4735fb3c541586f0a4d3ca956ef93ef7d76f00a19bccf51460bafa7ee97", CHECKSUM_SCHEME),
+        (f"quay.io/fedora/fedora-coreos@sha256:{'a' * 64}", OCI_SCHEME),
+        (f"registry.example:5000/os@sha256:{'0' * 64}", OCI_SCHEME),
+        (f"sha256:{'a' * 64}", CHECKSUM_SCHEME),
+        ("quay.io/fedora/fedora-coreos:stable", CHECKSUM_SCHEME),
+        ("", CHECKSUM_SCHEME),
+    ],
+)
+def test_the_scheme_follows_from_what_the_host_runs(payload: str, scheme: str) -> None:
+    assert scheme_of(payload) == scheme
+
+
+def test_a_host_that_runs_an_image_takes_images() -> None:
+    choice = choose(offers(release(6, scheme="oci"), release(7)), Rules(denied={}, scheme=OCI_SCHEME))
+    assert choice.target is not None
+    assert choice.target.age_index == 6
+    assert causes(choice) == {"c7": Cause.UNUSABLE}
 
 
 def test_of_the_same_age_all_hosts_choose_the_same() -> None:

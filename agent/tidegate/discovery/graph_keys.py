@@ -1,0 +1,15 @@
+"""The metadata of releases in an update graph, as Fedora CoreOS names them; all values are texts.
+
+Source: coreos/fedora-coreos-cincinnati, commons/src/metadata.rs. Those of rollouts are in :mod:`.rollout`.
+"""
+
+from __future__ import annotations
+
+SCHEME_KEY = "org.fedoraproject.coreos.scheme"
+AGE_INDEX_KEY = "org.fedoraproject.coreos.releases.age_index"
+BARRIER_KEY = "org.fedoraproject.coreos.updates.barrier"
+DEAD_END_KEY = "org.fedoraproject.coreos.updates.deadend"
+DEAD_END_REASON_KEY = "org.fedoraproject.coreos.updates.deadend_reason"
+
+AGE_INDEX_MAX_DIGITS = 18
+"""Keeps an index within the signed 64 bits that records and the bus have for it."""
