@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tidegate import __version__
+from tidegate import __version__, terminals
 from tidegate.boot import read_boot
 from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.config import DEFAULT_ROOTS
@@ -22,18 +22,28 @@ from tidegate.dbus.logind import Logind
 from tidegate.dbus.power import LogindPower
 from tidegate.dbus.service import serve_agent
 from tidegate.dbus.systemd import Systemd
+from tidegate.dbus.timedate import Timedate
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.explain import Explainer
+from tidegate.gates.base import Notice
+from tidegate.gates.interval import boot_began_secs
+from tidegate.gates.select import Sources
 from tidegate.health.boot import BootHealth
 from tidegate.loop import Keeper, Loop
-from tidegate.machine.events import PolicyChanged, ShutdownSignal
+from tidegate.machine.events import Event, PolicyChanged, ShutdownSignal
+from tidegate.machine.lock import FLEET_LOCK
 from tidegate.machine.phases import Rebooting
 from tidegate.machine.state import State
+from tidegate.net.client import NetClient
+from tidegate.net.lock_client import NetLock
 from tidegate.notify import Notifier
 from tidegate.records import Records
-from tidegate.runner import Runner
-from tidegate.snapshot import PUBLIC_FOLDER, Publisher, summary
+from tidegate.runner import Host, Runner
+from tidegate.snapshot import PUBLIC_FOLDER, Publisher
 from tidegate.store import FileStore, SealedStore, Store
+from tidegate.summary import summary
+from tidegate.timers import Alarm
 
 STATE_FOLDER = Path("/var/lib/tidegate")
 
@@ -49,7 +59,7 @@ class Paths:
     public: Path = PUBLIC_FOLDER
 
 
-async def run_agent(paths: Paths, clock: Clock) -> None:
+async def run_agent(paths: Paths, clock: Clock, alarm: Alarm) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
@@ -58,14 +68,15 @@ async def run_agent(paths: Paths, clock: Clock) -> None:
     """
     bus = await Bus.connect()
     try:
-        await _run(paths, clock, bus)
+        await _run(paths, clock, alarm, bus)
     finally:
         await bus.close()
 
 
-async def _run(paths: Paths, clock: Clock, bus: Bus) -> None:
+async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
     systemd, logind, notifier = Systemd(bus), Logind(bus), Notifier()
-    reader = Reader(paths.config_roots)
+    boot = read_boot(await systemd.soft_reboots_count())
+    reader = Reader(paths.config_roots, Sources(logind, Timedate(bus), boot_began_secs()), clock)
     store, records, unreadable = _open_records(FileStore(paths.state))
 
     def configured() -> Configured:
@@ -73,16 +84,19 @@ async def _run(paths: Paths, clock: Clock, bus: Bus) -> None:
         return now if unreadable is None else now.blocked_by(unreadable)
 
     start = configured()
-    boot = read_boot(await systemd.soft_reboots_count())
-    runner = Runner(clock, RemoteEngine(bus), LogindPower(logind), BootHealth(systemd), start.world)
+    host = Host(RemoteEngine(bus), LogindPower(logind), BootHealth(systemd), NetLock(NetClient()), _Announcer())
+    runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
-    loop = Loop(clock, keeper, runner, _Observer(Publisher(paths.public, __version__), notifier))
+    publisher = Publisher(paths.public, __version__)
+    publisher.host = asdict(start.identity)
+    loop = Loop(clock, alarm, keeper, runner, _Observer(publisher, notifier))
     await logind.on_prepare_for_shutdown(lambda active: loop.post(ShutdownSignal(active)))
-    await serve_agent(bus, loop.ask, lambda: loop.state)
+    await serve_agent(bus, _Served(loop, runner, clock))
 
     def reload() -> None:
         again = configured()
         runner.world = again.world
+        publisher.host = asdict(again.identity)
         loop.post(PolicyChanged(again.policy))
 
     await _supervise(loop, bus, notifier, reload)
@@ -138,6 +152,37 @@ def _open_records(store: FileStore) -> tuple[Store, Records, Failure | None]:
     except TidegateError as err:
         _log.error("%s: nothing is staged or rebooted until this is mended", err)
         return SealedStore(err.failure), Records(), err.failure
+
+
+class _Served:
+    """The agent as its D-Bus service sees it: requests go to the loop, explanations past it."""
+
+    def __init__(self, loop: Loop, runner: Runner, clock: Clock) -> None:
+        self._loop = loop
+        self._runner = runner
+        self._explainer = Explainer(clock, lambda: runner.world.gates, lambda: loop.state)
+
+    @property
+    def state(self) -> State:
+        return self._loop.state
+
+    async def ask(self, request: Callable[[int], Event]) -> str:
+        return await self._loop.ask(request)
+
+    async def explain(self) -> dict[str, object]:
+        return await self._explainer.explain()
+
+    def overridable(self) -> Mapping[str, bool]:
+        gates = {gate.name: gate.overridable for gate in self._runner.world.gates}
+        return gates if self._loop.state.policy.fleet_lock is None else {**gates, FLEET_LOCK: True}
+
+
+class _Announcer:
+    """Tells people on their terminals. Nobody's reboot fails for want of one that can be written to."""
+
+    async def tell(self, notice: Notice) -> None:
+        for untold in terminals.tell(notice):
+            _log.info("%s is not told of the reboot: %s", untold.terminal, untold.why)
 
 
 class _Observer:

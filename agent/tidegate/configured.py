@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tidegate.clock import Clock, SystemClock
 from tidegate.config import Problem, Settings, load
 from tidegate.discovery.select import discovery_for
-from tidegate.errors import ErrorKind, Failure
+from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.gates.select import Sources, local_gates
+from tidegate.identity import HostIdentity, identify
+from tidegate.machine.lock import FLEET_LOCK
 from tidegate.machine.state import Policy
 from tidegate.net.client import NetClient
 from tidegate.runner import World
-from tidegate.strategies.select import strategy_gates
+from tidegate.strategies.fleet_lock import fleet_locking
+from tidegate.strategies.select import Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +27,11 @@ _REMEDY = "tidegate config check"
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The policy for the machine, and the parts of the world that it asks."""
+    """The policy for the machine, the parts of the world that it asks, and who the host is to those."""
 
     policy: Policy
     world: World
+    identity: HostIdentity
 
     def blocked_by(self, failure: Failure) -> Configured:
         """The same, but nothing is staged or rebooted."""
@@ -36,8 +41,10 @@ class Configured:
 class Reader:
     """Reads the folders. A bad configuration never takes the place of a good one."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], sources: Sources, clock: Clock | None = None) -> None:
         self._roots = roots
+        self._sources = sources
+        self._clock = clock or SystemClock()
         self._good: Configured | None = None
 
     def read(self) -> Configured:
@@ -47,24 +54,34 @@ class Reader:
         """
         loaded = load(self._roots)
         if loaded.settings is not None:
-            self._good = _configured(loaded.settings)
+            self._good = _configured(loaded.settings, self._sources, self._clock)
             return self._good
         for problem in loaded.problems:
             _log.error("%s", problem)
         failure = _failure(loaded.problems)
         if self._good is not None:
             return replace(self._good, policy=replace(self._good.policy, stale=failure))
-        return _configured(Settings()).blocked_by(failure)
+        return _configured(Settings(), self._sources, self._clock).blocked_by(failure)
 
 
-def _configured(settings: Settings) -> Configured:
+def _configured(settings: Settings, sources: Sources, clock: Clock) -> Configured:
+    identity = identify(settings.identity)
+    _log.info("this host is %s, in group %s", identity.node_uuid or "without an id", identity.group)
+    for doubt in identity.doubts:
+        _log.warning("%s", doubt)
+    gates = local_gates(settings, sources)
+    try:
+        locking = fleet_locking(settings, identity.variables)
+    except TidegateError as err:
+        locking, gates = None, (*gates, Unavailable(FLEET_LOCK, err.message, err.remedy))
     policy = Policy(
         enabled=settings.updates.enabled,
         allow_downgrade=settings.updates.allow_downgrade,
         steady_interval_secs=settings.timing.steady_interval_secs,
+        fleet_lock=locking,
     )
-    discovery = discovery_for(settings, NetClient(), {"basearch": platform.machine(), "group": settings.identity.group})
-    return Configured(policy, World(discovery, strategy_gates(settings)))
+    discovery = discovery_for(settings, identity, NetClient(), clock)
+    return Configured(policy, World(discovery, gates), identity)
 
 
 def _failure(problems: Sequence[Problem]) -> Failure:

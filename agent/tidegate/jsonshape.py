@@ -40,6 +40,10 @@ class Node:
             raise self._mismatch(key, "a string", value)
         return value
 
+    def optional_text(self, key: str) -> str | None:
+        """The string at ``key``, or None where the key is missing or null."""
+        return None if self.fields.get(key) is None else self.text(key)
+
     def integer(self, key: str, default: int | None = None) -> int:
         """The whole number at ``key`` (a boolean is none); ``default`` stands in for a missing key."""
         if default is not None and key not in self.fields:

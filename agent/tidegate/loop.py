@@ -17,12 +17,13 @@ from tidegate.boot import BootInstance
 from tidegate.clock import Clock, Now
 from tidegate.errors import Failure, TidegateError
 from tidegate.machine.effects import Announce, Effect, Reply, Task
-from tidegate.machine.events import Event, RecordsUnwritable, Tick
+from tidegate.machine.events import ClockSet, Event, RecordsUnwritable, Tick
 from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, next_wakeup, step
 from tidegate.records import Records
 from tidegate.runner import Report
 from tidegate.store import Store
+from tidegate.timers import Alarm, WakeAt
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Keeper:
             try:
                 self._store.save(state.records)
             except TidegateError as err:
-                state, effects = step(self.state, RecordsUnwritable(err.failure), now)
+                state, effects = step(self.state, RecordsUnwritable(err.failure, event), now)
         self.state = state
         return effects
 
@@ -63,8 +64,9 @@ Observer = Callable[[State, Now], None]
 class Loop:
     """Feeds the keeper until it is cancelled. ``observe`` is told of every state that was reached."""
 
-    def __init__(self, clock: Clock, keeper: Keeper, tasks: Tasks, observe: Observer) -> None:
+    def __init__(self, clock: Clock, alarm: Alarm, keeper: Keeper, tasks: Tasks, observe: Observer) -> None:
         self._clock = clock
+        self._alarm = alarm
         self._keeper = keeper
         self._tasks = tasks
         self._observe = observe
@@ -99,23 +101,19 @@ class Loop:
 
     async def run(self) -> None:
         """Run until cancelled; tasks under way are cancelled then."""
-        self._carry_out(self._keeper.first_effects)
         try:
-            while True:
-                self._carry_out(self._keeper.feed(await self._next_event()))
+            with self._alarm.listen(lambda: self.post(Tick()), lambda: self.post(ClockSet())) as wake_at:
+                await self._run(wake_at)
         finally:
             for running in self._running:
                 running.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _next_event(self) -> Event:
-        wakeup = next_wakeup(self._keeper.state)
-        delay = None if wakeup is None else max(0.0, wakeup - self._clock.now().boot_secs)
-        try:
-            async with asyncio.timeout(delay):
-                return await self._events.get()
-        except TimeoutError:
-            return Tick()
+    async def _run(self, wake_at: WakeAt) -> None:
+        self._carry_out(self._keeper.first_effects)
+        while True:
+            wake_at(next_wakeup(self._keeper.state))
+            self._carry_out(self._keeper.feed(await self._events.get()))
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         self._observe(self._keeper.state, self._clock.now())

@@ -12,20 +12,22 @@ from collections.abc import Collection, Mapping
 from tidegate.boot import BootInstance
 from tidegate.clock import rfc3339
 from tidegate.jsonshape import Node
-from tidegate.records import Attempt, Denial, Intent, RebootRequest, Records
+from tidegate.lockserver import LockAccount
+from tidegate.records import Attempt, Denial, Intent, LockRecord, LockRelease, RebootRequest, Records, Waiting
 from tidegate.release import Release
 
 SCHEMA = 1
 
 _RELEASE = frozenset({"version", "payload"})
+_BOOT = frozenset({"boot_id", "soft_reboots", "init_ticks"})
 _PARTS = {
-    "boot": frozenset({"boot_id", "soft_reboots", "init_ticks"}),
+    "boot": _BOOT,
     "from": _RELEASE,
     "to": _RELEASE,
     "release": _RELEASE,
     "requested": frozenset({"at", "boot_secs"}),
 }
-"""The objects inside an intent, a denial or an attempt, with the keys that this agent knows of them."""
+"""The objects inside an intent, a denial, an attempt or a lock, with the keys that this agent knows of them."""
 
 
 def encode(records: Records) -> dict[str, object]:
@@ -34,6 +36,8 @@ def encode(records: Records) -> dict[str, object]:
         **records.extra,
         "schema": records.extra.get("schema", SCHEMA),
         "intent": None if records.intent is None else _encode_intent(records.intent),
+        "lock": None if records.lock is None else _encode_lock(records.lock),
+        "waiting": None if records.waiting is None else _encode_waiting(records.waiting),
         "denied": [_encode_denial(denial) for denial in records.denied],
         "history": [encode_attempt(attempt) for attempt in records.history],
     }
@@ -53,6 +57,35 @@ def _encode_intent(intent: Intent) -> dict[str, object]:
         "requested": requested and {"at": rfc3339(requested.at), "boot_secs": requested.boot_secs},
     }
     return _with_extra(known, intent.extra)
+
+
+def _encode_lock(lock: LockRecord) -> dict[str, object]:
+    account = lock.account
+    known: dict[str, object] = {
+        "server": account.base_url,
+        "group": account.group,
+        "id": account.id,
+        "timeout_secs": account.timeout_secs,
+        "ca_file": account.ca_file,
+        "client_cert_file": account.client_cert_file,
+        "client_key_file": account.client_key_file,
+        "token_file": account.token_file,
+        "boot": _encode_boot(lock.boot),
+        "state": lock.state,
+        "since": rfc3339(lock.since),
+        "release_when": lock.release,
+        "tells": lock.tells,
+    }
+    return _with_extra(known, lock.extra)
+
+
+def _encode_waiting(waiting: Waiting) -> dict[str, object]:
+    known: dict[str, object] = {
+        "booted": waiting.booted,
+        "since": rfc3339(waiting.since),
+        "gates": {gate: rfc3339(since) for gate, since in waiting.gates.items()},
+    }
+    return _with_extra(known, waiting.extra)
 
 
 def _encode_boot(boot: BootInstance) -> dict[str, object]:
@@ -106,12 +139,14 @@ def decode(document: object) -> Records:
         ShapeError: a field that this agent needs is missing or of the wrong type; the text names the place.
     """
     node = Node.root(document)
-    intent = node.optional_child("intent")
+    intent, lock, waiting = (node.optional_child(key) for key in ("intent", "lock", "waiting"))
     return Records(
         intent=None if intent is None else _decode_intent(intent),
+        lock=None if lock is None else _decode_lock(lock),
+        waiting=None if waiting is None else _decode_waiting(waiting),
         denied=tuple(_decode_denial(child) for child in node.children("denied")),
         history=tuple(_decode_attempt(child) for child in node.children("history")),
-        extra=node.beyond({"intent", "denied", "history"}),
+        extra=node.beyond({"intent", "lock", "waiting", "denied", "history"}),
     )
 
 
@@ -119,11 +154,10 @@ _INTENT_KEYS = frozenset({"id", "boot", "from", "to", "purpose", "reason", "writ
 
 
 def _decode_intent(node: Node) -> Intent:
-    boot = node.child("boot")
     requested = node.optional_child("requested")
     return Intent(
         id=node.text("id"),
-        boot=BootInstance(boot.text("boot_id"), boot.integer("soft_reboots", 0), boot.integer("init_ticks", 0)),
+        boot=_decode_boot(node.child("boot")),
         origin=_decode_release(node.child("from")),
         target=_decode_release(node.child("to")),
         purpose=node.text("purpose"),
@@ -132,6 +166,42 @@ def _decode_intent(node: Node) -> Intent:
         had_entry=node.flag("had_entry"),
         requested=None if requested is None else _decode_request(requested),
         extra=_extra(node, _INTENT_KEYS),
+    )
+
+
+def _decode_boot(node: Node) -> BootInstance:
+    return BootInstance(node.text("boot_id"), node.integer("soft_reboots", 0), node.integer("init_ticks", 0))
+
+
+_ACCOUNT_FILES = ("ca_file", "client_cert_file", "client_key_file", "token_file")
+_LOCK_KEYS = frozenset(
+    {"server", "group", "id", "timeout_secs", *_ACCOUNT_FILES, "boot", "state", "since", "release_when", "tells"}
+)
+
+
+def _decode_lock(node: Node) -> LockRecord:
+    files = {key: node.optional_text(key) for key in _ACCOUNT_FILES}
+    account = LockAccount(
+        node.text("server"), node.text("group"), node.text("id"), node.number("timeout_secs"), **files
+    )
+    return LockRecord(
+        account=account,
+        boot=_decode_boot(node.child("boot")),
+        state=node.text("state"),
+        since=node.instant("since"),
+        release=node.optional_text("release_when") or LockRelease.AFTER_HEALTH,
+        tells=node.flag("tells"),
+        extra=_extra(node, _LOCK_KEYS),
+    )
+
+
+def _decode_waiting(node: Node) -> Waiting:
+    gates = node.child("gates")
+    return Waiting(
+        booted=node.text("booted"),
+        since=node.instant("since"),
+        gates={gate: gates.instant(gate) for gate in gates.fields},
+        extra=_extra(node, {"booted", "since", "gates"}),
     )
 
 

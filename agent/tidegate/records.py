@@ -1,10 +1,11 @@
-"""What outlives a process and a boot: the intent, the deny list and the history.
+"""What outlives a process and a boot: the intent, the lock record, the deny list, the history, and what waits.
 
 They live in one document, so that one atomic write moves all of them together: an attempt is closed, its release
-denied and its intent forgotten in the same instant or not at all.
+denied, its intent forgotten and its lock marked to be given back in the same instant or not at all.
 
-``purpose`` and ``outcome`` are plain strings here, and everything has room for ``extra`` fields: a newer agent may have
-words that this one has not, and this one may be booted again by a rollback. See :mod:`.recordcodec`.
+``purpose``, ``outcome`` and the lock's ``state`` are plain strings here, and everything has room for ``extra`` fields:
+a newer agent may have words that this one has not, and this one may be booted again by a rollback. See
+:mod:`.recordcodec`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import MappingProxyType
 
 from tidegate.boot import BootInstance
 from tidegate.clock import Now
+from tidegate.lockserver import LockAccount
 from tidegate.release import Release
 
 HISTORY_LENGTH = 100
@@ -92,11 +94,63 @@ class Attempt:
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 
+class LockState(StrEnum):
+    """What is known of a lock. A word that this agent does not know is as good as the first."""
+
+    MAYBE_HELD = "maybe_held"
+    """It was asked for, and no answer is known."""
+
+    HELD = "held"
+    """It was granted."""
+
+    RELEASE_OWED = "release_owed"
+    """It has served, or was never used; the server is to be told, and that until it answers."""
+
+
+class LockRelease(StrEnum):
+    """When a lock is given back after the reboot that it was taken for."""
+
+    AFTER_HEALTH = "after-health"
+    AFTER_BOOT = "after-boot"
+
+
+@dataclass(frozen=True, slots=True)
+class LockRecord:
+    """A lock that this host may hold: written before the server is asked for it, gone when the server has it back.
+
+    ``boot``: the boot in which it was taken. ``release``: see :class:`LockRelease`. ``tells``: whether the server is
+    told the releases (:class:`~tidegate.fleetlock.UpdateParams`).
+    """
+
+    account: LockAccount
+    boot: BootInstance
+    state: str
+    since: datetime
+    release: str = LockRelease.AFTER_HEALTH
+    tells: bool = False
+    extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Since when a staged release waits, and since when each gate (by name) says so.
+
+    ``booted`` is the payload of the release that the host runs meanwhile: what waited in another one is history.
+    """
+
+    booted: str
+    since: datetime
+    gates: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The whole document."""
 
     intent: Intent | None = None
+    lock: LockRecord | None = None
+    waiting: Waiting | None = None
     denied: tuple[Denial, ...] = ()
     history: tuple[Attempt, ...] = ()
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
@@ -110,11 +164,15 @@ class Records:
         if self.intent is None:
             return self
         attempt = _close(self.intent, outcome, detail, now)
-        return replace(self, intent=None, history=(*self.history, attempt)[-HISTORY_LENGTH:])
+        return replace(self, intent=None, waiting=None, history=(*self.history, attempt)[-HISTORY_LENGTH:])
 
     def abandoned(self) -> Records:
         """With the attempt under way forgotten: it was taken back before it could come to anything."""
         return replace(self, intent=None)
+
+    def lock_is(self, state: LockState) -> Records:
+        """With what is known now of the lock, if there is one."""
+        return self if self.lock is None else replace(self, lock=replace(self.lock, state=state))
 
     def with_denied(self, denial: Denial) -> Records:
         """With ``denial`` added; the first denial of a payload stands, with its evidence."""

@@ -12,21 +12,25 @@ from tidegate.clock import Clock
 from tidegate.discovery.base import Discovery
 from tidegate.engines.base import Engine
 from tidegate.errors import ErrorKind, Failure, TidegateError
-from tidegate.gates.base import Gate, Question
+from tidegate.gates.base import Gate, Notice, Question, Verdict
 from tidegate.gates.panel import ask_all
+from tidegate.lockserver import LockServer
 from tidegate.machine.effects import (
+    AcquireLock,
     Arm,
     AskGates,
     Disarm,
     FindOffers,
+    GiveNotice,
     MarkGood,
     ReadHealth,
     ReadHost,
     Reboot,
+    ReleaseLock,
     Stage,
     Task,
 )
-from tidegate.machine.events import Completed, Errored, Health, HostView, Progressed, RebootAnswer, Result
+from tidegate.machine.events import Completed, Errored, Health, HostView, NoticeGiven, Progressed, RebootAnswer, Result
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +42,9 @@ DEADLINES_SECS: dict[type[Task], float] = {
     FindOffers: HOUR_SECS + 60.0,  # the configuration allows an hour
     Stage: 12 * HOUR_SECS,
     AskGates: 10 * 60.0,
+    GiveNotice: 60.0,
+    AcquireLock: 15 * 60.0,  # the configuration allows ten minutes
+    ReleaseLock: 15 * 60.0,
     Arm: 2 * 60.0,
     Disarm: 2 * 60.0,
     Reboot: 60.0,
@@ -68,6 +75,25 @@ class HealthProbe(Protocol):
         ...
 
 
+class Announcer(Protocol):
+    """What tells people of a reboot that is to come."""
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell whoever can be told; a terminal that cannot be written to is passed over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The parts of the world that no setting changes."""
+
+    engine: Engine
+    power: Power
+    health: HealthProbe
+    locks: LockServer
+    announcer: Announcer
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The parts of the world that the settings choose; replaced as a whole when they change."""
@@ -79,12 +105,10 @@ class World:
 class Runner:
     """Runs tasks. Every task is answered exactly once, whatever happens to it."""
 
-    def __init__(self, clock: Clock, engine: Engine, power: Power, health: HealthProbe, world: World) -> None:
+    def __init__(self, clock: Clock, host: Host, world: World) -> None:
         self.world = world
         self._clock = clock
-        self._engine = engine
-        self._power = power
-        self._health = health
+        self._host = host
 
     async def run(self, task: Task, report: Report) -> None:
         """Carry out ``task`` and report what it came to."""
@@ -108,32 +132,46 @@ class Runner:
         match task:
             case ReadHost():
                 return await self._view()
-            case FindOffers(booted=booted):
-                return await self.world.discovery.find(booted.payload, booted.version)
-            case AskGates(target=target, purpose=purpose):
-                return await ask_all(self.world.gates, Question(target, purpose, self._clock.now()))
+            case FindOffers(booted=booted, stream=stream):
+                return await self.world.discovery.find(booted.payload, booted.version, stream)
+            case AskGates():
+                return await self._ask(task)
+            case AcquireLock(account=account, update=update):
+                return await self._host.locks.acquire(account, update)
+            case ReleaseLock(account=account, update=update):
+                return await self._host.locks.release(account, update)
             case Reboot(announcement=announcement):
-                return await self._power.reboot(announcement)
+                return await self._host.power.reboot(announcement)
             case ReadHealth():
-                return await self._health.look()
-            case Stage() | Arm() | Disarm() | MarkGood():
+                return await self._host.health.look()
+            case _:
+                return await self._change(task, report)
+
+    async def _ask(self, task: AskGates) -> tuple[Verdict, ...]:
+        question = Question(task.target, task.purpose, self._clock.now(), noticed=task.noticed)
+        return await ask_all(self.world.gates, question, task.overrides)
+
+    async def _change(self, task: GiveNotice | Stage | Arm | Disarm | MarkGood, report: Report) -> Result:
+        match task:
+            case GiveNotice(notice=notice):
+                await self._host.announcer.tell(notice)
+                return NoticeGiven()
+            case _:
                 await self._switch(task, report)
                 return await self._view()
-            case _:
-                assert_never(task)
 
     async def _switch(self, task: Stage | Arm | Disarm | MarkGood, report: Report) -> None:
         match task:
             case Stage(target=target):
-                await self._engine.stage(target, lambda progress: report(Progressed(task.id, progress)))
+                await self._host.engine.stage(target, lambda progress: report(Progressed(task.id, progress)))
             case Arm(target=target):
-                await self._engine.arm(target.payload)
+                await self._host.engine.arm(target.payload)
             case Disarm(target=target):
-                await self._engine.disarm(target.payload)
+                await self._host.engine.disarm(target.payload)
             case MarkGood(target=target):
-                await self._engine.mark_good(target.payload)
+                await self._host.engine.mark_good(target.payload)
             case _:
                 assert_never(task)
 
     async def _view(self) -> HostView:
-        return HostView(await self._engine.status(), await self._power.shutting_down())
+        return HostView(await self._host.engine.status(), await self._host.power.shutting_down())

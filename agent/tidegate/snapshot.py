@@ -14,17 +14,19 @@ from pathlib import Path
 
 from tidegate.atomicfile import write_visibly
 from tidegate.clock import Now, rfc3339
+from tidegate.discovery.base import HeldBack
 from tidegate.engines.base import Deployment, EngineStatus
 from tidegate.errors import Failure
+from tidegate.explain import gate_rows, last_verdicts, target_of, waits_of
 from tidegate.gates.base import Wait
-from tidegate.machine.parts import phase_name
-from tidegate.machine.phases import Paused, Staged, Staging, Starting, Steady, Verifying
+from tidegate.machine.phases import Staged, Staging
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
 from tidegate.procfs import start_ticks
 from tidegate.recordcodec import encode_attempt
 from tidegate.records import Denial
 from tidegate.release import Release
+from tidegate.summary import public_state, summary
 
 SCHEMA = 1
 PUBLIC_FOLDER = Path("/run/tidegate/public")
@@ -32,98 +34,46 @@ STATUS_FILE = "status.json"
 _MODE = 0o644
 
 
-def public_state(state: State) -> str:
-    """The one word for what the agent is doing."""
-    if state.policy.blocked is not None and isinstance(state.phase, Steady | Staged):
-        return "failed"
-    if isinstance(state.phase, Steady) and state.phase.wanted is not None:
-        return "available"
-    return phase_name(state)
-
-
-def snapshot(state: State, now: Now, writer: Mapping[str, object]) -> dict[str, object]:
-    """The document. Times are RFC 3339 in UTC; what is unknown is null; new keys may be added."""
+def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, object]) -> dict[str, object]:
+    """The document; ``since`` is when its state began. Times are RFC 3339 in UTC; what is unknown is null."""
     history = [encode_attempt(attempt) for attempt in state.records.history]
+    waits = waits_of(state)
     return {
         "schema": SCHEMA,
         "writer": dict(writer),
         "written_at": rfc3339(now.wall),
         "state": public_state(state),
+        "since": rfc3339(since),
         "summary": summary(state),
         **_deployments(state.host),
         "target": _release(target_of(state)),
         "waiting_since": rfc3339(state.phase.since) if isinstance(state.phase, Staged) else None,
-        "blocked_by": [_wait(wait) for wait in waits_of(state)],
+        "blocked_by": [wait.gate for wait in waits],
+        "gates": gate_rows(state, last_verdicts(state)),
+        "lock": _lock(state),
         "progress": _progress(state),
         "last_check": state.poll.checked_at and rfc3339(state.poll.checked_at),
         "next_check": _on_wall(poll_due(state), now),
+        "next_opening": _next_opening(waits),
         "dead_end": state.dead_end,
+        "held_back": [_held_back(held) for held in state.held_back],
         "stale_config": _failure(state.policy.stale),
-        "trouble": _trouble(state),
+        "last_error": _last_error(state),
         "denied": [_denial(denial) for denial in state.records.denied],
         "last_attempt": history[-1] if history else None,
         "history": history,
     }
 
 
-def target_of(state: State) -> Release | None:
-    """The release that the host is on its way to."""
-    match state.phase:
-        case Steady(wanted=wanted):
-            return wanted
-        case Verifying() | Paused():
-            intent = state.records.intent
-            return None if intent is None else intent.target
-        case phase:
-            return getattr(phase, "target", None)
-
-
-def waits_of(state: State) -> tuple[Wait, ...]:
-    """What holds the reboot, as last seen."""
-    block = state.policy.block
-    verdicts = state.phase.verdicts if isinstance(state.phase, Staged) else ()
-    seen = tuple(verdict for verdict in verdicts if isinstance(verdict, Wait) and verdict != block)
-    return seen if block is None else (block, *seen)
-
-
-def summary(state: State) -> str:
-    """One line for people: what is going on and, if anything, what it waits for."""
-    target = target_of(state)
-    version = "?" if target is None else target.version
-    waits = waits_of(state)
-    if public_state(state) == "failed":
-        return f"does not update: {waits[0].reason}"
-    match state.phase:
-        case Starting() if state.trouble is not None:
-            return f"cannot read the host: {state.trouble.failure.message}"
-        case Staged() if waits:
-            return f"{version} is staged and waits: {waits[0].gate}: {waits[0].reason}"
-        case Staging(progress=progress) if progress is not None and progress.fraction is not None:
-            return f"staging {version}: {progress.fraction:.0%}"
-        case Verifying(pending=pending) if pending:
-            return f"verifying {version}: {pending}"
-        case Paused(reason=reason):
-            return f"paused in {version}: {reason}"
-        case Steady(wanted=None):
-            return _at_rest(state)
-        case _:
-            return f"{public_state(state)} {version}" if target is not None else public_state(state)
-
-
-def _at_rest(state: State) -> str:
-    if state.dead_end is not None:
-        return f"no further updates: {state.dead_end}"
-    if state.trouble is not None:
-        return state.trouble.failure.message
-    return "not checked yet" if state.poll.checked_at is None else "up to date"
-
-
 class Publisher:
-    """Writes the document whenever it says something new."""
+    """Writes the document whenever it says something new. ``host`` is who the host is to servers."""
 
     def __init__(self, folder: Path, version: str) -> None:
+        self.host: Mapping[str, object] = {}
         self._path = folder / STATUS_FILE
         self._writer = {"version": version, "pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}
+        self._state = ""
+        self._since: datetime | None = None
         self._last: dict[str, object] = {}
 
     def publish(self, state: State, now: Now) -> None:
@@ -132,12 +82,21 @@ class Publisher:
         Raises:
             OSError: it could not be written; the old one is still there.
         """
-        document = snapshot(state, now, self._writer)
+        document = {**snapshot(state, now, self._begun(state, now), self._writer), "host": dict(self.host)}
         said = {key: value for key, value in document.items() if key != "written_at"}
         if said == self._last:
             return
         write_visibly(self._path, (json.dumps(document, indent=1) + "\n").encode(), _MODE)
         self._last = said
+
+    def _begun(self, state: State, now: Now) -> datetime:
+        """When the present state began; what waits has done so since before this agent was started."""
+        if isinstance(state.phase, Staged) and public_state(state) == "staged":
+            self._state, self._since = "", None
+            return state.phase.since
+        if self._since is None or self._state != public_state(state):
+            self._state, self._since = public_state(state), now.wall
+        return self._since
 
 
 def _deployments(host: EngineStatus | None) -> dict[str, object]:
@@ -162,9 +121,24 @@ def _release(release: Release | None) -> dict[str, object] | None:
     return None if release is None else {"version": release.version, "payload": release.payload}
 
 
-def _wait(wait: Wait) -> dict[str, object]:
-    until = None if wait.until is None else rfc3339(wait.until)
-    return {"gate": wait.gate, "reason": wait.reason, "until": until, "remedy": wait.remedy}
+def _lock(state: State) -> dict[str, object] | None:
+    record = state.records.lock
+    if record is None:
+        return None
+    return {
+        "server": record.account.server,
+        "group": record.account.group,
+        "id": record.account.id,
+        "state": record.state,
+        "since": rfc3339(record.since),
+        "why": state.lock.why,
+    }
+
+
+def _next_opening(waits: tuple[Wait, ...]) -> str | None:
+    """When the last of those gates opens that know when they will."""
+    openings = [wait.until for wait in waits if wait.until is not None]
+    return rfc3339(max(openings)) if openings else None
 
 
 def _progress(state: State) -> dict[str, object] | None:
@@ -184,12 +158,17 @@ def _failure(failure: Failure | None) -> dict[str, object] | None:
     return {"kind": failure.kind, "message": failure.message, "remedy": failure.remedy}
 
 
-def _trouble(state: State) -> dict[str, object] | None:
+def _last_error(state: State) -> dict[str, object] | None:
     trouble = state.trouble
     if trouble is None:
         return None
     told = _failure(trouble.failure) or {}
-    return {**told, "since": rfc3339(trouble.since), "count": trouble.count}
+    return {**told, "at": rfc3339(trouble.since), "count": trouble.count}
+
+
+def _held_back(held: HeldBack) -> dict[str, object]:
+    turn_at = None if held.turn_at is None else rfc3339(held.turn_at)
+    return {"release": _release(held.release), "reason": held.reason, "turn_at": turn_at}
 
 
 def _denial(denial: Denial) -> dict[str, object]:

@@ -24,13 +24,15 @@ from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.engines.ostree import OstreeEngine
 from tidegate.errors import TidegateError
+from tidegate.gates.base import Notice
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply
 from tidegate.machine.events import Accepted, Event, Health, Healthy, RebootAnswer, Tick
 from tidegate.machine.phases import Rebooting, Steady
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
-from tidegate.runner import Runner, World
+from tidegate.net.lock_client import NetLock
+from tidegate.runner import Host, Runner, World
 from tidegate.snapshot import snapshot
 from tidegate.store import FileStore
 from tidegate.strategies.immediate import Immediate
@@ -109,6 +111,13 @@ class _Well:
         return Healthy()
 
 
+class _Nobody:
+    """No one is logged in to a sysroot."""
+
+    async def tell(self, notice: Notice) -> None:
+        """There is nobody to tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Host:
     """What keeps over the boots, and one life of the agent for each of them."""
@@ -123,7 +132,7 @@ class _Host:
         clock, store = SystemClock(), FileStore(self.folder)
         engine = OstreeEngine.for_scratch(self.sysroot.path)
         world = World(StaticGraph(self.graph, NetClient()), (Immediate(),))
-        runner = Runner(clock, engine, _Logind(), _Well(), world)
+        runner = Runner(clock, Host(engine, _Logind(), _Well(), NetLock(NetClient()), _Nobody()), world)
         keeper = Keeper(clock, store, boot, Policy(), store.load())
         events: deque[Event] = deque()
         await self._do(keeper.first_effects, runner, events)
@@ -142,7 +151,7 @@ class _Host:
                     await runner.run(task, events.append)
 
     def _show_status(self, state: State, now: Now) -> None:
-        self.teller.command("tidegate status", "\n".join(lines(snapshot(state, now, {}), now.wall)))
+        self.teller.command("tidegate status", "\n".join(lines(snapshot(state, now, now.wall, {}), now.wall)))
 
 
 def _at_rest(state: State) -> bool:

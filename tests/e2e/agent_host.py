@@ -11,12 +11,15 @@ from tests.e2e.bed.depot import Depot, Release
 from tests.e2e.bed.graph import graph_json
 from tests.e2e.bed.machine import Machine
 from tests.e2e.bed.server import Server
+from tests.e2e.bed.waiting import TooLateError
 
 STATUS_FILE = "/run/tidegate/public/status.json"
 GRAPH = "/graph.json"
 REPO = "/repo"
-SETTLE_SECS = 90.0
+SETTLE_SECS = 60.0
 """For a host to get from one resting state to another: seconds on a quiet machine, and this one may be busy."""
+
+LAST_LINES = 20
 
 Document = Mapping[str, object]
 
@@ -60,8 +63,10 @@ class AgentHost:
         self.machine.put("/etc/tidegate/config.d/50-test.toml", source.snippet + extra)
         self.machine.power_on()
         self.machine.wait_up()
-        by_hand = "enabled = false" in extra
-        self.wait("steady", lambda told: told["state"] == "steady" and (by_hand or told["last_check"] is not None))
+        self.wait(
+            "at rest",
+            lambda told: told["state"] == "disabled" or (told["state"] == "steady" and told["last_check"] is not None),
+        )
 
     def snapshot(self) -> Document | None:
         """What the agent says of itself, or None while it has said nothing in this boot."""
@@ -75,14 +80,22 @@ class AgentHost:
             told = self.snapshot()
             return told if told is not None and holds(told) else None
 
-        return self.machine.wait_for(look, what, deadline_secs=deadline_secs)
+        try:
+            return self.machine.wait_for(look, what, deadline_secs=deadline_secs)
+        except TooLateError as late:
+            raise TooLateError(f"{late}; its last words:\n{self._last_words()}") from late
+
+    def _last_words(self) -> str:
+        told = {key: value for key, value in (self.snapshot() or {}).items() if key != "history"}
+        journal = self.machine.messages("-u", "tidegate.service").splitlines()[-LAST_LINES:]
+        return "\n".join([json.dumps(told, indent=1), *journal])
 
     def wait_settled(self, release: Release, *, boots: int) -> Document:
         """Wait until boot ``boots`` has come to rest in ``release``."""
         self.machine.wait_boot(boots, deadline_secs=SETTLE_SECS)
         return self.wait(
             f"at rest in {release.version}",
-            lambda told: told["state"] in {"steady", "available"} and version_of(told, "booted") == release.version,
+            lambda told: told["state"] in {"steady", "disabled"} and version_of(told, "booted") == release.version,
         )
 
     def history(self) -> Sequence[Document]:
@@ -99,10 +112,24 @@ class AgentHost:
         text = self.machine.guest.read("/var/lib/tidegate/records.json")
         return cast(Document, json.loads(text or '{"intent": null, "denied": [], "history": []}'))
 
+    def delay_shutdowns(self) -> None:
+        """Let the next shutdown take the seconds that logind grants to delay inhibitors."""
+        inhibit = "systemd-inhibit --mode=delay --what=shutdown --who=t --why=dawdling sleep 600"
+        self.machine.sh(f"systemd-run --unit=dawdle {inhibit}")
+        self.machine.wait_for(
+            lambda: "dawdling" in self.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=30
+        )
+
     def denied(self) -> list[str]:
         """The payloads that are denied."""
         rows = cast("list[dict[str, dict[str, str]]]", self.records()["denied"])
         return [row["release"]["payload"] for row in rows]
+
+
+def gate_of(told: Document, gate: str) -> Mapping[str, str]:
+    """What ``gate`` says in a snapshot; nothing where it is not in force."""
+    rows = cast("list[Mapping[str, str]]", told["gates"])
+    return next((row for row in rows if row["gate"] == gate), dict[str, str]())
 
 
 def version_of(told: Document, key: str) -> str | None:

@@ -10,12 +10,11 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from tests.e2e.bed.cache import Cache, remove_tree
-from tests.e2e.bed.debian import SUITES, BaseHost, host_base
+from tests.e2e.bed.debian import BaseHost, host_base
 from tests.e2e.bed.depot import Depot, Release, open_depot
 from tests.e2e.bed.disk import Disk
 from tests.e2e.bed.doctor import can_run
@@ -25,27 +24,12 @@ from tests.e2e.bed.machine import Machine
 from tests.e2e.bed.server import Server, serve
 from tests.e2e.bed.sysroot import Remote, make_sysroot
 from tests.e2e.bed.wheels import wheelhouse
+from tests.e2e.suites import chosen_suites
+from tests.e2e.world import MachineFactory, World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SUITES_VARIABLE = "TIDEGATE_BED_SUITES"
 REPO = "/repo"  # where a test's server has the repository
 REQUIRED_VARIABLE = "TIDEGATE_BED_REQUIRED"
-
-
-class MachineFactory(Protocol):
-    """Makes a machine with a fresh disk, switched off."""
-
-    def __call__(
-        self, release: Release, name: str = "host", *, remote: Remote | None = None, disk: Disk | None = None
-    ) -> Machine:
-        """A machine on which ``release`` is installed; its remote is the test's server unless another is given."""
-        ...
-
-
-def chosen_suites() -> list[str]:
-    """The suites to test, all unless ``TIDEGATE_BED_SUITES`` (names with spaces or commas between) says otherwise."""
-    named = os.environ.get(SUITES_VARIABLE, "").replace(",", " ").split()
-    return named or list(SUITES)
 
 
 @pytest.fixture(scope="session")
@@ -113,3 +97,9 @@ def new_machine(lab: Lab, server: Server) -> Iterator[MachineFactory]:
             return made.enter_context(Machine(lab, sysroot, name, print))
 
         yield make
+
+
+@pytest.fixture
+def world(depot: Depot, server: Server, new_machine: MachineFactory) -> World:
+    """Two releases, of which the first is out."""
+    return World(depot, server, new_machine)

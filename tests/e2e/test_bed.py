@@ -35,7 +35,8 @@ from tests.e2e.bed.signing import new_signer
 from tests.e2e.bed.sysroot import Remote
 from tests.e2e.bed.waiting import wait_for
 from tests.e2e.bed.wheels import Wheelhouse
-from tests.e2e.conftest import CHECKOUT, REPO, MachineFactory
+from tests.e2e.conftest import CHECKOUT, REPO
+from tests.e2e.world import MachineFactory
 
 MIB = 1024 * 1024
 FINALIZE = "systemctl start ostree-finalize-staged.service"  # without it a quick reboot may lose the staging (2022.7)

@@ -8,64 +8,21 @@ from typing import cast
 
 import pytest
 
-from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, Source, version_of
+from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, gate_of, version_of
 from tests.e2e.bed.bootloader import fallback_entry
-from tests.e2e.bed.depot import Depot, Extra, File, Link, Release
+from tests.e2e.bed.depot import Depot, Link, Release
 from tests.e2e.bed.disk import new_disk
 from tests.e2e.bed.guest import GuestGoneError
 from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.server import Server
-from tests.e2e.conftest import MachineFactory
+from tests.e2e.world import BALLAST_BYTES, MANUAL, MIB, MachineFactory, World
 
 pytestmark = pytest.mark.host
 
-MIB = 1024 * 1024
-BALLAST_BYTES = 24 * MIB
-MANUAL = "[updates]\nenabled = false\n"
 LET_NOBODY_CHECK = """\
 polkit.addRule(function(action, subject) {
   if (subject.user === "nobody" && action.id === "org.tidegate.agent1.check") { return polkit.Result.YES; }
 });
 """
-PICKY = """\
-[Unit]
-Before=boot-complete.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/test -e /run/mended
-"""
-
-
-class World:
-    """Two releases, of which the first is out, and hosts that run it."""
-
-    def __init__(self, depot: Depot, server: Server, new_machine: MachineFactory) -> None:
-        self.old = depot.release("1")
-        self.new = depot.release("2", {"/usr/lib/ballast": File(_ballast())})
-        self.source = Source.of(depot, server, self.old)
-        self.server = server
-        self.new_machine = new_machine
-
-    def host(self, release: Release | None = None) -> AgentHost:
-        """A host that is switched off."""
-        return AgentHost(self.new_machine(release or self.old))
-
-    def started(self, extra: str = "") -> AgentHost:
-        """A host that runs the first release and has nothing to do."""
-        host = self.host()
-        host.start(self.source, extra)
-        return host
-
-
-def _ballast() -> str:
-    """Text that makes a release large and does not compress to nothing."""
-    return "".join(f"{number * 2654435761 % 2**64:016x}" for number in range(BALLAST_BYTES // 16))
-
-
-@pytest.fixture
-def world(depot: Depot, server: Server, new_machine: MachineFactory) -> World:
-    return World(depot, server, new_machine)
 
 
 def test_a_host_goes_from_one_release_to_the_next(world: World) -> None:
@@ -108,7 +65,7 @@ def test_a_power_cut_while_staged_is_no_attempt_and_no_evidence(world: World) ->
     host.machine.power_cut()
     host.machine.power_on()
     host.machine.wait_up()
-    told = host.wait("at rest", lambda told: told["state"] == "steady")
+    told = host.wait("at rest", lambda told: told["state"] == "disabled")
     assert version_of(told, "booted") == "1"
     assert told["staged"] is None
     assert host.outcomes() == []
@@ -122,13 +79,13 @@ def test_a_power_cut_between_arming_and_the_switch_is_not_attempted(world: World
     host = world.started(MANUAL)
     world.source.release(world.new)
     host.machine.sh("tidegate stage")
-    _delay_shutdowns(host)
+    host.delay_shutdowns()
     host.machine.sh("tidegate apply --now --reason 'a test'")
     host.wait("going down", lambda told: told["state"] == "rebooting")
     host.machine.power_cut()
     host.machine.power_on()
     host.machine.wait_up()
-    host.wait("at rest", lambda told: told["state"] == "steady" and told["last_attempt"] is not None)
+    host.wait("at rest", lambda told: told["state"] == "disabled" and told["last_attempt"] is not None)
     assert host.outcomes() == ["not_attempted"]
     assert host.denied() == []
     assert host.records()["intent"] is None
@@ -138,7 +95,7 @@ def test_an_agent_that_is_killed_while_the_host_goes_down_takes_nothing_back(wor
     host = world.started(MANUAL)
     world.source.release(world.new)
     host.machine.sh("tidegate stage")
-    _delay_shutdowns(host)
+    host.delay_shutdowns()
     host.machine.sh("tidegate apply --now --reason 'a test'")
     host.wait("going down", lambda told: told["state"] == "rebooting")
     assert host.machine.guest.kill("tidegate agent") == 1
@@ -190,8 +147,8 @@ def test_a_disk_that_is_too_small_harms_nothing(world: World, lab: Lab, new_mach
     failed = host.machine.guest.run(["tidegate", "stage"])
     assert failed.rc == 1
     assert "MB" in failed.err or "bytes" in failed.err
-    told = host.wait("told", lambda told: told["trouble"] is not None)
-    assert cast("dict[str, str]", told["trouble"])["kind"] == "engine.no-space"
+    told = host.wait("told", lambda told: told["last_error"] is not None)
+    assert cast("dict[str, str]", told["last_error"])["kind"] == "engine.no-space"
     assert told["staged"] is None
     assert told["next_boot"] == world.old.payload
     disk.leave_free(8 * BALLAST_BYTES)
@@ -249,10 +206,10 @@ def test_a_bad_configuration_blocks_updates_and_says_where(world: World) -> None
     host.machine.power_on()
     host.machine.wait_up()
     told = host.wait("failed", lambda told: told["state"] == "failed")
-    (wait,) = cast("list[dict[str, str]]", told["blocked_by"])
-    assert wait["gate"] == "config"
-    assert "50-test.toml:2" in wait["reason"]
-    assert "strategy" in wait["reason"]
+    assert told["blocked_by"] == ["config"]
+    reason = gate_of(told, "config")["reason"]
+    assert "50-test.toml:2" in reason
+    assert "strategy" in reason
     assert host.machine.guest.run(["tidegate", "status", "--exit-code"]).rc == 30
     host.machine.put("/etc/tidegate/config.d/50-test.toml", world.source.snippet)
     host.machine.sh("systemctl reload tidegate.service")
@@ -290,13 +247,8 @@ def test_a_boot_check_that_waits_for_multi_user_closes_no_cycle(depot: Depot, wo
     assert host.machine.sh("systemctl is-active boot-complete.target").strip() == "active"
 
 
-def test_a_boot_that_does_not_complete_is_not_applied_until_it_does(depot: Depot, world: World) -> None:
-    unit = PICKY
-    extras: dict[str, Extra] = {
-        "/etc/systemd/system/picky.service": File(unit),
-        "/etc/systemd/system/boot-complete.target.requires/picky.service": Link("../picky.service"),
-    }
-    picky = depot.release("2p", extras)
+def test_a_boot_that_does_not_complete_is_not_applied_until_it_does(world: World) -> None:
+    picky = world.picky_release()
     host = world.started()
     world.source.release(picky)
     host.machine.sh("tidegate check")
@@ -307,18 +259,6 @@ def test_a_boot_that_does_not_complete_is_not_applied_until_it_does(depot: Depot
     host.machine.sh("touch /run/mended; systemctl start boot-complete.target")
     host.wait_settled(picky, boots=2)
     assert host.outcomes() == ["applied"]
-
-
-def _delay_shutdowns(host: AgentHost) -> None:
-    """Let the next shutdown take the seconds that logind grants to delay inhibitors."""
-    host.machine.sh("systemd-run --unit=dawdle systemd-inhibit --mode=delay --what=shutdown --who=t --why=t sleep 600")
-    host.machine.wait_for(
-        lambda: (
-            "dawdle" in host.machine.sh("systemctl is-active dawdle.service && systemd-inhibit --list && echo dawdle")
-        ),
-        "the inhibitor",
-        deadline_secs=30,
-    )
 
 
 def _until_on(host: AgentHost, release: Release, *, boots: int) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tests.fakes.clock import START
 from tests.fakes.engine import deployment, payload_of
+from tests.fakes.lock_server import ACCOUNT
 from tidegate.boot import BootInstance
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
@@ -15,11 +16,22 @@ from tidegate.discovery.policy import CHECKSUM_SCHEME
 from tidegate.engines.base import EngineStatus, StagedDeployment
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Allow, Wait
+from tidegate.lockserver import LockAccount, LockGranted, LockReleased
 from tidegate.machine.effects import Announce, Effect, Reply, Task
-from tidegate.machine.events import Completed, Errored, Event, HostView, Result, Tick
-from tidegate.machine.state import Policy
+from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
+from tidegate.machine.state import FleetLocking, Policy
 from tidegate.machine.step import begin, next_wakeup, step
-from tidegate.records import Attempt, Denial, Intent, Outcome, RebootRequest, Records
+from tidegate.records import (
+    Attempt,
+    Denial,
+    Intent,
+    LockRecord,
+    LockRelease,
+    LockState,
+    Outcome,
+    RebootRequest,
+    Records,
+)
 from tidegate.release import Release
 
 BOOT = BootInstance("11111111-0000-4000-8000-000000000000")
@@ -27,6 +39,9 @@ EARLIER_BOOT = BootInstance("00000000-0000-4000-8000-000000000000")
 DISK_FULL = Failure(ErrorKind.RECORD_UNWRITABLE, "records.json: No space left on device", "free some space")
 BROKEN = Failure(ErrorKind.ENGINE_FAILED, "the engine broke", "mend it")
 BAD_CONFIG = Failure(ErrorKind.CONFIG_INVALID, "20-updates.toml:3: no such key", "tidegate config check")
+
+LOCKED = Policy(fleet_lock=FleetLocking(ACCOUNT))
+"""Reboots need the lock."""
 
 ALLOW = (Allow("window"),)
 WAIT = (Wait("window", "the window is closed", remedy="wait"),)
@@ -108,6 +123,16 @@ def denial(version: str) -> Denial:
     return Denial(plain(version), "fell_back", "1 booted instead", START)
 
 
+def lock_record(
+    state: str = LockState.HELD,
+    boot: BootInstance = EARLIER_BOOT,
+    release: str = LockRelease.AFTER_HEALTH,
+    account: LockAccount = ACCOUNT,
+) -> LockRecord:
+    """A lock that was taken in an earlier boot, if nothing else is said."""
+    return LockRecord(account, boot, state, START - timedelta(minutes=10), release)
+
+
 class Walk:
     """The machine on its way: each event is one step at the time that the walk has reached.
 
@@ -130,6 +155,14 @@ class Walk:
     def fail(self, failure: Failure = BROKEN) -> Walk:
         """Let the task of the last step fail."""
         return self.feed(Errored(self.task.id, failure))
+
+    def unsaved(self, event: Event) -> Walk:
+        """What the keeper does when the step that ``event`` makes cannot be saved."""
+        return self.feed(RecordsUnwritable(DISK_FULL, event))
+
+    def answer_unsaved(self, result: Result) -> Walk:
+        """Let the task of the last step complete while the disk is full."""
+        return self.unsaved(Completed(self.task.id, result))
 
     def wake(self) -> Walk:
         """Let time pass to the machine's own wake-up, and tick."""
@@ -197,3 +230,18 @@ def disarming() -> Walk:
 def verifying(records: Records | None = None) -> Walk:
     """The host has come up in the target of its intent."""
     return Walk(records or Records(intent())).answer(host("2", entries=("2", "1")))
+
+
+def greeted(policy: Policy = LOCKED) -> Walk:
+    """A steady host in 1 whose lock server has heard of it since the agent's start."""
+    return steady(policy).wake().answer(LockReleased())
+
+
+def locking(policy: Policy = LOCKED) -> Walk:
+    """Every gate allows 2, and the lock server is being asked."""
+    return greeted(policy).wake().answer(offers("2")).answer(host(staged="2")).wake().answer(ALLOW)
+
+
+def relocking(policy: Policy = LOCKED) -> Walk:
+    """The lock was granted and 2 is armed; the lock server is being asked again."""
+    return locking(policy).answer(LockGranted()).answer(host(staged="2", locked=False))

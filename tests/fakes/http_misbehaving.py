@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import ssl
 import struct
@@ -34,10 +35,11 @@ Behaviour = Callable[[Caller], None]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: its address, and the heads of the requests that it got."""
+    """A running server: its address, and the heads and bodies of the requests that it got."""
 
     host: str
     requests: list[str] = field(default_factory=list[str])
+    bodies: list[bytes] = field(default_factory=list[bytes])
 
     def url(self, path: str = "/graph.json", scheme: str = "http", userinfo: str = "") -> str:
         """An address on this server."""
@@ -56,7 +58,9 @@ def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Generato
             with connection, suppress(OSError):  # the client hangs up when it has seen enough
                 talk = connection if tls is None else tls.wrap_socket(connection, server_side=True)
                 with talk:
-                    server.requests.append(_read_head(talk))
+                    head, body = _read_request(talk)
+                    server.requests.append(head)
+                    server.bodies.append(body)
                     behaviour(Caller(talk, stopped))
 
         def accept() -> None:
@@ -77,14 +81,26 @@ def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Generato
                 thread.join()
 
 
-def _read_head(connection: socket.socket) -> str:
-    head = b""
-    while b"\r\n\r\n" not in head:
+@contextmanager
+def deaf() -> Generator[Server, None, None]:
+    """A host that drops what is sent to it: its queue is full, and the kernel answers no further connection."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as first:
+        first.connect(listener.getsockname())
+        yield Server(f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+def _read_request(connection: socket.socket) -> tuple[str, bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
         received = connection.recv(65536)
         if not received or received[0] == _TLS_HANDSHAKE:
             break
-        head += received
-    return head.decode("latin-1")
+        data += received
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    while length and len(body) < int(length[1]) and (received := connection.recv(65536)):
+        body += received
+    return f"{head.decode('latin-1')}\r\n", body
 
 
 def answers(body: bytes, status: str = "200 OK", headers: Mapping[str, str] | None = None) -> Behaviour:

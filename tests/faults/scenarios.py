@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from tests.fakes.engine import PIECE_BYTES, RELEASE_BYTES, payload_of
+from tests.fakes.lock_server import ACCOUNT, RIVAL
+from tests.faults.parts import GRACE_SECS
 from tests.faults.world import BrokenRuleError, Rig
 from tidegate.gates.base import Allow, Wait
 from tidegate.machine.events import HealthPending, Refused
-from tidegate.machine.phases import Steady
-from tidegate.records import Outcome
+from tidegate.machine.phases import AUTOMATIC, Staged, Steady
+from tidegate.machine.state import FleetLocking
+from tidegate.machine.waiting import holds
+from tidegate.records import LockRelease, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,18 @@ def _on(version: str) -> Callable[[Rig], bool]:
 
     def reached(rig: Rig) -> bool:
         checked = rig.state is not None and rig.state.poll.checked_at is not None
-        return _steady(rig) and checked and rig.host.booted.version == version
+        return _steady(rig) and checked and rig.host.booted.version == version and not _owes(rig)
 
     return reached
 
 
+def _owes(rig: Rig) -> bool:
+    return rig.state is not None and (rig.state.records.lock is not None or rig.state.lock.task is not None)
+
+
 def _denied(rig: Rig) -> bool:
     """Settled, with a release denied."""
-    return _steady(rig) and bool(rig.disk.load().denied)
+    return _steady(rig) and bool(rig.disk.load().denied) and not _owes(rig)
 
 
 def _nothing(_rig: Rig) -> None:
@@ -61,6 +70,7 @@ def _common(rig: Rig) -> None:
     _require(len(ids) == len(set(ids)), "an attempt is in the history twice")
     wasted = rig.host.transferred_bytes - RELEASE_BYTES * (len(rig.discovery.versions) - 1)
     _require(wasted <= PIECE_BYTES, f"{wasted} bytes were fetched twice")
+    _require(records.lock is None and not rig.has_slot, "the lock was never given back")
 
 
 def _applied(rig: Rig) -> None:
@@ -92,12 +102,10 @@ def _finalize_failed_then_applied(rig: Rig) -> None:
 
 
 def _gave_up(rig: Rig) -> bool:
-    return rig.state is not None and any("attempts in a row" in wait.reason for wait in _waits(rig))
-
-
-def _waits(rig: Rig) -> list[Wait]:
-    verdicts = getattr(rig.state.phase, "verdicts", ()) if rig.state is not None else ()
-    return [verdict for verdict in verdicts if isinstance(verdict, Wait)]
+    state = rig.state
+    if state is None or not isinstance(state.phase, Staged):
+        return False
+    return any(wait.gate == "attempts" for wait in holds(state, state.phase.target, AUTOMATIC))
 
 
 def _deaf_check(rig: Rig) -> None:
@@ -135,6 +143,133 @@ def _deaf(rig: Rig) -> None:
     rig.logind.deaf = True
 
 
+# --------------------------------------------------------------------------- with a lock
+
+HOUR = timedelta(hours=1)
+
+
+def _locked(rig: Rig) -> None:
+    rig.lock_with(FleetLocking(ACCOUNT))
+
+
+def _locked_until_the_boot(rig: Rig) -> None:
+    rig.lock_with(FleetLocking(ACCOUNT, release=LockRelease.AFTER_BOOT))
+
+
+def _slot_taken(rig: Rig) -> None:
+    """Another host has the slot, and is done after we have asked once."""
+    _locked(rig)
+    server = rig.locks.locks.at(ACCOUNT)
+    server.strict = True
+    server.pre_reboot(ACCOUNT.group, RIVAL)
+    rig.locks.script.append(lambda: _leave(rig))
+
+
+def _slot_lost(rig: Rig) -> None:
+    """The server loses its state between the grant and the last look; another host is quicker, and done later."""
+    _locked(rig)
+    rig.locks.script.extend([lambda: rig.locks.take_away(ACCOUNT, RIVAL), lambda: _leave(rig)])
+
+
+def _leave(rig: Rig) -> None:
+    rig.locks.locks.at(ACCOUNT).steady_state(ACCOUNT.group, RIVAL)
+
+
+def _server_down(rig: Rig) -> None:
+    """When the agent starts, and for an hour."""
+    _locked(rig)
+    _go_down(rig)
+
+
+def _server_hangs(rig: Rig) -> None:
+    _server_down(rig)
+    rig.locks.hangs = True
+
+
+def _server_down_after_the_boot(rig: Rig) -> None:
+    """From the moment at which it has granted the lock for the second time, for an hour."""
+    _locked(rig)
+    rig.locks.script.extend([lambda: None, lambda: _go_down(rig)])
+
+
+def _go_down(rig: Rig) -> None:
+    rig.locks.down_until = rig.clock.now().wall + HOUR
+
+
+def _went_on_meanwhile(rig: Rig) -> None:
+    _applied(rig)
+    end = rig.locks.down_until
+    _require(
+        end is not None and rig.staged_at is not None and rig.staged_at < end, "no staging while the server was down"
+    )
+
+
+def _checked_meanwhile(rig: Rig) -> None:
+    _applied(rig)
+    end = rig.locks.down_until
+    checks = 0 if end is None else sum(1 for wall in rig.discovery.asked_at if end - HOUR < wall < end)
+    _require(end is None or checks >= 3, f"{checks} checks in the hour in which the server was down")
+
+
+def _window_shuts(rig: Rig) -> None:
+    _locked(rig)
+    _second_thoughts(rig)
+
+
+def _refused_with_lock(rig: Rig) -> None:
+    _locked(rig)
+    _logind_refuses(rig)
+
+
+def _falls_back_with_lock(rig: Rig) -> None:
+    _locked(rig)
+    _loader_falls_back(rig)
+
+
+def _switch_fails_with_lock(rig: Rig) -> None:
+    _locked(rig)
+    _finalize_fails_once(rig)
+
+
+def _deaf_with_lock(rig: Rig) -> None:
+    _locked(rig)
+    _deaf(rig)
+
+
+def _gave_up_unlocked(rig: Rig) -> bool:
+    return _gave_up(rig) and not _owes(rig)
+
+
+def _deaf_check_with_lock(rig: Rig) -> None:
+    _deaf_check(rig)
+    _require(not rig.has_slot, "the lock was never given back")
+
+
+def _somebody_logged_in(rig: Rig) -> None:
+    _locked(rig)
+    rig.people.there = True
+
+
+def _noticed(rig: Rig) -> None:
+    _applied(rig)
+    _require(bool(rig.people.told), "nobody was told")
+    asked, (first, *_) = rig.logind.asked_at, rig.people.told
+    _require(all((wall - first.wall).total_seconds() >= GRACE_SECS for wall in asked), "the grace was cut short")
+
+
+def _two_hosts(rig: Rig) -> None:
+    """They share one slot."""
+    _locked(rig)
+    other = Rig(rig.folder / "other", ["1", "2"], locks=rig.locks.locks)
+    other.lock_with(FleetLocking(replace(ACCOUNT, id=RIVAL)))
+    rig.beside.append(other)
+
+
+def _both_applied(rig: Rig) -> None:
+    for one in (rig, *rig.beside):
+        _applied(one)
+
+
 SCENARIOS = (
     Scenario("update", ("1", "2"), _nothing, _on("2"), _applied),
     Scenario("slow health", ("1", "2"), _slow_health, _on("2"), _applied),
@@ -143,4 +278,18 @@ SCENARIOS = (
     Scenario("boot loader falls back", ("1", "2"), _loader_falls_back, _denied, _fell_back),
     Scenario("switch fails once", ("1", "2"), _finalize_fails_once, _on("2"), _finalize_failed_then_applied),
     Scenario("logind says yes, host stays up", ("1", "2"), _deaf, _gave_up, _deaf_check),
+    Scenario("lock: granted", ("1", "2"), _locked, _on("2"), _applied),
+    Scenario("lock: given back after the boot", ("1", "2"), _locked_until_the_boot, _on("2"), _applied),
+    Scenario("lock: denied, then granted", ("1", "2"), _slot_taken, _on("2"), _applied),
+    Scenario("lock: window shuts after the grant", ("1", "2"), _window_shuts, _on("2"), _applied),
+    Scenario("lock: lost before the last look", ("1", "2"), _slot_lost, _on("2"), _applied),
+    Scenario("lock: server down at start", ("1", "2"), _server_down, _on("2"), _went_on_meanwhile),
+    Scenario("lock: server hangs at start", ("1", "2"), _server_hangs, _on("2"), _went_on_meanwhile),
+    Scenario("lock: server down after boot", ("1", "2"), _server_down_after_the_boot, _on("2"), _checked_meanwhile),
+    Scenario("lock: logind refuses twice", ("1", "2"), _refused_with_lock, _on("2"), _applied),
+    Scenario("lock: boot loader falls back", ("1", "2"), _falls_back_with_lock, _denied, _fell_back),
+    Scenario("lock: switch fails once", ("1", "2"), _switch_fails_with_lock, _on("2"), _finalize_failed_then_applied),
+    Scenario("lock: host stays up", ("1", "2"), _deaf_with_lock, _gave_up_unlocked, _deaf_check_with_lock),
+    Scenario("lock: somebody is logged in", ("1", "2"), _somebody_logged_in, _on("2"), _noticed),
+    Scenario("lock: two hosts, one slot", ("1", "2"), _two_hosts, _on("2"), _both_applied),
 )

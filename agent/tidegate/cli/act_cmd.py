@@ -12,8 +12,8 @@ CHECK_SECS = 15 * 60.0
 STAGE_SECS = 13 * 3600.0
 """Longer than the agent's own deadline for a staging, which has to do on a slow line."""
 
-APPLY_SECS = 25 * 60.0
-"""Longer than arming and both rounds of gates may take."""
+APPLY_SECS = 55 * 60.0
+"""Longer than arming, both rounds of gates and both of the lock server may take."""
 
 
 @click.command()
@@ -29,23 +29,42 @@ def stage() -> None:
 
 
 @click.command()
-@click.option("--now", is_flag=True, required=True, help="Do not wait for the strategy: gates are asked at once.")
+@click.option("--now", is_flag=True, help="Do not wait for the strategy: only what guards a person's reboot is asked.")
+@click.option("--override", metavar="GATE[,GATE]", help="Pass these gates over, this once; see tidegate explain.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the history and the journal.")
-def apply(*, now: bool, reason: str) -> None:  # noqa: ARG001 - --now says aloud that this reboots the host
-    """Reboot into the staged release. Exits with 3 and the reasons where a gate says no."""
+def apply(*, now: bool, override: str | None, reason: str) -> None:
+    """Reboot into the staged release, if every rule allows it at this moment.
+
+    Exits with 3 and the reasons where one says no.
+    """
     if not reason.strip():
         raise click.UsageError("--reason needs a text: it is what the next administrator reads")
-    _ask("Apply", APPLY_SECS, reason)
+    gates = [name.strip() for name in (override or "").split(",") if name.strip()]
+    if override is not None and not gates:
+        raise click.UsageError("--override needs the name of a gate; tidegate explain has them")
+    _ask("Apply", APPLY_SECS, "sbas", reason, now, gates)
 
 
-def _ask(member: str, timeout_secs: float, *arguments: str) -> None:
+@click.command()
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the journal.")
+def forget_lock(*, reason: str) -> None:
+    """Forget a lock that the agent still has to give back: for when its server is gone for good.
+
+    The server is not told. Where it is still there, its operator has to free the slot.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason needs a text: it is what the next administrator reads")
+    _ask("ForgetLock", CHECK_SECS, "s", reason)
+
+
+def _ask(member: str, timeout_secs: float, signature: str = "", *arguments: object) -> None:
     import asyncio  # noqa: PLC0415 - asyncio and the bus cost more than all of `status`
 
     from tidegate.dbus.agent_client import ask_agent  # noqa: PLC0415
     from tidegate.errors import ErrorKind, TidegateError  # noqa: PLC0415
 
     try:
-        click.echo(asyncio.run(ask_agent(member, timeout_secs, *arguments)))
+        click.echo(asyncio.run(ask_agent(member, timeout_secs, signature, *arguments)))
     except TidegateError as err:
         if member == "Apply" and err.kind is ErrorKind.BUS_LOST:
             click.echo("the host is going down")

@@ -13,12 +13,15 @@ from tidegate import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("tidegate.cli.status_cmd:status", "What the host runs, what is staged, and what it waits for."),
+    "explain": ("tidegate.cli.explain_cmd:explain", "Why the host has not rebooted, and what would lift it."),
     "history": ("tidegate.cli.history_cmd:history", "The attempts so far and what came of them."),
     "check": ("tidegate.cli.act_cmd:check", "Look for a newer release now."),
     "stage": ("tidegate.cli.act_cmd:stage", "Download and prepare the next release now."),
     "apply": ("tidegate.cli.act_cmd:apply", "Reboot into the staged release."),
     "windows": ("tidegate.cli.windows_cmd:windows", "When the periodic strategy lets the host reboot."),
     "config": ("tidegate.cli.config_cmd:config", "Check and explain the configuration."),
+    "lock": ("tidegate.cli.lock_cmd:lock", "Run another job under the fleet's lock."),
+    "coordinator": ("tidegate.cli.coordinator_cmd:coordinator", "Serve the fleet's lock; see and free its slots."),
     "install": ("tidegate.cli.install_cmd:install", "Put units, policies and defaults in place."),
     "agent": ("tidegate.cli.process_cmd:agent", "Run the agent (systemd starts this)."),
     "engine-helper": ("tidegate.cli.process_cmd:engine_helper", "Serve the engine (D-Bus starts this)."),

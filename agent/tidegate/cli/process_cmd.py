@@ -29,11 +29,13 @@ def agent(config_roots: tuple[Path, ...]) -> None:
 
     from tidegate.app import Paths, run_agent  # noqa: PLC0415
     from tidegate.clock import SystemClock  # noqa: PLC0415
+    from tidegate.timers import SystemAlarm  # noqa: PLC0415
 
     _log_to_journal()
     paths = Paths(config_roots=config_roots) if config_roots else Paths()
+    clock = SystemClock()
     try:
-        asyncio.run(run_agent(paths, SystemClock()))
+        asyncio.run(run_agent(paths, clock, SystemAlarm(clock)))
     except TidegateError as err:
         _end(err)
 
@@ -69,9 +71,11 @@ def _end(error: TidegateError) -> NoReturn:
 def _without_tls() -> None:
     """Keep asyncio from loading OpenSSL: 5 of the 25 MiB that the resident agent may have, and it speaks no TLS.
 
-    asyncio does without where the import fails (``asyncio.sslproto`` of Python 3.11 to 3.13).
+    asyncio does without where the import fails (``asyncio.sslproto`` of Python 3.11 to 3.13), and hashlib, which the
+    host's id is made with, takes Python's own SHA-256 where ``_hashlib`` cannot be imported.
     """
-    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # None is how an import is made to fail
+    for name in ("ssl", "_hashlib"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None is how an import is made to fail
 
 
 def _log_to_journal() -> None:

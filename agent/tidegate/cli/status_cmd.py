@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
 
 import click
 
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import Document, is_live, read, rows, table, text
+from tidegate.cli.telling import reason_of, when
 from tidegate.clock import SystemClock
 
 UP_TO_DATE = 0
@@ -20,17 +22,11 @@ PAUSED = 21
 LAST_FAILED = 30
 
 _CODES = {
-    "available": AVAILABLE,
     "staging": AVAILABLE,
     "staged": STAGED,
-    "deciding": STAGED,
-    "starting": UNDER_WAY,
-    "verifying": UNDER_WAY,
-    "arming": UNDER_WAY,
-    "confirming": UNDER_WAY,
-    "requesting": UNDER_WAY,
+    "finalizing": UNDER_WAY,
     "rebooting": UNDER_WAY,
-    "disarming": UNDER_WAY,
+    "verifying": UNDER_WAY,
     "paused": PAUSED,
     "failed": LAST_FAILED,
 }
@@ -47,7 +43,7 @@ def status(*, as_json: bool, with_code: bool) -> None:
     document = read()
     live = is_live(document)
     if as_json:
-        click.echo(json.dumps({**document, "live": live}, indent=1))
+        click.echo(json.dumps({**document, "live": live, "source": "snapshot"}, indent=1))
     else:
         click.echo("\n".join(lines(document, SystemClock().now().wall)))
     if not live:
@@ -62,6 +58,8 @@ def exit_code(document: Document) -> int:
     state = text(document, "state")
     if state in _CODES:
         return _CODES[state]
+    if table(document, "target"):
+        return AVAILABLE
     last = text(table(document, "last_attempt"), "outcome")
     return UP_TO_DATE if last in {"", "applied"} else LAST_FAILED
 
@@ -69,6 +67,8 @@ def exit_code(document: Document) -> int:
 def lines(document: Document, now: datetime) -> Iterator[str]:
     """The snapshot for people, a line at a time."""
     yield _line("State", text(document, "summary"))
+    if text(document, "since"):
+        yield _line("Since", when(text(document, "since"), now))
     yield _line("Booted", _release(table(document, "booted")))
     staged = table(document, "staged")
     if staged:
@@ -76,33 +76,57 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
         yield _line("Staged", f"{_release(staged)}, {locked}")
     if table(document, "rollback"):
         yield _line("Rollback", _release(table(document, "rollback")))
-    for wait in rows(document, "blocked_by"):
-        yield from _wait(wait, now)
+    for held in rows(document, "held_back"):
+        yield from _held_back(held, now)
+    for gate in rows(document, "gates"):
+        yield from _wait(gate, now)
+    yield from _lock(table(document, "lock"), now)
     yield from _checks(document, now)
     yield from _last(document, now)
     for denial in rows(document, "denied"):
         yield _line("Denied", f"{_release(table(denial, 'release'))}: {text(denial, 'evidence')}")
     yield from _trouble(document, now)
+    yield from _host(table(document, "host"))
 
 
-def _wait(wait: Document, now: datetime) -> Iterator[str]:
-    until = text(wait, "until")
-    yield _line(
-        "Waits", f"{text(wait, 'gate')}: {text(wait, 'reason')}{f', until {_when(until, now)}' if until else ''}"
-    )
-    yield from _remedy(wait)
+def _held_back(held: Document, now: datetime) -> Iterator[str]:
+    turn_at = text(held, "turn_at")
+    turn = f", this host's turn is {when(turn_at, now)}" if turn_at else ""
+    yield _line("Held", f"{text(table(held, 'release'), 'version')} {text(held, 'reason')}{turn}")
+
+
+def _host(host: Document) -> Iterator[str]:
+    """Who the host is to servers: hosts that were cloned with their machine id show the same."""
+    if host:
+        stream = f", stream {text(host, 'stream')}" if text(host, "stream") else ""
+        yield _line("Host", f"{text(host, 'node_uuid') or 'without an id'}, group {text(host, 'group')}{stream}")
+        for doubt in cast("list[str]", host.get("doubts", [])):
+            yield _line("", doubt)
+
+
+def _wait(gate: Document, now: datetime) -> Iterator[str]:
+    if text(gate, "verdict") == "wait":
+        yield _line("Waits", f"{text(gate, 'gate')}: {reason_of(gate, now)}")
+        yield from _remedy(gate)
+
+
+def _lock(lock: Document, now: datetime) -> Iterator[str]:
+    if lock:
+        why = f": {text(lock, 'why')}" if text(lock, "why") else ""
+        state = text(lock, "state").replace("_", " ")
+        yield _line("Lock", f"{state} since {when(text(lock, 'since'), now)}, {text(lock, 'server')}{why}")
 
 
 def _checks(document: Document, now: datetime) -> Iterator[str]:
     last, following = text(document, "last_check"), text(document, "next_check")
-    parts = [f"last {_when(last, now)}" if last else "none yet", _next(following, now) if following else ""]
+    parts = [f"last {when(last, now)}" if last else "none yet", _next(following, now) if following else ""]
     yield _line("Checks", ", ".join(part for part in parts if part))
 
 
 def _next(instant: str, now: datetime) -> str:
     """The next check; one whose time has come waits for something else to end, or this document is an old one."""
-    when = _when(instant, now)
-    return f"next {when}" if when.startswith("in ") else "the next is due"
+    due = when(instant, now)
+    return f"next {due}" if due.startswith("in ") else "the next is due"
 
 
 def _last(document: Document, now: datetime) -> Iterator[str]:
@@ -110,13 +134,13 @@ def _last(document: Document, now: datetime) -> Iterator[str]:
     if last:
         move = f"{text(table(last, 'from'), 'version')} -> {text(table(last, 'to'), 'version')}"
         outcome = text(last, "outcome").replace("_", " ")
-        yield _line("Last", f"{move}: {outcome}, {_when(text(last, 'ended_at'), now)} ({text(last, 'detail')})")
+        yield _line("Last", f"{move}: {outcome}, {when(text(last, 'ended_at'), now)} ({text(last, 'detail')})")
 
 
 def _trouble(document: Document, now: datetime) -> Iterator[str]:
-    trouble, stale = table(document, "trouble"), table(document, "stale_config")
+    trouble, stale = table(document, "last_error"), table(document, "stale_config")
     if trouble:
-        yield _line("Trouble", f"{text(trouble, 'message')} (since {_when(text(trouble, 'since'), now)})")
+        yield _line("Trouble", f"{text(trouble, 'message')} (since {when(text(trouble, 'at'), now)})")
         yield from _remedy(trouble)
     if stale:
         yield _line("Config", f"not reloaded, the last good one is in force: {text(stale, 'message')}")
@@ -135,24 +159,3 @@ def _line(title: str, value: str) -> str:
 def _release(release: Document) -> str:
     version, payload = text(release, "version"), text(release, "payload")
     return f"{version} ({payload[:12]})" if payload else "unknown"
-
-
-def _when(instant: str, now: datetime) -> str:
-    """An instant as people tell it: how long ago, or in how long."""
-    try:
-        secs = (datetime.fromisoformat(instant) - now).total_seconds()
-    except ValueError:
-        return instant
-    return f"in {duration(secs)}" if secs > 0 else f"{duration(abs(secs))} ago"
-
-
-def duration(secs: float) -> str:
-    """A length of time in its two largest units."""
-    minutes, hours, days = secs / 60, secs / 3600, secs / 86400
-    if minutes < 1:
-        return f"{int(secs)} s"
-    if hours < 1:
-        return f"{int(minutes)} min"
-    if days < 1:
-        return f"{int(hours)} h {int(minutes % 60)} min"
-    return f"{int(days)} d {int(hours % 24)} h"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tidegate.config.problems import shown
-from tidegate.config.settings import Settings
+from tidegate.config.settings import FleetLock, Settings
 from tidegate.config.urls import why_bad
 
 _HTTP = ("http", "https")
 _HTTP_OR_FILE = (*_HTTP, "file")
+
+_TO_THIS_HOST = re.compile(r"http://(?:[^/@]*@)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d*)?(?:/.*)?", re.I)
+_HAS_USER = re.compile(r"[^/]*//[^/]*@.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Everything that is wrong between keys of which each is right."""
     strategies = settings.updates.strategy
     if "fleet_lock" in strategies:
-        url = settings.fleet_lock.base_url
-        yield from _url("updates.fleet_lock.base_url", url, _HTTP, "updates.strategy", "fleet_lock")
+        yield from _fleet_lock(settings.fleet_lock)
     if "periodic" in strategies and not settings.periodic.windows:
         yield Conflict(
             "updates.periodic.window",
@@ -39,13 +42,43 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _sources(settings)
 
 
+def _fleet_lock(lock: FleetLock) -> Iterator[Conflict]:
+    table, selector = "updates.fleet_lock", "updates.strategy"
+    yield from _base_url(f"{table}.base_url", lock.base_url, selector, "fleet_lock", "v1/pre-reboot")
+    if lock.client_cert_file and not lock.client_key_file:
+        why, remedy = "the client certificate has no key", "set it to the key's file; both may be in one"
+        yield Conflict(f"{table}.client_key_file", f"{table}.client_cert_file", why, remedy)
+    if lock.client_key_file and not lock.client_cert_file:
+        why, remedy = "the key has no client certificate", "set it to the certificate's file"
+        yield Conflict(f"{table}.client_cert_file", f"{table}.client_key_file", why, remedy)
+    if lock.token_file:
+        yield from _token(f"{table}.base_url", f"{table}.token_file", lock.base_url)
+
+
+def _token(key: str, because_of: str, url: str) -> Iterator[Conflict]:
+    if url.lower().startswith("http:") and not _TO_THIS_HOST.fullmatch(url):
+        why = "the token would cross the network for everybody to read"
+        yield Conflict(key, because_of, why, f"use https://, or do without {because_of}")
+    if _HAS_USER.fullmatch(url):
+        why = "a request has one set of credentials, a token or a user"
+        yield Conflict(key, because_of, why, f"leave away the user in the URL, or {because_of}")
+
+
 def _sources(settings: Settings) -> Iterator[Conflict]:
     source = settings.discovery.source
     cincinnati, graph = settings.cincinnati.base_url, settings.discovery.static_graph.url
     if source == "cincinnati" or (source == "auto" and cincinnati):
-        yield from _url("cincinnati.base_url", cincinnati, _HTTP, "discovery.source", source)
+        yield from _base_url("cincinnati.base_url", cincinnati, "discovery.source", source, "v1/graph")
     if source == "static_graph" or (source == "auto" and graph):
         yield from _url("discovery.static_graph.url", graph, _HTTP_OR_FILE, "discovery.source", source)
+
+
+def _base_url(key: str, url: str, selector: str, selected: str, path: str) -> Iterator[Conflict]:
+    """As of :func:`_url`, for an address below which ``path`` is asked."""
+    yield from _url(key, url, _HTTP, selector, selected)
+    if "?" in url or "#" in url:
+        why = f"the URL has a query or a fragment, below which there is no {path}"
+        yield Conflict(key, selector, why, "leave away what begins with ? or #")
 
 
 def _url(key: str, url: str, schemes: tuple[str, ...], selector: str, selected: str) -> Iterator[Conflict]:

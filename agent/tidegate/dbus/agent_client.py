@@ -10,8 +10,8 @@ from tidegate.errors import ErrorKind, TidegateError
 AGENT = Endpoint("org.tidegate.Agent1", "/org/tidegate/Agent1", "org.tidegate.Agent1")
 
 
-async def ask_agent(member: str, timeout_secs: float, *arguments: str) -> str:
-    """Call a method that takes strings and answers with one.
+async def ask_agent(member: str, timeout_secs: float, signature: str = "", *arguments: object) -> str:
+    """Call a method that answers with a string.
 
     Raises:
         TidegateError: what the agent answered; ``agent.unreachable`` where none does; ``bus.lost`` where the bus went
@@ -19,7 +19,7 @@ async def ask_agent(member: str, timeout_secs: float, *arguments: str) -> str:
     """
     bus = await Bus.connect()
     try:
-        values = await bus.call(AGENT, member, "s" * len(arguments), *arguments, returns="s", timeout_secs=timeout_secs)
+        values = await bus.call(AGENT, member, signature, *arguments, returns="s", timeout_secs=timeout_secs)
     except TidegateError as err:
         raise _explained(err) from err
     finally:

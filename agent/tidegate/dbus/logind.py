@@ -1,4 +1,4 @@
-"""systemd-logind: what takes the host down.
+"""systemd-logind: what takes the host down, who holds that back, and who is logged in.
 
 Flags, errors and their meaning by version: https://www.freedesktop.org/wiki/Software/systemd/logind/ and the man page
 org.freedesktop.login1(5).
@@ -6,14 +6,17 @@ org.freedesktop.login1(5).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from tidegate.dbus.bus import Bus
 from tidegate.dbus.errors import ABSENT, INVALID_ARGS, UNKNOWN_METHOD, CallFailed
 from tidegate.dbus.match import Emission, Endpoint, Match
+from tidegate.dbus.serving import PROPERTIES
+from tidegate.dbus.sessions import GONE, SESSION_INTERFACE, Listed, Session, session_of
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.printable import one_line
 
 MANAGER = Endpoint("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 
@@ -23,10 +26,18 @@ NO_FLAGS = 0
 _NOT_IN_THIS_SYSTEMD = frozenset({UNKNOWN_METHOD, INVALID_ARGS})
 """What systemd before 248 answers to RebootWithFlags, and any to a flag that it does not know."""
 
+_BLOCKING_MODES = frozenset({"block", "block-weak"})
+"""Both hold whoever is neither root nor the holder, on every version. From 257 ``block`` holds those two as well, and
+``block-weak`` is what ``block`` was before. The agent respects them as whoever it is: before 257 logind would let root
+through."""
+
+_SHOWN_CHARS = 120
+"""Of what an inhibitor says of itself: a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inhibitor:
-    """Somebody who holds shutdowns back. ``what`` is a set of operations, ``mode`` block, block-weak or delay."""
+    """Somebody who holds something back. ``what`` is a set of operations; ``mode`` is block, block-weak or delay."""
 
     what: frozenset[str]
     who: str
@@ -36,7 +47,18 @@ class Inhibitor:
     @property
     def blocks_shutdown(self) -> bool:
         """Whether a reboot has to wait until this one is gone."""
-        return "shutdown" in self.what and self.mode == "block"
+        return "shutdown" in self.what and self.mode in _BLOCKING_MODES
+
+
+def holding(inhibitors: Sequence[Inhibitor]) -> str | None:
+    """Who keeps the host from a reboot, and why, in words; None where nobody does."""
+    blockers = [inhibitor for inhibitor in inhibitors if inhibitor.blocks_shutdown]
+    if not blockers:
+        return None
+    first, *rest = blockers
+    more = f" (and {len(rest)} more)" if rest else ""
+    who, why = one_line(first.who, _SHOWN_CHARS), one_line(first.why, _SHOWN_CHARS)
+    return f"{who or 'somebody'} holds shutdowns back: {why or 'no reason given'}{more}"
 
 
 class Logind:
@@ -68,6 +90,26 @@ class Logind:
         (found,) = await self._call("ListInhibitors", returns="a(ssssuu)")
         rows = cast("tuple[tuple[str, str, str, str, int, int], ...]", found)
         return tuple(Inhibitor(frozenset(what.split(":")), who, why, mode) for what, who, why, mode, _, _ in rows)
+
+    async def sessions(self) -> tuple[Session, ...]:
+        """Every session there is, of people and of programs; one that ends meanwhile is left out.
+
+        Raises as :meth:`reboot` does.
+        """
+        (found,) = await self._call("ListSessions", returns="a(susso)")
+        rows = cast("tuple[tuple[str, int, str, str, str], ...]", found)
+        read = [await self._session(Listed(name, uid, user, path)) for name, uid, user, _seat, path in rows]
+        return tuple(session for session in read if session is not None)
+
+    async def _session(self, row: Listed) -> Session | None:
+        there = Endpoint(MANAGER.destination, row.path, PROPERTIES)
+        try:
+            (found,) = await self._bus.call(there, "GetAll", "s", SESSION_INTERFACE, returns="a{sv}")
+        except CallFailed as err:
+            if err.error_name in GONE:
+                return None
+            raise _explained(err) from err
+        return session_of(row, cast("Mapping[str, object]", found))
 
     async def preparing_for_shutdown(self) -> bool:
         """Whether a shutdown has begun; raises as :meth:`reboot` does."""

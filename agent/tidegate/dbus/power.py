@@ -6,7 +6,7 @@ import logging
 
 from tidegate.dbus import errors
 from tidegate.dbus.errors import CallFailed
-from tidegate.dbus.logind import Inhibitor, Logind
+from tidegate.dbus.logind import Logind, holding
 from tidegate.errors import TidegateError
 from tidegate.machine.events import Accepted, RebootAnswer, Refused
 
@@ -32,14 +32,14 @@ class LogindPower:
     async def reboot(self, announcement: str) -> RebootAnswer:
         """Ask for a reboot; a refusal is an answer.
 
-        Block inhibitors are looked at first on every version: systemd 252 lets some callers through that 257 refuses.
+        Inhibitors are looked at once more, last of all: systemd 252 lets some callers through that 257 refuses.
 
         Raises:
             TidegateError: logind is not there, or nothing is known of what it did.
         """
-        blockers = [inhibitor for inhibitor in await self._logind.inhibitors() if inhibitor.blocks_shutdown]
-        if blockers:
-            return _blocked(blockers)
+        held = holding(await self._logind.inhibitors())
+        if held is not None:
+            return Refused(held, "wait for it, or end it: systemd-inhibit --list")
         await self._announce(announcement)
         try:
             await self._logind.reboot()
@@ -65,12 +65,3 @@ def _refused(error: CallFailed) -> Refused:
             "see who holds shutdowns back: systemd-inhibit --list",
         )
     return Refused(f"logind refuses: {error.text or error.error_name}", "journalctl -u systemd-logind.service")
-
-
-def _blocked(blockers: list[Inhibitor]) -> Refused:
-    first, *rest = blockers
-    more = f" and {len(rest)} more" if rest else ""
-    return Refused(
-        f"{first.who} holds shutdowns back: {first.why}{more}",
-        "wait for it, or end it: systemd-inhibit --list",
-    )

@@ -47,7 +47,8 @@ class EngineStatus:
 
     ``entries`` are the releases that have a boot entry, the boot loader's default first, the booted one among them;
     a staged release has none yet. ``finalize_failure`` is the engine's own account of a switch that failed during the
-    last shutdown, or None.
+    last shutdown, or None. ``stream`` is what the booted release's origin calls the stream that it belongs to, where
+    there is one.
     """
 
     engine: str
@@ -55,6 +56,7 @@ class EngineStatus:
     staged: StagedDeployment | None
     entries: tuple[Deployment, ...]
     finalize_failure: str | None
+    stream: str | None = None
 
     @property
     def next_boot(self) -> str:

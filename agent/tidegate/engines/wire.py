@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import cast
+from typing import TypeAlias, cast
 
 from tidegate.dbus.match import Endpoint
 from tidegate.engines.base import Deployment, EngineStatus, Progress, RebootOwner, StagedDeployment
@@ -21,14 +21,17 @@ STATUS: Mapping[str, str] = MappingProxyType(
         "staged": "a(ssb)",
         "entries": "a(ss)",
         "finalize_failure": "as",
+        "stream": "as",
     }
 )
-"""D-Bus has no "none": ``staged`` and ``finalize_failure`` have one element or none."""
+"""D-Bus has no "none": ``staged``, ``finalize_failure`` and ``stream`` have one element or none."""
 
 PROGRESS: Mapping[str, str] = MappingProxyType({"payload": "s", "step": "s", "fraction": "d", "transferred_bytes": "t"})
 """``fraction`` is :data:`UNKNOWN` while the whole is not known."""
 
 UNKNOWN = -1.0
+
+_Pair: TypeAlias = tuple[str, str]
 
 
 def signature_of(values: Mapping[str, str]) -> str:
@@ -46,6 +49,7 @@ def status_to_wire(status: EngineStatus, reboot_owner: RebootOwner) -> tuple[obj
         [] if staged is None else [(*deployment_to_wire(staged), staged.locked)],
         [deployment_to_wire(entry) for entry in status.entries],
         [] if status.finalize_failure is None else [plain(status.finalize_failure)],
+        [] if status.stream is None else [plain(status.stream)],
     )
 
 
@@ -55,8 +59,8 @@ def status_from_wire(values: tuple[object, ...]) -> tuple[EngineStatus, RebootOw
     Raises:
         ValueError: an owner that this version does not know.
     """
-    engine, owner, booted, staged, entries, finalize_failure = cast(
-        "tuple[str, str, tuple[str, str], Sequence[tuple[str, str, bool]], Sequence[tuple[str, str]], Sequence[str]]",
+    engine, owner, booted, staged, entries, finalize_failure, stream = cast(
+        "tuple[str, str, _Pair, Sequence[tuple[str, str, bool]], Sequence[_Pair], Sequence[str], Sequence[str]]",
         values,
     )
     status = EngineStatus(
@@ -65,6 +69,7 @@ def status_from_wire(values: tuple[object, ...]) -> tuple[EngineStatus, RebootOw
         staged=StagedDeployment(*staged[0]) if staged else None,
         entries=tuple(Deployment(*entry) for entry in entries),
         finalize_failure=finalize_failure[0] if finalize_failure else None,
+        stream=stream[0] if stream else None,
     )
     return status, RebootOwner(owner)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from tidegate.clock import Now
@@ -13,10 +15,26 @@ from tidegate.release import Release
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """The gate has nothing against a reboot at this moment, and at no other."""
+    """The gate has nothing against a reboot at this moment.
+
+    ``until`` is the instant (UTC) at which that is known to end, where there is one: a window shuts.
+    """
 
     gate: str
     detail: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """People are to be told of the reboot, and given until ``until`` (UTC).
+
+    ``terminals`` are those to write to, such as ``pts/3``; the text is for whoever sits there.
+    """
+
+    text: str
+    until: datetime
+    terminals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +42,35 @@ class Wait:
     """No reboot now.
 
     ``until`` is the instant (UTC) at which the answer is known to change, where there is one; ``remedy`` is what a
-    person would do to lift it.
+    person would do to lift it. ``notice`` is what has to be done first where nothing else holds the reboot.
     """
 
     gate: str
     reason: str
     until: datetime | None = None
     remedy: str = ""
+    notice: Notice | None = None
 
 
 Verdict = Allow | Wait
 
+_NEVER: Mapping[str, Now] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a gate is asked: may the host reboot into ``target`` for ``purpose``, now?"""
+    """What a gate is asked: may the host reboot into ``target`` for ``purpose``, now?
+
+    ``shuts_at``: when the first of the gates before this one will no longer allow it, as far as they know. ``noticed``:
+    when a notice was last given in this gate's name (by gate). Asking changes nothing anywhere: it is what `explain`
+    does.
+    """
 
     target: Release
     purpose: Purpose
     now: Now
+    shuts_at: datetime | None = None
+    noticed: Mapping[str, Now] = field(default_factory=lambda: _NEVER)
 
 
 class Gate(Protocol):
@@ -56,6 +84,11 @@ class Gate(Protocol):
     @property
     def guards(self) -> frozenset[Purpose]:
         """The purposes that this gate is asked about."""
+        ...
+
+    @property
+    def overridable(self) -> bool:
+        """Whether a person may pass this gate over, once, by name."""
         ...
 
     async def ask(self, question: Question) -> Verdict:

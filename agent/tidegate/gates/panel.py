@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Gate, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 
 ANSWER_DEADLINE_SECS = 30.0
 """For one gate. A gate asks local services or one lock server; both answer or fail well within this."""
 
 
-async def ask_all(gates: Sequence[Gate], question: Question) -> tuple[Verdict, ...]:
-    """Ask the gates in order, up to and including the first that says wait.
+async def ask_all(
+    gates: Sequence[Gate], question: Question, overrides: frozenset[str] = frozenset()
+) -> tuple[Verdict, ...]:
+    """Ask every gate that guards the question's purpose, in order; each hears how long those before it allow.
 
-    The rest is not asked: the order is cheapest first and the fleet lock last, and a lock must not be taken while
-    something local says no.
+    Asking changes nothing, so all are asked, whatever the first ones say: who waits wants to know of every reason.
+    The fleet lock is not among them: it is taken by the machine, and only where everything here allows.
     """
     verdicts: list[Verdict] = []
     for gate in gates:
         if question.purpose not in gate.guards:
             continue
-        verdicts.append(await _ask(gate, question))
-        if isinstance(verdicts[-1], Wait):
-            break
+        if gate.name in overrides and gate.overridable:
+            verdicts.append(Allow(gate.name, "passed over by a person"))
+            continue
+        verdict = await _ask(gate, question)
+        verdicts.append(verdict)
+        if isinstance(verdict, Allow) and verdict.until is not None:
+            shuts_at = verdict.until if question.shuts_at is None else min(question.shuts_at, verdict.until)
+            question = replace(question, shuts_at=shuts_at)
     return tuple(verdicts)
 
 

@@ -6,11 +6,20 @@ A *task* is an effect that answers later, with :class:`~tidegate.machine.events.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from tidegate.clock import Now
 from tidegate.errors import Failure
+from tidegate.fleetlock import UpdateParams
+from tidegate.gates.base import Notice
+from tidegate.lockserver import LockAccount
 from tidegate.purpose import Purpose
 from tidegate.release import Release
+
+NOT_NOTICED: Mapping[str, Now] = MappingProxyType({})
+"""Nobody was told of a reboot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +31,11 @@ class ReadHost:
 
 @dataclass(frozen=True, slots=True)
 class FindOffers:
-    """Task: ask discovery for the successors of the booted release; answers Offers."""
+    """Task: ask discovery for the successors of the booted release, which is of ``stream``; answers Offers."""
 
     id: int
     booted: Release
+    stream: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,42 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class AskGates:
-    """Task: ask every gate that guards ``purpose``; answers a tuple of verdicts."""
+    """Task: ask every gate that guards ``purpose``, but for those in ``overrides``; answers a tuple of verdicts.
+
+    ``noticed``: when people were last told of the reboot, by the gate that wanted it.
+    """
 
     id: int
     target: Release
     purpose: Purpose
+    overrides: frozenset[str] = frozenset()
+    noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveNotice:
+    """Task: tell people of the reboot; nothing waits for its answer, NoticeGiven."""
+
+    id: int
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireLock:
+    """Task: ask the lock server for a slot; answers LockGranted or LockBusy."""
+
+    id: int
+    account: LockAccount
+    update: UpdateParams | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLock:
+    """Task: give the slot back; answers LockReleased."""
+
+    id: int
+    account: LockAccount
+    update: UpdateParams | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +125,20 @@ class MarkGood:
     target: Release
 
 
-Task = ReadHost | FindOffers | Stage | AskGates | Arm | Disarm | Reboot | ReadHealth | MarkGood
+Task = (
+    ReadHost
+    | FindOffers
+    | Stage
+    | AskGates
+    | GiveNotice
+    | AcquireLock
+    | ReleaseLock
+    | Arm
+    | Disarm
+    | Reboot
+    | ReadHealth
+    | MarkGood
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from tidegate.discovery.base import Offers
 from tidegate.engines.base import EngineStatus, Progress
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict
+from tidegate.lockserver import LockBusy, LockGranted, LockReleased
 from tidegate.machine.state import Policy
+from tidegate.purpose import Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,15 @@ class Refused:
 
 RebootAnswer = Accepted | Refused
 
-Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | Health
+
+@dataclass(frozen=True, slots=True)
+class NoticeGiven:
+    """Whoever could be told has been told."""
+
+
+LockAnswer = LockGranted | LockBusy
+
+Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | Health | LockAnswer | LockReleased | NoticeGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,21 @@ class StageAsked:
 
 @dataclass(frozen=True, slots=True)
 class ApplyAsked:
-    """A person wants the staged release finalized now. ``reason`` is theirs and names the caller."""
+    """A person wants the staged release finalized. ``reason`` is theirs and names the caller.
+
+    ``purpose``: UPDATE asks what the strategy would ask, only sooner; MANUAL does not wait for the strategy.
+    ``overrides``: the gates that are passed over, this once.
+    """
+
+    request_id: int
+    reason: str
+    purpose: Purpose = Purpose.MANUAL
+    overrides: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetLockAsked:
+    """A person says that a lock need not be given back any more: its server is gone. ``reason`` is theirs."""
 
     request_id: int
     reason: str
@@ -120,10 +144,16 @@ class PolicyChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was set: what was worked out from it no longer holds."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsUnwritable:
-    """The step before this one was not carried out: its records could not be saved. Nothing of it was done."""
+    """The step that ``event`` made was not carried out: its records could not be saved. Nothing of it was done."""
 
     failure: Failure
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +169,9 @@ Event = (
     | CheckAsked
     | StageAsked
     | ApplyAsked
+    | ForgetLockAsked
     | PolicyChanged
+    | ClockSet
     | RecordsUnwritable
     | Tick
 )

@@ -1,56 +1,45 @@
-"""Armed: the last look, the reboot, and every way back.
+"""From the verdicts to the reboot.
 
 ::
 
-    Arming --> Confirming --> Requesting --accepted--> Rebooting
-       |  failed    | wait        | refused               | still up at the deadline, or called off
-       +------------+-------------+-----------------------+--> Disarming --> Staged
+    Deciding --all allow--> Locking --granted--+
+                  |  no lock is asked for      v
+                  +--------> intent on disk, Arming --> Relocking --> Confirming --> Requesting --accepted--> Rebooting
 
-Every gate is asked again after arming. The intent leaves the disk only when the engine has disarmed. Logind may have
-heard a request that it did not answer: that is waited for before anything is taken back.
+After arming the lock server and then every gate is asked again, the local ones last: what they say is the freshest. Any
+no, and any failure, leads to :mod:`.undo`; before arming, back to waiting. Logind may have heard a request that it did
+not answer: that is waited for before anything is taken back.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine.effects import (
-    ERROR,
-    NOTICE,
-    WARNING,
-    Announce,
-    AskGates,
-    Disarm,
-    Effect,
-    Reboot,
-)
-from tidegate.machine.events import Accepted, HostView, RebootAnswer, Refused
-from tidegate.machine.parts import (
-    SWITCHING,
-    enter,
-    recovered,
-    refusal,
-    reply,
-    seen,
-    take_id,
-    troubled,
-)
+from tidegate.lockserver import NOT_TAKEN, LockBusy, LockGranted
+from tidegate.machine import lock
+from tidegate.machine.effects import NOTICE, WARNING, AcquireLock, Announce, Arm, AskGates, Reboot
+from tidegate.machine.events import Accepted, HostView, LockAnswer, RebootAnswer, Refused
+from tidegate.machine.parts import enter, left_alone_secs, recovered, refusal, reply, seen, take_id, troubled
 from tidegate.machine.phases import (
     Arming,
     Confirming,
-    Disarming,
+    Deciding,
     Finalizing,
+    Locking,
     Rebooting,
+    Relocking,
     Requesting,
-    Steady,
 )
 from tidegate.machine.state import State, Step
-from tidegate.machine.waiting import all_allow, waiting, with_policy
-from tidegate.records import Outcome, RebootRequest
+from tidegate.machine.undo import call_off
+from tidegate.machine.waiting import holds, waiting, waits
+from tidegate.records import Intent, LockState, RebootRequest
+from tidegate.release import Release
 
 REBOOT_GRACE_SECS = 600.0
 """From logind's yes to the conclusion that the host does not go down: longer than the slowest honest shutdown (stop
@@ -59,30 +48,134 @@ timeouts are 90 s, a few in a row), far shorter than a day of waiting."""
 UNCERTAIN_SECS = 60.0
 """As long when logind did not answer: a shutdown that has begun is announced on the bus within a second or two."""
 
-UNDO_RETRY_SECS = 30.0
-"""Between two tries to disarm: soon, because until it is done any reboot leads into a release that was called off."""
+GOING_DOWN = Wait("host", "the host is going down already")
+
+
+# --------------------------------------------------------------------------- the lock
+
+
+def proceed(state: State, phase: Deciding, now: Now) -> Step:
+    """Every gate allows: take the lock, where one has to be held."""
+    locking = lock.wanted(state, phase.order)
+    if locking is None:
+        return _arm(state, phase, now)
+    state = lock.taken(state, locking, now)
+    return _ask_lock(state, Locking(phase.target, phase.since, phase.order, 0))
+
+
+def locked(state: State, phase: Locking, answer: LockAnswer, now: Now) -> Step:
+    """The lock server answered: arm, or wait. While it was asked the settings may have changed."""
+    match answer:
+        case LockGranted():
+            own = holds(state, phase.target, phase.order)
+            held = (GOING_DOWN, *own) if state.shutting_down else own
+            if held:
+                return _without_lock(state, phase, held, LockState.HELD, now)
+            return _arm(replace(state, records=state.records.lock_is(LockState.HELD)), phase, now)
+        case LockBusy() as busy:
+            return _without_lock(state, phase, (_busy(state, busy, now),), None, now)
+        case _:
+            assert_never(answer)
+
+
+def lock_failed(state: State, phase: Locking, failure: Failure, now: Now) -> Step:
+    """No answer, or none that counts. A lock that may have been taken all the same is given back."""
+    left = None if failure.kind in NOT_TAKEN else LockState.RELEASE_OWED
+    state = state if left is None else lock.in_doubt(state, failure, now)
+    wait = Wait(lock.FLEET_LOCK, failure.message, _until(failure.retry_after_secs, now), failure.remedy)
+    return _without_lock(state, phase, (wait,), left, now)
+
+
+def _without_lock(state: State, phase: Locking, held: tuple[Wait, ...], left: LockState | None, now: Now) -> Step:
+    records = state.records
+    records = replace(records, lock=None) if left is None else records.lock_is(left)
+    state = waiting(replace(state, records=records), phase.target, phase.since, held, now)
+    return state, reply(phase.order.request, refusal(held))
+
+
+def _busy(state: State, busy: LockBusy, now: Now) -> Wait:
+    record = state.records.lock
+    server = "" if record is None else f" at {record.account.server}"
+    return Wait(
+        lock.FLEET_LOCK,
+        f"no slot is free{server}: {busy.reason}",
+        until=_until(busy.retry_after_secs, now),
+        remedy=f"wait for it, or: tidegate apply --now --override {lock.FLEET_LOCK} --reason TEXT",
+    )
+
+
+def _until(retry_after_secs: float | None, now: Now) -> datetime | None:
+    return None if retry_after_secs is None else now.wall + timedelta(seconds=left_alone_secs(retry_after_secs))
+
+
+def _ask_lock(state: State, phase: Locking | Relocking) -> Step:
+    record = state.records.lock
+    assert record is not None  # noqa: S101 - on disk before the server is asked
+    task, state = take_id(state)
+    update = lock.told(state, record, phase.target)
+    return enter(state, replace(phase, task=task)), (AcquireLock(task, record.account, update),)
 
 
 # --------------------------------------------------------------------------- arming, the last look, the reboot
 
 
+def _arm(state: State, phase: Deciding | Locking, now: Now) -> Step:
+    assert state.host is not None  # noqa: S101 - a release was staged, so the host was read
+    booted = state.host.booted
+    intent = Intent(
+        id=f"{now.wall:%Y%m%dT%H%M%SZ}-{state.boot.boot_id[:8]}",
+        boot=state.boot,
+        origin=Release(booted.version, booted.payload),
+        target=phase.target,
+        purpose=phase.order.purpose,
+        reason=phase.order.reason,
+        written_at=now.wall,
+        had_entry=any(entry.payload == phase.target.payload for entry in state.host.entries),
+    )
+    task, state = take_id(state)
+    state = replace(state, records=state.records.opened(intent))
+    note = Announce(NOTICE, f"finalizing {phase.target.version}: {intent.reason}, all gates allow")
+    return enter(state, Arming(phase.target, phase.since, phase.order, task)), (note, Arm(task, phase.target))
+
+
 def armed(state: State, phase: Arming, host: HostView, now: Now) -> Step:
-    """The engine has armed: ask every gate once more."""
+    """The engine has armed: look at everything once more, first at the lock, where there is one."""
     state = seen(state, host)
     if state.shutting_down:
         return _going_down(state, phase, now)
+    if state.records.lock is None or lock.wanted(state, phase.order) is None:
+        return _look_again(state, phase)
+    return _ask_lock(state, Relocking(phase.target, phase.since, phase.order, 0))
+
+
+def relocked(state: State, phase: Relocking, answer: LockAnswer, now: Now) -> Step:
+    """The lock server has confirmed that the lock is ours, or has lost it."""
+    if state.shutting_down:
+        return _going_down(state, phase, now)
+    match answer:
+        case LockGranted():
+            return _look_again(state, phase)
+        case LockBusy() as busy:
+            return call_off(state, phase, (_busy(state, busy, now),))
+        case _:
+            assert_never(answer)
+
+
+def _look_again(state: State, phase: Arming | Relocking) -> Step:
     task, state = take_id(state)
-    confirming = Confirming(phase.target, phase.since, phase.purpose, task, phase.request)
-    return enter(state, confirming), (AskGates(task, phase.target, phase.purpose),)
+    order = phase.order
+    ask = AskGates(task, phase.target, order.purpose, order.overrides, state.noticed)
+    return enter(state, Confirming(phase.target, phase.since, order, task)), (ask,)
 
 
 def confirmed(state: State, phase: Confirming, verdicts: tuple[Verdict, ...], now: Now) -> Step:
     """The last look: go, or take everything back."""
     if state.shutting_down:
         return _going_down(state, phase, now)
-    verdicts = with_policy(state, phase.purpose, verdicts)
-    if not all_allow(verdicts):
-        return call_off(state, phase, verdicts)
+    lost = lock.missing(state, phase.order)
+    found = (*holds(state, phase.target, phase.order), *(() if lost is None else (lost,)), *verdicts)
+    if waits(found):
+        return call_off(state, phase, found)
     return _request_reboot(state, phase, now)
 
 
@@ -100,17 +193,23 @@ def answered(state: State, phase: Requesting, answer: RebootAnswer, now: Now) ->
             assert_never(answer)
 
 
-def finalizing_failed(state: State, phase: Arming | Confirming, failure: Failure, now: Now) -> Step:
+def finalizing_failed(state: State, phase: Arming | Relocking | Confirming, failure: Failure, now: Now) -> Step:
     """A step after the intent broke: take everything back."""
-    gate = "engine" if isinstance(phase, Arming) else "gates"
-    return call_off(troubled(state, failure, now), phase, (Wait(gate, failure.message, remedy=failure.remedy),))
+    wait = Wait(_GATES_OF[type(phase)], failure.message, remedy=failure.remedy)
+    if not isinstance(phase, Relocking):
+        state = troubled(state, failure, now)
+    return call_off(state, phase, (wait,))
+
+
+_GATES_OF: dict[type[Finalizing], str] = {Arming: "engine", Relocking: lock.FLEET_LOCK, Confirming: "gates"}
+"""In whose name a failure of the phase is a no."""
 
 
 def request_failed(state: State, phase: Requesting, failure: Failure, now: Now) -> Step:
     """Logind may have heard us or not. Disarming now could race the shutdown, so that comes a little later."""
     grace_secs = REBOOT_GRACE_SECS if state.shutting_down else UNCERTAIN_SECS
     rebooting = Rebooting(phase.target, phase.since, now.boot_secs + grace_secs, failure.message)
-    answers = reply(phase.request, failure)
+    answers = reply(phase.order.request, failure)
     return enter(troubled(state, failure, now), rebooting), (*answers, Announce(WARNING, failure.message))
 
 
@@ -119,7 +218,7 @@ def _request_reboot(state: State, phase: Confirming, now: Now) -> Step:
     intent = replace(state.records.intent, requested=RebootRequest(now.wall, now.boot_secs))
     task, state = take_id(state)
     state = replace(state, records=state.records.opened(intent))
-    requesting = Requesting(phase.target, phase.since, phase.purpose, task, phase.request)
+    requesting = Requesting(phase.target, phase.since, phase.order, task)
     announcement = f"Tidegate reboots this host into {phase.target.version} ({intent.reason})"
     return enter(state, requesting), (Reboot(task, announcement),)
 
@@ -128,55 +227,10 @@ def _going_down(state: State, phase: Finalizing, now: Now) -> Step:
     still_up = f"logind accepted, and the host was still up {REBOOT_GRACE_SECS:.0f} s later"
     rebooting = Rebooting(phase.target, phase.since, now.boot_secs + REBOOT_GRACE_SECS, still_up)
     note = Announce(NOTICE, f"the host goes down, next: {phase.target.version}")
-    return enter(state, rebooting), (*reply(phase.request, f"rebooting into {phase.target.version}"), note)
+    return enter(state, rebooting), (*reply(phase.order.request, f"rebooting into {phase.target.version}"), note)
 
 
 def shutdown_begun(state: State, phase: Rebooting, now: Now) -> State:
     """It is certain now that the host goes down: from here it has as long as the slowest honest shutdown takes."""
     deadline = max(phase.deadline, now.boot_secs + REBOOT_GRACE_SECS)
     return enter(state, replace(phase, deadline=deadline))
-
-
-# --------------------------------------------------------------------------- the way back
-
-
-def call_off(state: State, phase: Finalizing, verdicts: tuple[Verdict, ...]) -> Step:
-    """Disarm; the attempt never happened."""
-    why = refusal(verdicts)
-    state, effects = disarm(state, Disarming(phase.target, phase.since, None, verdicts))
-    return state, (*reply(phase.request, why), Announce(NOTICE, f"called off: {why.message}"), *effects)
-
-
-def did_not_go_down(state: State, phase: Rebooting, why: str) -> Step:
-    """The reboot that logind accepted has not happened: it counts as an attempt, and is taken back."""
-    state, effects = disarm(state, Disarming(phase.target, phase.since, None, (), closing=why))
-    return state, (Announce(ERROR, f"expected reboot did not happen: {why}"), *effects)
-
-
-def disarm(state: State, phase: Disarming) -> Step:
-    """Ask the engine to take the arming back."""
-    task, state = take_id(state)
-    return enter(state, replace(phase, task=task, retry_at=None)), (Disarm(task, phase.target),)
-
-
-def disarmed(state: State, phase: Disarming, host: HostView, now: Now) -> Step:
-    """The next boot is the booted release again: now the intent may go."""
-    state = recovered(seen(state, host), *SWITCHING)
-    records = state.records
-    records = (
-        records.abandoned() if phase.closing is None else records.closed(Outcome.NOT_ATTEMPTED, phase.closing, now)
-    )
-    state = replace(state, records=records)
-    kept = host.engine.staged
-    if kept is None or kept.payload != phase.target.payload or records.denial_of(kept.payload) is not None:
-        return enter(state, Steady()), ()
-    return waiting(state, phase.target, phase.since, phase.verdicts, now), ()
-
-
-def disarm_failed(state: State, phase: Disarming, failure: Failure, now: Now) -> Step:
-    """Say it loudly, and try again soon."""
-    first = state.trouble is None or state.trouble.failure.kind is not failure.kind
-    text = f"could not disarm {phase.target.version}, a reboot now would lead into it: {failure.message}"
-    notes: tuple[Effect, ...] = (Announce(ERROR, text),) if first else ()
-    again = replace(phase, task=None, retry_at=now.boot_secs + UNDO_RETRY_SECS)
-    return enter(troubled(state, failure, now), again), notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zlib import crc32
 
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
@@ -20,6 +21,17 @@ HOST_GOING_DOWN = Failure(ErrorKind.AGENT_BUSY, "the host is going down", "ask a
 
 MAX_BACKOFF_DOUBLINGS = 5
 """A failing check or staging is tried again at 2, 4 ... 32 times the steady interval."""
+
+
+MIN_RETRY_AFTER_SECS = 5.0
+MAX_RETRY_AFTER_SECS = 3600.0
+"""A server that wants to be left alone for longer is asked every hour all the same; one that says "at once" is not
+asked every second: with a lock, each time costs two writes to the disk."""
+
+
+def left_alone_secs(retry_after_secs: float | None) -> float:
+    """How long a server is left alone that wished for so long, or did not say."""
+    return 0.0 if retry_after_secs is None else min(max(retry_after_secs, MIN_RETRY_AFTER_SECS), MAX_RETRY_AFTER_SECS)
 
 
 def take_id(state: State) -> tuple[int, State]:
@@ -67,10 +79,16 @@ def turned_away(state: State, why: Failure) -> Step:
     return replace(state, requests=()), tuple(Reply(request.id, why) for request in state.requests)
 
 
-def backed_off(state: State, failures: int, now: Now) -> float:
-    """When (boot clock) to ask discovery again after so many failures in a row."""
-    doublings = min(failures, MAX_BACKOFF_DOUBLINGS)
-    return now.boot_secs + state.policy.steady_interval_secs * 2.0**doublings
+def backed_off(state: State, failures: int, now: Now, wished_secs: float = 0.0) -> float:
+    """When (boot clock) to ask discovery again after so many failures in a row, and no sooner than it wished."""
+    pause_secs = state.policy.steady_interval_secs * 2.0 ** min(failures, MAX_BACKOFF_DOUBLINGS)
+    return now.boot_secs + spread(state, max(pause_secs, wished_secs))
+
+
+def spread(state: State, secs: float) -> float:
+    """``secs`` and up to a tenth more, another tenth on each host and each time: fleets must not march in step."""
+    draw = crc32(f"{state.boot.boot_id} {state.next_id}".encode()) / 2**32
+    return secs * (1.0 + 0.1 * draw)
 
 
 def phase_name(state: State) -> str:

@@ -68,26 +68,50 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Why the host is to reboot, and on whose word. It is good for one attempt.
+
+    ``request``: the person who waits for an answer. ``overrides``: the gates, by name, that this person passes over.
+    """
+
+    purpose: Purpose
+    reason: str
+    request: int | None = None
+    overrides: frozenset[str] = frozenset()
+
+
+AUTOMATIC = Order(Purpose.UPDATE, "automatic")
+"""What the strategy decides by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finalizing:
-    """What all phases between the decision and the reboot know. ``request``: the person who waits for an answer."""
+    """What all phases between the question and the reboot know."""
 
     target: Release
     since: datetime
-    purpose: Purpose
+    order: Order
     task: int
-    request: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Deciding(Finalizing):
-    """The gates are being asked; nothing has been done yet. ``reason`` goes into the intent."""
+    """The gates are being asked; nothing has been done yet."""
 
-    reason: str
+
+@dataclass(frozen=True, slots=True)
+class Locking(Finalizing):
+    """Every gate allows, the lock record is on disk, the lock server is being asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arming(Finalizing):
     """The intent is on disk, the engine is arming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relocking(Finalizing):
+    """Armed; the lock server is asked once more whether the lock is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +168,9 @@ Phase = (
     | Staging
     | Staged
     | Deciding
+    | Locking
     | Arming
+    | Relocking
     | Confirming
     | Requesting
     | Rebooting

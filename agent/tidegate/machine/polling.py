@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from math import ceil
 
 from tidegate.clock import Now
-from tidegate.discovery.base import Offers
-from tidegate.discovery.policy import Rules, choose
+from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.policy import CHECKSUM_SCHEME, Rules, choose, scheme_of
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine.effects import WARNING, Announce, Effect, FindOffers, Reply
 from tidegate.machine.parts import (
@@ -14,6 +16,7 @@ from tidegate.machine.parts import (
     HOST_GOING_DOWN,
     backed_off,
     enter,
+    left_alone_secs,
     phase_name,
     recovered,
     take_id,
@@ -36,29 +39,35 @@ def poll_due(state: State) -> float | None:
 def poll(state: State) -> Step:
     """Ask discovery."""
     assert state.host is not None  # noqa: S101 - no phase that may poll is entered before the host was read
-    booted = Release(state.host.booted.version, state.host.booted.payload)
+    booted, stream = Release(state.host.booted.version, state.host.booted.payload), state.host.stream
     task, state = take_id(state)
-    return replace(state, poll=replace(state.poll, task=task)), (FindOffers(task, booted),)
+    return replace(state, poll=replace(state.poll, task=task)), (FindOffers(task, booted, stream),)
 
 
 def offers_found(state: State, offers: Offers, now: Now) -> Step:
     """Discovery answered: choose the target, and stage it if that is wanted."""
     due = now.boot_secs + state.policy.steady_interval_secs
     polled = Poll(due, staging_failures=state.poll.staging_failures, checked_at=now.wall)
-    state = replace(state, poll=polled, dead_end=offers.dead_end)
+    state = replace(state, poll=polled, dead_end=offers.dead_end, held_back=offers.held_back)
     known = offers.booted_known
     state = recovered(state, *CHECKING) if known else troubled(state, _unknown_booted(state), now)
     denied = {denial.release.payload: denial.cause for denial in state.records.denied}
-    choice = choose(offers, Rules(denied, allow_downgrade=state.policy.allow_downgrade))
+    scheme = scheme_of(state.host.booted.payload) if state.host is not None else CHECKSUM_SCHEME
+    choice = choose(offers, Rules(denied, state.policy.allow_downgrade, scheme))
     if choice.target is None:
-        return _nothing_new(state)
+        return _nothing_new(state, now)
     return _target_found(state, choice.target, now)
 
 
 def find_failed(state: State, failure: Failure, now: Now) -> Step:
     """Discovery did not answer: say so to whoever waits, ask again later."""
     failures = state.poll.failures + 1
-    later = replace(state.poll, due=backed_off(state, failures, now), task=None, failures=failures)
+    later = replace(
+        state.poll,
+        due=backed_off(state, failures, now, left_alone_secs(failure.retry_after_secs)),
+        task=None,
+        failures=failures,
+    )
     state, answers = turned_away(replace(troubled(state, failure, now), poll=later), failure)
     first = failures == 1
     notes = (Announce(WARNING, f"check failed: {failure.message}"),) if first else ()
@@ -76,9 +85,10 @@ def asked(state: State, request: Request, now: Now) -> Step:
     return replace(state, requests=(*state.requests, request), poll=poll_now), ()
 
 
-def _nothing_new(state: State) -> Step:
+def _nothing_new(state: State, now: Now) -> Step:
     steady = isinstance(state.phase, Steady)
     text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
+    text = "; ".join((text, *(_held_back(held, now) for held in state.held_back)))
     answers = tuple(Reply(request.id, text) for request in state.requests)
     phase = Steady() if steady else state.phase
     return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
@@ -111,6 +121,17 @@ def _target_noted(state: State, target: Release, busy: Failure, answers: tuple[E
     state, refusals = turned_away(state, busy)
     phase = Steady(wanted=target) if isinstance(state.phase, Steady) else state.phase
     return enter(state, phase), (*answers, *refusals)
+
+
+def _held_back(held: HeldBack, now: Now) -> str:
+    """``42.2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min``."""
+    if held.turn_at is None:
+        return f"{held.release.version} {held.reason}"
+    wait = timedelta(minutes=ceil((held.turn_at - now.wall).total_seconds() / 60))
+    hours, minutes = wait.seconds // 3600, wait.seconds % 3600 // 60
+    parts = ((wait.days, "d"), (hours, "h"), (minutes, "min"))
+    told = " ".join(f"{count} {unit}" for count, unit in parts if count)
+    return f"{held.release.version} {held.reason}, this host's turn is in {told or '0 min'}"
 
 
 def _unknown_booted(state: State) -> Failure:

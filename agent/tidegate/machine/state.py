@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tidegate.boot import BootInstance
+from tidegate.clock import Now
+from tidegate.discovery.base import HeldBack
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
-from tidegate.machine.effects import Effect
+from tidegate.lockserver import LockAccount
+from tidegate.machine.effects import NOT_NOTICED, Effect
 from tidegate.machine.phases import Phase
-from tidegate.records import Records
+from tidegate.records import LockRelease, Records
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLocking:
+    """The strategy ``fleet_lock``: whom to ask, and what goes into the lock record."""
+
+    account: LockAccount
+    release: str = LockRelease.AFTER_HEALTH
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The settings that decide anything here.
 
+    ``fleet_lock``: the lock that has to be held for a reboot, or None where none is.
     ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks.
     ``blocked``: why the agent must not stage or reboot at all (a bad configuration at the start, unreadable records),
     or None. ``stale``: why the configuration on disk is not the one in force, or None.
@@ -26,6 +40,7 @@ class Policy:
     enabled: bool = True
     allow_downgrade: bool = False
     steady_interval_secs: int = 300
+    fleet_lock: FleetLocking | None = None
     blocked: Failure | None = None
     stale: Failure | None = None
 
@@ -49,6 +64,22 @@ class Poll:
     failures: int = 0
     staging_failures: int = 0
     checked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockDuty:
+    """What is owed to a lock server, beside everything else: see :mod:`.lock`.
+
+    ``greeting``: a steady-state is owed though there is no record, as once at each start. ``task``: the request, or the
+    look at the boot's health before it, that is under way; ``retry_at`` (boot clock): not before. ``why`` it is not
+    done yet, after so many ``failures`` in a row.
+    """
+
+    greeting: bool = True
+    task: int | None = None
+    retry_at: float | None = None
+    failures: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +109,12 @@ class State:
     phase: Phase
     poll: Poll
     next_id: int
+    lock: LockDuty = LockDuty()
+    noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
     host: EngineStatus | None = None
     shutting_down: bool = False
     dead_end: str | None = None
+    held_back: tuple[HeldBack, ...] = ()
     requests: tuple[Request, ...] = ()
     trouble: Trouble | None = None
 

@@ -2,7 +2,7 @@
 
 Pure: it reads nothing and does nothing. The loop saves the records of the new state, then runs the effects, and feeds
 what they come to back in here. Which phase takes which answer stands below; what happens then, in :mod:`.polling`,
-:mod:`.update`, :mod:`.finalize` and :mod:`.verify`.
+:mod:`.update`, :mod:`.finalize`, :mod:`.undo` and :mod:`.verify`; what goes on beside all phases, in :mod:`.lock`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
-from tidegate.machine import finalize, polling, update, verify
+from tidegate.lockserver import LockBusy, LockGranted, LockReleased
+from tidegate.machine import finalize, lock, polling, undo, update, verify
+from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
     Accepted,
     ApplyAsked,
     CheckAsked,
+    ClockSet,
     Completed,
     Errored,
     Event,
+    ForgetLockAsked,
     HealthPending,
     Healthy,
     HostView,
@@ -36,14 +40,16 @@ from tidegate.machine.events import (
     Tick,
     Unhealthy,
 )
-from tidegate.machine.parts import HOST_GOING_DOWN, enter, turned_away
+from tidegate.machine.parts import HOST_GOING_DOWN, enter, troubled, turned_away
 from tidegate.machine.phases import (
     Arming,
     Confirming,
     Deciding,
     Disarming,
+    Locking,
     Paused,
     Rebooting,
+    Relocking,
     Requesting,
     Staged,
     Staging,
@@ -82,10 +88,14 @@ def step(state: State, event: Event, now: Now) -> Step:
             return polling.asked(state, Request(request, wants_staging=True), now)
         case ApplyAsked():
             return update.apply_asked(state, event)
+        case ForgetLockAsked():
+            return lock.forget_asked(state, event)
         case PolicyChanged(policy):
             return _policy(replace(state, policy=policy), now)
-        case RecordsUnwritable(failure):
-            return _unwritable(state, failure, now)
+        case ClockSet():
+            return _asked_anew(state, now), ()
+        case RecordsUnwritable(failure, lost):
+            return _unwritable(state, failure, lost, now)
         case Tick():
             return _tick(state, now)
         case _:
@@ -102,7 +112,7 @@ def _progressed(state: State, task: int, progress: Progress) -> Step:
 
 def next_wakeup(state: State) -> float | None:
     """The boot clock's reading at which a :class:`Tick` is due, or None while only outside events matter."""
-    deadlines = (polling.poll_due(state), _phase_deadline(state))
+    deadlines = (lock.due(state), polling.poll_due(state), _phase_deadline(state))
     return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
 
@@ -114,14 +124,22 @@ def _phase_deadline(state: State) -> float | None:
             return at
         case Paused(look_at=at, task=None):
             return at
-        case Staged(evaluate_at=at) if state.poll.task is None and not state.shutting_down:
+        case Staged(evaluate_at=at) if _may_decide(state):
             return at
         case _:
             return None
 
 
+def _may_decide(state: State) -> bool:
+    """One thing at a time: not while discovery is asked, and no lock is taken before the last one is given back."""
+    return state.poll.task is None and not state.shutting_down and lock.owed(state) is None
+
+
 def _tick(state: State, now: Now) -> Step:
-    """Do the one thing that is due; the phase's own deadline first, since a check would put a reboot off."""
+    """Do the one thing that is due; the phase's own deadline before a check, which would put a reboot off."""
+    owed = lock.due(state)
+    if owed is not None and owed <= now.boot_secs:
+        return lock.attend(state)
     at = _phase_deadline(state)
     if at is not None and at <= now.boot_secs:
         return _deadline_passed(state)
@@ -138,9 +156,9 @@ def _deadline_passed(state: State) -> Step:
         case Verifying() as phase:
             return verify.look(state, phase)
         case Disarming() as phase:
-            return finalize.disarm(state, phase)
+            return undo.disarm(state, phase)
         case Rebooting() as phase:
-            return finalize.did_not_go_down(state, phase, phase.otherwise)
+            return undo.did_not_go_down(state, phase, phase.otherwise)
         case Paused() as phase:
             return verify.look_again(state, phase)
         case Staged() as phase:
@@ -152,6 +170,8 @@ def _deadline_passed(state: State) -> Step:
 def _completed(state: State, task: int, result: Result, now: Now) -> Step:
     if task == state.poll.task:
         return polling.offers_found(state, _expect_offers(result), now)
+    if task == state.lock.task:
+        return _lock_answered(state, result, now)
     if task != getattr(state.phase, "task", None):
         return state, ()
     match state.phase, result:
@@ -167,16 +187,30 @@ def _completed(state: State, task: int, result: Result, now: Now) -> Step:
             return update.staged(state, phase, host, now)
         case Deciding() as phase, tuple() as verdicts:
             return update.decided(state, phase, verdicts, now)
+        case Locking() as phase, LockGranted() | LockBusy() as answer:
+            return finalize.locked(state, phase, answer, now)
         case Arming() as phase, HostView() as host:
             return finalize.armed(state, phase, host, now)
+        case Relocking() as phase, LockGranted() | LockBusy() as answer:
+            return finalize.relocked(state, phase, answer, now)
         case Confirming() as phase, tuple() as verdicts:
             return finalize.confirmed(state, phase, verdicts, now)
         case Requesting() as phase, Accepted() | Refused() as answer:
             return finalize.answered(state, phase, answer, now)
         case Disarming() as phase, HostView() as host:
-            return finalize.disarmed(state, phase, host, now)
+            return undo.disarmed(state, phase, host, now)
         case _:
             raise TypeError(f"{type(state.phase).__name__} was answered with {type(result).__name__}")
+
+
+def _lock_answered(state: State, result: Result, now: Now) -> Step:
+    match result:
+        case LockReleased() as answer:
+            return lock.released(state, answer)
+        case Healthy() | HealthPending() | Unhealthy() as health:
+            return lock.health_read(state, health, now)
+        case _:
+            raise TypeError(f"what is owed to the lock server was answered with {type(result).__name__}")
 
 
 def _expect_offers(result: Result) -> Offers:
@@ -188,6 +222,8 @@ def _expect_offers(result: Result) -> Offers:
 def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
     if task == state.poll.task:
         return polling.find_failed(state, failure, now)
+    if task == state.lock.task:
+        return lock.failed(state, failure, now)
     if task != getattr(state.phase, "task", None):
         return state, ()
     match state.phase:
@@ -203,12 +239,14 @@ def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
             return update.staging_failed(state, phase, failure, now)
         case Deciding() as phase:
             return update.gates_failed(state, phase, failure, now)
-        case Arming() | Confirming() as phase:
+        case Locking() as phase:
+            return finalize.lock_failed(state, phase, failure, now)
+        case Arming() | Relocking() | Confirming() as phase:
             return finalize.finalizing_failed(state, phase, failure, now)
         case Requesting() as phase:
             return finalize.request_failed(state, phase, failure, now)
         case Disarming() as phase:
-            return finalize.disarm_failed(state, phase, failure, now)
+            return undo.disarm_failed(state, phase, failure, now)
         case _:
             return state, ()
 
@@ -217,7 +255,7 @@ def _shutdown(state: State, now: Now) -> Step:
     """A shutdown that is called off leaves the host up with a release armed: take that back."""
     match state.phase:
         case Rebooting() as phase if not state.shutting_down:
-            return finalize.did_not_go_down(state, phase, "the shutdown was called off")
+            return undo.did_not_go_down(state, phase, "the shutdown was called off")
         case Rebooting() as phase:
             state = finalize.shutdown_begun(state, phase, now)
         case _:
@@ -229,15 +267,37 @@ def _policy(state: State, now: Now) -> Step:
     """New settings: ask the gates anew, and let a running wait for discovery stand."""
     blocked = state.policy.blocked
     state, answers = (state, ()) if blocked is None else turned_away(state, blocked)
+    return _asked_anew(state, now), answers
+
+
+def _asked_anew(state: State, now: Now) -> State:
+    """What the gates said last no longer holds."""
     match state.phase:
         case Staged(target, since):
-            return waiting(state, target, since, (), now), answers
+            return waiting(state, target, since, (), now)
         case _:
-            return state, answers
+            return state
 
 
-def _unwritable(state: State, failure: Failure, now: Now) -> Step:
-    """The step before could not be recorded, so it was not taken: back to where nothing depends on it."""
+def _unwritable(state: State, failure: Failure, lost: Event, now: Now) -> Step:
+    """The step that ``lost`` made could not be recorded, so it was not taken: back to where nothing depends on it.
+
+    The records stay what they are on disk. A step that would only have noted since when something waits is taken
+    without that note: new settings, say, are not to be lost to a full disk.
+    """
+    retaken, effects = step(state, lost, now)
+    if replace(retaken.records, waiting=None) == replace(state.records, waiting=None):
+        return troubled(replace(retaken, records=state.records), failure, now), effects
+    if isinstance(lost, Completed | Errored) and lost.task_id == state.lock.task:
+        return lock.failed(state, failure, now)
+    if isinstance(lost, ForgetLockAsked):
+        return state, (Reply(lost.request_id, failure),)
+    records = state.records
+    state, effects = _back_off(state, failure, now)
+    return replace(state, records=records), effects
+
+
+def _back_off(state: State, failure: Failure, now: Now) -> Step:
     match state.phase:
         case Starting():
             return verify.host_unreadable(state, failure, now)
@@ -245,9 +305,11 @@ def _unwritable(state: State, failure: Failure, now: Now) -> Step:
             return verify.mark_good_failed(state, phase, failure, now)
         case Deciding() as phase:
             return update.gates_failed(state, phase, failure, now)
-        case Arming() | Confirming() as phase:
+        case Locking() as phase:
+            return finalize.lock_failed(state, phase, failure, now)
+        case Arming() | Relocking() | Confirming() as phase:
             return finalize.finalizing_failed(state, phase, failure, now)
         case Disarming() as phase:
-            return finalize.disarm_failed(state, phase, failure, now)
+            return undo.disarm_failed(state, phase, failure, now)
         case _:
             return state, ()

@@ -1,8 +1,8 @@
-"""From a newer release to the intent on disk.
+"""From a newer release to the word of every gate.
 
 ::
 
-    Steady --offers--> Staging --> Staged <--wait-- Deciding --all allow: intent on disk--> Arming
+    Steady --offers--> Staging --> Staged <--wait-- Deciding --all allow--> the lock, arming: .finalize
                           ^           |  evaluate, or a person applies  ^
                           +-----------+---------------------------------+
                         a newer release
@@ -19,16 +19,9 @@ from datetime import datetime
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine.effects import (
-    ERROR,
-    NOTICE,
-    Announce,
-    Arm,
-    AskGates,
-    Reply,
-    Stage,
-)
+from tidegate.machine.effects import ERROR, NOTICE, Announce, AskGates, Effect, GiveNotice, Reply, Stage
 from tidegate.machine.events import ApplyAsked, HostView
+from tidegate.machine.finalize import GOING_DOWN, proceed
 from tidegate.machine.parts import (
     HOST_GOING_DOWN,
     SWITCHING,
@@ -44,22 +37,19 @@ from tidegate.machine.parts import (
     turned_away,
 )
 from tidegate.machine.phases import (
-    Arming,
+    AUTOMATIC,
     Deciding,
     Disarming,
     Finalizing,
+    Order,
     Rebooting,
     Staged,
     Staging,
     Steady,
 )
 from tidegate.machine.state import State, Step
-from tidegate.machine.waiting import all_allow, waiting, with_policy
-from tidegate.purpose import Purpose
-from tidegate.records import Intent
+from tidegate.machine.waiting import holds_before_lock, waiting, waiting_since, waits
 from tidegate.release import Release
-
-GOING_DOWN = Wait("host", "the host is going down already")
 
 # --------------------------------------------------------------------------- staging
 
@@ -70,7 +60,7 @@ def staged(state: State, phase: Staging, host: HostView, now: Now) -> Step:
     answers = tuple(Reply(request.id, f"{phase.target.version} is staged") for request in state.requests)
     state = replace(state, requests=(), poll=replace(state.poll, staging_failures=0))
     note = Announce(NOTICE, f"staged {phase.target.version}")
-    return waiting(state, phase.target, phase.since, (), now), (*answers, note)
+    return waiting(state, phase.target, waiting_since(state, now), (), now), (*answers, note)
 
 
 def staging_failed(state: State, phase: Staging, failure: Failure, now: Now) -> Step:
@@ -92,17 +82,19 @@ def stage(state: State, target: Release, since: datetime) -> Step:
 
 def evaluate(state: State, phase: Staged) -> Step:
     """Ask the gates, as the strategy would have it."""
-    return _decide(state, phase, Purpose.UPDATE, "automatic", None)
+    return _decide(state, phase, AUTOMATIC)
 
 
 def apply_asked(state: State, event: ApplyAsked) -> Step:
     """A person wants the staged release finalized now."""
     if not isinstance(state.phase, Staged):
         return state, (Reply(event.request_id, _nothing_to_apply(state)),)
-    why_not = HOST_GOING_DOWN if state.shutting_down else state.policy.blocked
+    order = Order(event.purpose, event.reason, event.request_id, event.overrides)
+    held = holds_before_lock(state, state.phase.target, order)
+    why_not = HOST_GOING_DOWN if state.shutting_down else state.policy.blocked or (refusal(held) if held else None)
     if why_not is not None:
         return state, (Reply(event.request_id, why_not),)
-    return _decide(state, state.phase, Purpose.MANUAL, event.reason, event.request_id)
+    return _decide(state, state.phase, order)
 
 
 def _nothing_to_apply(state: State) -> Failure:
@@ -113,14 +105,23 @@ def _nothing_to_apply(state: State) -> Failure:
     return Failure(ErrorKind.AGENT_NOTHING_TO_APPLY, why, "stage one first: tidegate stage")
 
 
+def _decide(state: State, phase: Staged, order: Order) -> Step:
+    task, state = take_id(state)
+    ask = AskGates(task, phase.target, order.purpose, order.overrides, state.noticed)
+    return enter(state, Deciding(phase.target, phase.since, order, task)), (ask,)
+
+
 def decided(state: State, phase: Deciding, verdicts: tuple[Verdict, ...], now: Now) -> Step:
-    """The gates answered: write the intent and arm, or wait."""
-    verdicts = with_policy(state, phase.purpose, verdicts)
+    """The gates answered: go on to the lock, give people notice, or wait."""
+    found = (*holds_before_lock(state, phase.target, phase.order), *verdicts)
     if state.shutting_down:
-        verdicts = (GOING_DOWN, *verdicts)
-    if all_allow(verdicts):
-        return _arm(state, phase, now)
-    return waiting(state, phase.target, phase.since, verdicts, now), reply(phase.request, refusal(verdicts))
+        found = (GOING_DOWN, *found)
+    held = waits(found)
+    if not held:
+        return proceed(state, phase, now)
+    state, notices = _noticed(state, held, now)
+    state = waiting(state, phase.target, phase.since, found, now)
+    return state, (*reply(phase.order.request, refusal(held)), *notices)
 
 
 def gates_failed(state: State, phase: Deciding, failure: Failure, now: Now) -> Step:
@@ -128,27 +129,14 @@ def gates_failed(state: State, phase: Deciding, failure: Failure, now: Now) -> S
     return decided(state, phase, (Wait("gates", failure.message, remedy=failure.remedy),), now)
 
 
-def _decide(state: State, phase: Staged, purpose: Purpose, reason: str, request: int | None) -> Step:
-    task, state = take_id(state)
-    deciding = Deciding(phase.target, phase.since, purpose, task, request, reason)
-    return enter(state, deciding), (AskGates(task, phase.target, purpose),)
-
-
-def _arm(state: State, phase: Deciding, now: Now) -> Step:
-    assert state.host is not None  # noqa: S101 - a release was staged, so the host was read
-    booted = state.host.booted
-    intent = Intent(
-        id=f"{now.wall:%Y%m%dT%H%M%SZ}-{state.boot.boot_id[:8]}",
-        boot=state.boot,
-        origin=Release(booted.version, booted.payload),
-        target=phase.target,
-        purpose=phase.purpose,
-        reason=phase.reason,
-        written_at=now.wall,
-        had_entry=any(entry.payload == phase.target.payload for entry in state.host.entries),
-    )
-    task, state = take_id(state)
-    state = replace(state, records=state.records.opened(intent))
-    arming = Arming(phase.target, phase.since, phase.purpose, task, phase.request)
-    note = Announce(NOTICE, f"finalizing {phase.target.version}: {phase.reason}, all gates allow")
-    return enter(state, arming), (note, Arm(task, phase.target))
+def _noticed(state: State, held: tuple[Wait, ...], now: Now) -> Step:
+    """People are told where nothing else holds the reboot: what may not come for days is not announced."""
+    if any(wait.notice is None for wait in held):
+        return state, ()
+    effects: list[Effect] = []
+    for wait in held:
+        if wait.notice is not None:
+            task, state = take_id(state)
+            effects.append(GiveNotice(task, wait.notice))
+    given = {wait.gate: now for wait in held}
+    return replace(state, noticed={**state.noticed, **given}), tuple(effects)

@@ -23,11 +23,12 @@ from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, MarkGood, ReadHealth, ReadHost
 from tidegate.machine.events import Health, HealthPending, Healthy, HostView, Unhealthy
-from tidegate.machine.finalize import REBOOT_GRACE_SECS, disarm
+from tidegate.machine.finalize import REBOOT_GRACE_SECS
 from tidegate.machine.parts import SWITCHING, enter, recovered, seen, take_id, troubled
 from tidegate.machine.phases import Disarming, Paused, Rebooting, Starting, Steady, Verifying
 from tidegate.machine.state import State, Step
-from tidegate.records import Denial, Intent, Outcome, RebootRequest
+from tidegate.machine.undo import disarm
+from tidegate.records import Denial, Intent, LockState, Outcome, RebootRequest
 
 START_RETRY_SECS = 30.0
 """Between two tries to read the host: the engine helper may come up later than the agent."""
@@ -205,7 +206,8 @@ def good(state: State, host: HostView, now: Now) -> Step:
     intent = state.records.intent
     version = "?" if intent is None else intent.target.version
     state = recovered(seen(state, host), *SWITCHING)
-    state = replace(state, records=state.records.closed(Outcome.APPLIED, "verified", now))
+    records = state.records.closed(Outcome.APPLIED, "verified", now).lock_is(LockState.RELEASE_OWED)
+    state = replace(state, records=records)
     return enter(state, Steady()), (Announce(NOTICE, f"{version} is applied and verified"),)
 
 

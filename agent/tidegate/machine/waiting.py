@@ -1,79 +1,129 @@
-"""A staged release that waits: what holds it, and when the gates are asked next."""
+"""A staged release that waits: what holds it, since when, and when the gates are asked next."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from tidegate.clock import Now
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine.parts import (
-    enter,
-)
-from tidegate.machine.phases import (
-    Staged,
-)
+from tidegate.machine import lock
+from tidegate.machine.parts import enter, spread
+from tidegate.machine.phases import AUTOMATIC, Order, Staged
 from tidegate.machine.state import State
 from tidegate.purpose import Purpose
+from tidegate.records import Waiting
 from tidegate.release import Release
 
 MAX_ATTEMPTS = 3
 """Attempts in a row that came to nothing, after which only a person or a newer release starts another."""
 
+ATTEMPTS = "attempts"
+
 RETRY_BASE_SECS = 300.0
 """Before the second attempt; doubled before each further one."""
 
 
-def all_allow(verdicts: tuple[Verdict, ...]) -> bool:
-    """Whether no gate waits."""
-    return not any(isinstance(verdict, Wait) for verdict in verdicts)
+def waits(verdicts: tuple[Verdict, ...]) -> tuple[Wait, ...]:
+    """The verdicts that hold the reboot."""
+    return tuple(verdict for verdict in verdicts if isinstance(verdict, Wait))
 
 
-def with_policy(state: State, purpose: Purpose, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The settings may have changed while the gates were asked."""
-    by_person = purpose is Purpose.MANUAL and state.policy.blocked is None
-    held = None if by_person else _held_by_policy(state)
-    return verdicts if held is None else (held, *verdicts)
+def holds(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
+    """What the agent itself has against a reboot, whatever the gates say.
+
+    A person is not held by ``updates.enabled``, and one who does not wait for the strategy not by vain attempts.
+    """
+    found = (
+        state.policy.block,
+        _disabled(state) if order.request is None else None,
+        _exhausted(state, target) if order.purpose is not Purpose.MANUAL else None,
+    )
+    return tuple(wait for wait in found if wait is not None)
 
 
-def _held_by_policy(state: State) -> Wait | None:
-    if state.policy.block is not None:
-        return state.policy.block
-    if not state.policy.enabled:
-        return Wait("updates", "updates.enabled is false", remedy="tidegate apply --now --reason TEXT")
-    return None
+def holds_before_lock(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
+    """The same, and what is owed to the lock server, as long as nothing has been taken for this reboot."""
+    owed = None if lock.FLEET_LOCK in order.overrides else lock.owed(state)
+    own = holds(state, target, order)
+    return own if owed is None else (*own, owed)
 
 
-def _held_by_attempts(state: State, target: Release) -> Wait | None:
+def _disabled(state: State) -> Wait | None:
+    if state.policy.enabled:
+        return None
+    return Wait("updates", "updates.enabled is false", remedy="tidegate apply --now --reason TEXT")
+
+
+def _exhausted(state: State, target: Release) -> Wait | None:
     failures = state.records.failures_in_a_row(target.payload)
     if failures < MAX_ATTEMPTS:
         return None
     last = state.records.history[-1]
     return Wait(
-        "attempts",
+        ATTEMPTS,
         f"{failures} attempts in a row came to nothing, the last one: {last.detail}",
         remedy="mend the cause, then: tidegate apply --now --reason TEXT",
     )
 
 
 def waiting(state: State, target: Release, since: datetime, verdicts: tuple[Verdict, ...], now: Now) -> State:
-    """Staged, with the instant at which the gates are asked next."""
-    held = _held_by_policy(state) or _held_by_attempts(state, target)
-    if held is not None:
-        return enter(state, Staged(target, since, None, (held,)))
-    return enter(state, Staged(target, since, _next_evaluation(state, target, verdicts, now), verdicts))
+    """Staged, with the instant at which the gates are asked next. Since when each of them waits is remembered."""
+    own = holds(state, target, AUTOMATIC)
+    evaluate_at = None if own else _next_evaluation(state, target, verdicts, now)
+    verdicts = (*verdicts, *_after_vain_attempt(state, target, now))
+    state = _remembered(state, since, own, verdicts, now)
+    return enter(state, Staged(target, since, evaluate_at, verdicts))
+
+
+def waiting_since(state: State, now: Now) -> datetime:
+    """Since when this host has had a release to reboot into: a newer one, or a new agent, does not start it anew."""
+    known = state.records.waiting
+    same = known is not None and state.host is not None and known.booted == state.host.booted.payload
+    return known.since if known is not None and same else now.wall
+
+
+def _remembered(state: State, since: datetime, own: tuple[Wait, ...], verdicts: tuple[Verdict, ...], now: Now) -> State:
+    assert state.host is not None  # noqa: S101 - a release was staged, so the host was read
+    booted = state.host.booted.payload
+    known = state.records.waiting
+    before = Waiting(booted, since) if known is None or known.booted != booted else known
+    holding = {wait.gate: before.gates.get(wait.gate, now.wall) for wait in (*own, *waits(verdicts))}
+    gates = holding if verdicts else {**before.gates, **holding}  # nobody was asked: what they said last stands
+    after = replace(before, since=since, gates=gates)
+    return replace(state, records=replace(state.records, waiting=after))
 
 
 def _next_evaluation(state: State, target: Release, verdicts: tuple[Verdict, ...], now: Now) -> float:
-    """At once when nothing is known; else when a gate expects to open, at the latest at the steady interval."""
+    """At once when nothing is known; else when a gate expects to open, at the latest at the steady interval.
+
+    A lock server's wish is heard: it is asked no sooner than it said.
+    """
+    openings = {wait.gate: _secs_until(wait.until, now) for wait in waits(verdicts) if wait.until is not None}
+    wished = openings.get(lock.FLEET_LOCK, 0.0)
+    steady = spread(state, float(state.policy.steady_interval_secs))
+    pause_secs = min([steady, *openings.values()]) if verdicts else 0.0
+    return now.boot_secs + max(pause_secs, wished, _pause_after_vain_attempt(state, target, now))
+
+
+def _pause_after_vain_attempt(state: State, target: Release, now: Now) -> float:
+    """Seconds until the next attempt at ``target`` after one that came to nothing; 0 where there was none."""
     failures = state.records.failures_in_a_row(target.payload)
-    if failures:
-        return now.boot_secs + RETRY_BASE_SECS * 2.0 ** (failures - 1)
-    if not verdicts:
-        return now.boot_secs
-    steady = float(state.policy.steady_interval_secs)
-    openings = [
-        max(1.0, (verdict.until - now.wall).total_seconds())
-        for verdict in verdicts
-        if isinstance(verdict, Wait) and verdict.until is not None
-    ]
-    return now.boot_secs + min([steady, *openings])
+    if not failures:
+        return 0.0
+    pause_secs = RETRY_BASE_SECS * 2.0 ** (failures - 1)
+    passed_secs = (now.wall - state.records.history[-1].ended_at).total_seconds()
+    return pause_secs if passed_secs < 0 else max(0.0, pause_secs - passed_secs)  # a clock set back: from now
+
+
+def _after_vain_attempt(state: State, target: Release, now: Now) -> tuple[Wait, ...]:
+    pause_secs = _pause_after_vain_attempt(state, target, now)
+    if not pause_secs or _exhausted(state, target) is not None:
+        return ()
+    until = now.wall + timedelta(seconds=pause_secs)
+    why = f"the last attempt came to nothing: {state.records.history[-1].detail}"
+    return (Wait(ATTEMPTS, why, until, remedy="wait, or: tidegate apply --now --reason TEXT"),)
+
+
+def _secs_until(instant: datetime, now: Now) -> float:
+    return max(1.0, (instant - now.wall).total_seconds())

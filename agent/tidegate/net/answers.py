@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+from http import HTTPStatus
+
+from tidegate.net.urls import masked
 
 EXCERPT_CHARS = 200
 MAX_RETRY_AFTER_SECS = 24 * 60 * 60.0
@@ -19,9 +22,11 @@ class Fault(Enum):
 
     UNREACHABLE = auto()
     UNTRUSTED = auto()
+    TURNED_AWAY = auto()
     NO_HTTP = auto()
     BAD_ADDRESS = auto()
     BAD_CA_FILE = auto()
+    BAD_CLIENT_CERT = auto()
 
 
 class HttpError(Exception):
@@ -42,6 +47,22 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def status_text(code: int) -> str:
+    """A status as people know it: ``404 Not Found``."""
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return str(code)
+
+
+def redirect_text(response: HttpResponse) -> str | None:
+    """What a redirect says, without the password that its target may have; None for any other answer."""
+    if not 300 <= response.status < 400 or "location" not in response.headers:
+        return None
+    target = excerpt(masked(response.headers["location"]).encode(errors="replace"))
+    return f"answers {status_text(response.status)} and points to {target}, but redirects are not followed"
 
 
 def error_text(body: bytes) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.net.line import WireError
+from tidegate.net.lock_wire import LockEvent, UnlockEvent
 from tidegate.net.wire import (
     MAX_EVENT_BYTES,
     ErrorEvent,
@@ -21,7 +23,6 @@ from tidegate.net.wire import (
     NetError,
     OffersEvent,
     Request,
-    WireError,
     decode_event,
     encode_request,
 )
@@ -37,7 +38,7 @@ _SHOWN_CHARS = 300
 _STDIN, _STDOUT = 0, 1
 _REMEDY = "it is tried again at the next check; if this stays, report it with the journal of tidegate.service"
 
-Answer = TypeVar("Answer", bound=OffersEvent)
+Answer = TypeVar("Answer", bound=OffersEvent | LockEvent | UnlockEvent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,21 @@ from __future__ import annotations
 from http import HTTPStatus
 from pathlib import Path
 from typing import assert_never
+from urllib.parse import urlencode
 
 from tidegate.discovery.graph import parse_graph
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.net.answers import Fault, HttpError, HttpResponse, error_text, excerpt, is_markup, retry_after_secs
+from tidegate.net.answers import (
+    Fault,
+    HttpError,
+    HttpResponse,
+    error_text,
+    excerpt,
+    is_markup,
+    redirect_text,
+    retry_after_secs,
+    status_text,
+)
 from tidegate.net.urls import checked, file_path, masked
 from tidegate.net.wire import ErrorEvent, Event, GraphRequest, NetError, OffersEvent, error_event
 
@@ -65,7 +76,7 @@ def _get(request: GraphRequest) -> bytes:
     from tidegate.net import http  # noqa: PLC0415  (the reason is above)
 
     try:
-        response = http.get(request.url, request.max_bytes, request.timeout_secs, request.ca_file)
+        response = http.get(_address(request), request.max_bytes, request.timeout_secs, request.ca_file)
     except HttpError as error:
         kind, remedy = _no_answer(error.fault)
         raise TidegateError(kind, str(error), remedy) from error
@@ -74,38 +85,32 @@ def _get(request: GraphRequest) -> bytes:
     return response.body
 
 
+def _address(request: GraphRequest) -> str:
+    return f"{request.url}?{urlencode(request.query)}" if request.query else request.url
+
+
 def _no_answer(fault: Fault) -> tuple[ErrorKind, str]:
     match fault:
         case Fault.UNREACHABLE:
             return ErrorKind.DISCOVERY_UNREACHABLE, _ASKED_AGAIN
-        case Fault.UNTRUSTED:
+        case Fault.UNTRUSTED | Fault.TURNED_AWAY:
             return ErrorKind.DISCOVERY_UNREACHABLE, _DISTRUST
         case Fault.NO_HTTP:
             return ErrorKind.DISCOVERY_NONSENSE, _WRONG_SERVER
         case Fault.BAD_ADDRESS:
             return ErrorKind.CONFIG_INVALID, "correct the address in the configuration"
-        case Fault.BAD_CA_FILE:
+        case Fault.BAD_CA_FILE | Fault.BAD_CLIENT_CERT:
             return ErrorKind.CONFIG_INVALID, "name a file of certificates in PEM form, readable for the user tidegate"
     assert_never(fault)
 
 
 def _refused(response: HttpResponse) -> NetError:
-    status = _status(response.status)
-    if 300 <= response.status < 400 and "location" in response.headers:
-        target = excerpt(masked(response.headers["location"]).encode(errors="replace"))
-        message = f"answers {status} and points to {target}, but redirects are not followed"
-        return NetError(ErrorEvent(ErrorKind.DISCOVERY_REFUSED, message, "if you trust that address, configure it"))
-    said = error_text(response.body)
+    if redirect := redirect_text(response):
+        return NetError(ErrorEvent(ErrorKind.DISCOVERY_REFUSED, redirect, "if you trust that address, configure it"))
+    status, said = status_text(response.status), error_text(response.body)
     message = f"answers {status}: {said}" if said else f"answers {status}"
     wait_secs = retry_after_secs(response.headers)
     return NetError(ErrorEvent(ErrorKind.DISCOVERY_REFUSED, message, _refusal_remedy(response.status), wait_secs))
-
-
-def _status(code: int) -> str:
-    try:
-        return f"{code} {HTTPStatus(code).phrase}"
-    except ValueError:
-        return str(code)
 
 
 def _refusal_remedy(status: int) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -20,6 +24,31 @@ _CONNECT_SHARE = 1 / 3
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS  # zlib's way to say: a gzip header, any window
 _GUNZIP_STEP_BYTES = 64 * 1024
 
+_STILL_CONNECTING = "connection."
+"""How the names begin that httpcore's tracing gives to all that happens before a request is sent (1.0)."""
+
+_ALERTS_ABOUT_US = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+"""Parts of OpenSSL's names for what a server says when it does not like the client's certificate, or misses one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths of PEM files: authorities in place of the system's, and who this host is."""
+
+    ca_file: str | None = None
+    client_cert_file: str | None = None
+    client_key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What to send where."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    tls: TlsFiles
+
 
 def get(url: str, max_bytes: int, timeout_secs: float, ca_file: str | None) -> HttpResponse:
     """Ask for JSON at ``url``; redirects are answers, not followed; nothing is taken from the environment.
@@ -29,9 +58,41 @@ def get(url: str, max_bytes: int, timeout_secs: float, ca_file: str | None) -> H
     Raises:
         HttpError: there is no answer, or it broke off.
     """
+    with (
+        _as_http_error(),
+        _client(url, timeout_secs, TlsFiles(ca_file)) as client,
+        client.stream("GET", url) as response,
+    ):
+        return HttpResponse(response.status_code, dict(response.headers), _read(response, max_bytes))
+
+
+def post(message: Post, max_bytes: int, timeout_secs: float, departed: threading.Event) -> HttpResponse:
+    """Send ``message`` once, and otherwise do as :func:`get` does.
+
+    ``departed`` is set before the first byte is sent: as long as it is not, the server knows of nothing.
+
+    Raises:
+        HttpError: there is no answer, or it broke off.
+    """
+
+    def trace(event: str, _: object) -> None:
+        if not event.startswith(_STILL_CONNECTING):
+            departed.set()
+
+    with (
+        _as_http_error(),
+        _client(message.url, timeout_secs, message.tls) as client,
+        client.stream(
+            "POST", message.url, content=message.body, headers=message.headers, extensions={"trace": trace}
+        ) as response,
+    ):
+        return HttpResponse(response.status_code, dict(response.headers), _read(response, max_bytes))
+
+
+@contextmanager
+def _as_http_error() -> Generator[None]:
     try:
-        with _client(url, timeout_secs, ca_file) as client, client.stream("GET", url) as response:
-            return HttpResponse(response.status_code, dict(response.headers), _read(response, max_bytes))
+        yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         raise HttpError(Fault.BAD_ADDRESS, "no address that can be asked") from error
     except httpx.RemoteProtocolError as error:
@@ -40,9 +101,9 @@ def get(url: str, max_bytes: int, timeout_secs: float, ca_file: str | None) -> H
         raise _no_answer(error) from error
 
 
-def _client(url: str, timeout_secs: float, ca_file: str | None) -> httpx.Client:
+def _client(url: str, timeout_secs: float, tls: TlsFiles) -> httpx.Client:
     return httpx.Client(
-        verify=_tls(url, ca_file),
+        verify=_tls(url, tls),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(timeout_secs, connect=timeout_secs * _CONNECT_SHARE),
@@ -50,14 +111,44 @@ def _client(url: str, timeout_secs: float, ca_file: str | None) -> httpx.Client:
     )
 
 
-def _tls(url: str, ca_file: str | None) -> ssl.SSLContext:
+def _tls(url: str, files: TlsFiles) -> ssl.SSLContext:
     if not url.lower().startswith("https:"):
         # Never used, as redirects are not followed; httpx would load 140 authorities for it (0.28: 30 ms, 2 MiB).
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _trusting(files.ca_file)
+    if files.client_cert_file is not None:
+        _identify(context, files.client_cert_file, files.client_key_file or files.client_cert_file)
+    return context
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one: the file is there but holds no certificate
         raise HttpError(Fault.BAD_CA_FILE, f"the authorities in {ca_file} cannot be read: {error.strerror}") from error
+    if ca_file is not None:
+        # On from Python 3.13, and curl does without: an authority that a plain `openssl req -x509` made, without
+        # keyUsage, must not stop being one when an update brings a newer Python.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _identify(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
+    for file in (cert_file, key_file):
+        _check_readable(file)  # by itself, as load_cert_chain() does not tell which of the two it is about
+    try:
+        context.load_cert_chain(cert_file, key_file, password="")  # without one, OpenSSL would ask at a terminal
+    except ssl.SSLError as error:
+        why = "are no PEM files of a certificate and its key without a passphrase"
+        raise HttpError(Fault.BAD_CLIENT_CERT, f"{cert_file} and {key_file} {why}") from error
+
+
+def _check_readable(file: str) -> None:
+    try:
+        with Path(file).open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        raise HttpError(Fault.BAD_CLIENT_CERT, f"{file} cannot be read: {error.strerror}") from error
 
 
 def _read(response: httpx.Response, max_bytes: int) -> bytes:
@@ -99,9 +190,13 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _no_answer(error: httpx.TransportError) -> HttpError:
-    if isinstance(_bottom(error), ssl.SSLCertVerificationError):
-        return HttpError(Fault.UNTRUSTED, _why(error))
-    return HttpError(Fault.UNREACHABLE, _why(error))
+    match _bottom(error):
+        case ssl.SSLCertVerificationError():
+            return HttpError(Fault.UNTRUSTED, _why(error))
+        case ssl.SSLError(reason=str(alert)) if "ALERT" in alert and any(part in alert for part in _ALERTS_ABOUT_US):
+            return HttpError(Fault.TURNED_AWAY, _why(error))
+        case _:
+            return HttpError(Fault.UNREACHABLE, _why(error))
 
 
 def _why(error: httpx.TransportError) -> str:
@@ -109,6 +204,8 @@ def _why(error: httpx.TransportError) -> str:
     match _bottom(error):
         case ssl.SSLCertVerificationError() as refused:
             return f"its certificate is not accepted: {refused.verify_message}"
+        case ssl.SSLError(reason=str(alert)) if "CERTIFICATE_REQUIRED" in alert:  # TLS 1.3; 1.2 has no word for it
+            return "it wants a client certificate, and got none"
         case ssl.SSLError() as failed:
             return f"TLS failed: {failed.reason or failed}"
         case socket.gaierror() as unresolved:

@@ -6,9 +6,9 @@ import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.printable import without_password
 
 _SCHEMES = ("http", "https", "file")
-_USERINFO = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _ANYTHING_BEFORE_AT = re.compile(r"^([^/?#]*//).*@", re.DOTALL)
 
 
@@ -22,7 +22,7 @@ def masked(url: str) -> str:
         _ = urlsplit(url).port
     except ValueError:
         return _ANYTHING_BEFORE_AT.sub(r"\1***@", url)
-    return _USERINFO.sub(r"\1***@", url)
+    return without_password(url)
 
 
 def checked(url: str) -> SplitResult:
@@ -43,6 +43,28 @@ def checked(url: str) -> SplitResult:
     if not parts.hostname:
         raise _invalid("it names no host")
     return parts
+
+
+def checked_base(url: str) -> SplitResult:
+    """The parts of ``url``, which is http or https and below which there may be paths: see :func:`below`.
+
+    Raises:
+        TidegateError: ``config.invalid``, as of :func:`checked`.
+    """
+    parts = checked(url)
+    if parts.scheme == "file":
+        raise _invalid("a file cannot be asked for a lock")
+    if "?" in url or "#" in url:
+        raise _invalid("it has a query or a fragment, below which there are no paths")
+    return parts
+
+
+def below(base: str, path: str) -> str:
+    """The address of ``path`` below ``base``, which keeps its own path and may end in a slash or not.
+
+    Other than in RFC 3986, where the last part of a base without a slash at its end is lost.
+    """
+    return f"{base.rstrip('/')}/{path}"
 
 
 def file_path(parts: SplitResult) -> str:

@@ -6,14 +6,18 @@ all the same: the worker handles what strangers send, and the agent takes nothin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
-from tidegate.discovery.base import Offers
+from tidegate.clock import parse_rfc3339, rfc3339
+from tidegate.discovery.base import HeldBack, Offers
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.lockserver import LockBusy, LockGranted, LockReleased
+from tidegate.net.line import Json, WireError, parsed, to_line
+from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent, lock_answer_to_wire, lock_request_from_wire
 from tidegate.release import Release
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -29,6 +33,7 @@ class GraphRequest:
 
     ``url`` is http, https or file. ``timeout_secs`` is for the whole, from the worker's start to its answer.
     ``max_bytes`` bounds the graph as it is after decompression. ``ca_file`` replaces the system's authorities.
+    ``query`` is what a server is told beside the address; messages name the address alone.
     """
 
     url: str
@@ -36,6 +41,7 @@ class GraphRequest:
     timeout_secs: float
     max_bytes: int
     ca_file: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +61,20 @@ class ErrorEvent:
     retry_after_secs: float | None = None
 
 
-Request: TypeAlias = GraphRequest
-Event: TypeAlias = OffersEvent | ErrorEvent
-
-_Json: TypeAlias = "bool | int | float | str | list[_Json] | dict[str, _Json] | None"
-
-
-class WireError(ValueError):
-    """A line that is none of ours."""
+Request: TypeAlias = GraphRequest | LockRequest
+Event: TypeAlias = OffersEvent | LockEvent | UnlockEvent | ErrorEvent
 
 
 class NetError(TidegateError):
-    """An :class:`ErrorEvent` as an exception. ``retry_after_secs``: ask no sooner than this, in seconds from now."""
+    """An :class:`ErrorEvent` as an exception."""
 
     def __init__(self, event: ErrorEvent) -> None:
-        super().__init__(event.kind, event.message, event.remedy)
-        self.retry_after_secs = event.retry_after_secs
+        super().__init__(event.kind, event.message, event.remedy, event.retry_after_secs)
 
 
 def error_event(error: TidegateError, where: str) -> ErrorEvent:
     """``error`` as an event, its message led by ``where`` it happened."""
-    retry_after_secs = error.retry_after_secs if isinstance(error, NetError) else None
-    return ErrorEvent(error.kind, f"{where}: {error.message}", error.remedy, retry_after_secs)
+    return ErrorEvent(error.kind, f"{where}: {error.message}", error.remedy, error.retry_after_secs)
 
 
 def encode_request(request: Request) -> bytes:
@@ -87,7 +85,9 @@ def encode_request(request: Request) -> bytes:
     """
     match request:
         case GraphRequest():
-            return _line({"kind": "graph", **asdict(request)}, MAX_REQUEST_BYTES)
+            return to_line({"kind": "graph", **asdict(request)}, MAX_REQUEST_BYTES)
+        case LockRequest():
+            return to_line({"kind": "lock", **asdict(request)}, MAX_REQUEST_BYTES)
 
 
 def decode_request(line: bytes) -> Request:
@@ -96,7 +96,7 @@ def decode_request(line: bytes) -> Request:
     Raises:
         WireError: the line is no request.
     """
-    match _parsed(line):
+    match parsed(line):
         case {
             "kind": "graph",
             "url": str(url),
@@ -104,8 +104,11 @@ def decode_request(line: bytes) -> Request:
             "timeout_secs": int() | float() as timeout_secs,
             "max_bytes": int(max_bytes),
             "ca_file": str() | None as ca_file,
+            "query": list(query),
         }:
-            return GraphRequest(url, booted_payload, timeout_secs, max_bytes, ca_file)
+            return GraphRequest(url, booted_payload, timeout_secs, max_bytes, ca_file, tuple(map(_pair, query)))
+        case {"kind": "lock", "verb": str(verb), "account": account, "update": update}:
+            return lock_request_from_wire(verb, account, update)
         case _:
             raise WireError("not a request that this version knows")
 
@@ -118,10 +121,12 @@ def encode_event(event: Event) -> bytes:
     """
     match event:
         case OffersEvent(offers):
-            return _line({"kind": "offers", **_offers_to_wire(offers)}, MAX_EVENT_BYTES)
+            return to_line({"kind": "offers", **_offers_to_wire(offers)}, MAX_EVENT_BYTES)
+        case LockEvent(answer) | UnlockEvent(answer):
+            return to_line(lock_answer_to_wire(answer), MAX_EVENT_BYTES)
         case ErrorEvent(kind, message, remedy, retry_after_secs):
             fields = {"error": kind, "message": message, "remedy": remedy, "retry_after_secs": retry_after_secs}
-            return _line({"kind": "error", **fields}, MAX_EVENT_BYTES)
+            return to_line({"kind": "error", **fields}, MAX_EVENT_BYTES)
 
 
 def decode_event(line: bytes) -> Event:
@@ -130,9 +135,28 @@ def decode_event(line: bytes) -> Event:
     Raises:
         WireError: the line is no event.
     """
-    match _parsed(line):
-        case {"kind": "offers", "candidates": list(candidates), "booted": booted, "dead_end": str() | None as dead_end}:
-            return OffersEvent(_offers_from_wire(candidates, booted, dead_end))
+    match parsed(line):
+        case {
+            "kind": "offers",
+            "candidates": list(candidates),
+            "booted": booted,
+            "dead_end": str() | None as dead_end,
+            "held_back": list(held_back),
+        }:
+            return OffersEvent(
+                Offers(
+                    candidates=tuple(map(_release_from_wire, candidates)),
+                    booted=None if booted is None else _release_from_wire(booted),
+                    dead_end=dead_end,
+                    held_back=tuple(map(_held_back_from_wire, held_back)),
+                )
+            )
+        case {"kind": "granted"}:
+            return LockEvent(LockGranted())
+        case {"kind": "busy", "reason": str(reason), "retry_after_secs": int() | float() | None as retry_after_secs}:
+            return LockEvent(LockBusy(reason, retry_after_secs))
+        case {"kind": "released", "detail": str(detail)}:
+            return UnlockEvent(LockReleased(detail))
         case {
             "kind": "error",
             "error": str(error),
@@ -145,20 +169,6 @@ def decode_event(line: bytes) -> Event:
             raise WireError("not an event that this version knows")
 
 
-def _line(fields: Mapping[str, object], limit_bytes: int) -> bytes:
-    line = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
-    if len(line) > limit_bytes:
-        raise WireError(f"a line of {len(line)} bytes, more than {limit_bytes}")
-    return line
-
-
-def _parsed(line: bytes) -> _Json:
-    try:
-        return cast(_Json, json.loads(line))
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"not JSON: {error}") from error
-
-
 def _error_kind(value: str) -> ErrorKind:
     try:
         return ErrorKind(value)
@@ -166,20 +176,41 @@ def _error_kind(value: str) -> ErrorKind:
         raise WireError(f"no kind of error is called {value!r}") from error
 
 
+def _pair(value: Json) -> tuple[str, str]:
+    match value:
+        case [str(key), str(text)]:
+            return key, text
+        case _:
+            raise WireError("not a pair of texts")
+
+
 def _offers_to_wire(offers: Offers) -> dict[str, object]:
     return {
         "candidates": [_release_to_wire(release) for release in offers.candidates],
         "booted": None if offers.booted is None else _release_to_wire(offers.booted),
         "dead_end": offers.dead_end,
+        "held_back": [_held_back_to_wire(held) for held in offers.held_back],
     }
 
 
-def _offers_from_wire(candidates: list[_Json], booted: _Json, dead_end: str | None) -> Offers:
-    return Offers(
-        candidates=tuple(_release_from_wire(candidate) for candidate in candidates),
-        booted=None if booted is None else _release_from_wire(booted),
-        dead_end=dead_end,
-    )
+def _held_back_to_wire(held: HeldBack) -> dict[str, object]:
+    turn_at = None if held.turn_at is None else rfc3339(held.turn_at)
+    return {"release": _release_to_wire(held.release), "reason": held.reason, "turn_at": turn_at}
+
+
+def _held_back_from_wire(fields: Json) -> HeldBack:
+    match fields:
+        case {"release": release, "reason": str(reason), "turn_at": str() | None as turn_at}:
+            return HeldBack(_release_from_wire(release), reason, None if turn_at is None else _instant(turn_at))
+        case _:
+            raise WireError("not a release that is held back")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise WireError(str(error)) from error
 
 
 def _release_to_wire(release: Release) -> dict[str, object]:
@@ -191,7 +222,7 @@ def _release_to_wire(release: Release) -> dict[str, object]:
     }
 
 
-def _release_from_wire(fields: _Json) -> Release:
+def _release_from_wire(fields: Json) -> Release:
     match fields:
         case {
             "version": str(version),
@@ -204,7 +235,7 @@ def _release_from_wire(fields: _Json) -> Release:
             raise WireError("not a release")
 
 
-def _texts(fields: Mapping[str, _Json]) -> Mapping[str, str]:
+def _texts(fields: Mapping[str, Json]) -> Mapping[str, str]:
     texts = {key: value for key, value in fields.items() if isinstance(value, str)}
     if len(texts) < len(fields):
         raise WireError("metadata that is not text")

@@ -13,14 +13,15 @@ import threading
 from typing import BinaryIO
 
 from tidegate.errors import ErrorKind
-from tidegate.net import graph_request
+from tidegate.net import graph_request, lock_request
+from tidegate.net.line import WireError
+from tidegate.net.lock_wire import LockRequest
 from tidegate.net.wire import (
     MAX_REQUEST_BYTES,
     ErrorEvent,
     Event,
     GraphRequest,
     Request,
-    WireError,
     decode_request,
     encode_event,
 )
@@ -50,11 +51,11 @@ def main() -> int:
     """Answer the request on stdin within its time."""
     gc.disable()  # it would search the same live graph again and again, and this process is over before it pays
     request = decode_request(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
-    outlet = Outlet(sys.stdout.buffer)
-    guard = threading.Timer(request.timeout_secs, _cut_short, (request, outlet))
+    outlet, departed = Outlet(sys.stdout.buffer), threading.Event()
+    guard = threading.Timer(request.timeout_secs, _cut_short, (request, departed, outlet))
     guard.daemon = True
     guard.start()
-    outlet.say(_answer(request))
+    outlet.say(_answer(request, departed))
     return 0
 
 
@@ -65,26 +66,30 @@ def _line(event: Event) -> bytes:
         return encode_event(ErrorEvent(ErrorKind.NET_WORKER_FAILED, f"the answer does not fit: {error}"))
 
 
-def _cut_short(request: Request, outlet: Outlet) -> None:
+def _cut_short(request: Request, departed: threading.Event, outlet: Outlet) -> None:
     """End the process in the middle of whatever it is doing.
 
     A thread, because nothing less ends everything: timeouts of httpx are for each read, so that a server may drip for
     ever, and a signal's handler has to wait until the resolver of libc gives up.
     """
-    if outlet.say(_out_of_time(request)):
+    if outlet.say(_out_of_time(request, departed)):
         os._exit(0)
 
 
-def _answer(request: Request) -> Event:
+def _answer(request: Request, departed: threading.Event) -> Event:
     match request:
         case GraphRequest():
             return graph_request.answer(request)
+        case LockRequest():
+            return lock_request.answer(request, departed)
 
 
-def _out_of_time(request: Request) -> ErrorEvent:
+def _out_of_time(request: Request, departed: threading.Event) -> ErrorEvent:
     match request:
         case GraphRequest():
             return graph_request.out_of_time(request)
+        case LockRequest():
+            return lock_request.out_of_time(request, departed)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ class Immediate:
 
     name = "immediate"
     guards = frozenset({Purpose.UPDATE})
+    overridable = True
 
     async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
         """Always allows."""

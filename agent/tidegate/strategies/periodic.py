@@ -6,12 +6,15 @@ from tidegate.calendar.schedule import Schedule
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.purpose import Purpose
 
+_REMEDY = "see tidegate windows; or tidegate apply --now --override periodic --reason TEXT"
+
 
 class Periodic:
-    """Allows while a window is open; else waits until the next one opens for this host."""
+    """Allows while a window is open, until it shuts; else waits until the next one opens for this host."""
 
     name = "periodic"
     guards = frozenset({Purpose.UPDATE})
+    overridable = True
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -20,8 +23,6 @@ class Periodic:
         """The schedule's word for this moment."""
         state = self._schedule.state(question.now.wall)
         if state.is_open:
-            return Allow(self.name)
-        when = "the window is shut" if state.until is not None else "no window opens any more"
-        return Wait(
-            self.name, when, until=state.until, remedy="tidegate windows; or tidegate apply --now --reason TEXT"
-        )
+            return Allow(self.name, until=state.until)
+        why = "the window is shut" if state.until is not None else "no window opens any more"
+        return Wait(self.name, why, state.until, _REMEDY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tidegate.calendar.schedule import Schedule
 from tidegate.config.settings import Settings
 from tidegate.errors import TidegateError
@@ -9,13 +11,17 @@ from tidegate.gates.base import Gate, Question, Verdict, Wait
 from tidegate.identity import host_id
 from tidegate.purpose import Purpose
 from tidegate.strategies.immediate import Immediate
+from tidegate.strategies.marker_file import MarkerFile
 from tidegate.strategies.periodic import Periodic
+
+FLEET_LOCK = "fleet_lock"
 
 
 class Unavailable:
     """Stands for a strategy that cannot be asked: it never allows. A rule that somebody wrote is not passed over."""
 
     guards = frozenset(Purpose)
+    overridable = False
 
     def __init__(self, name: str, reason: str, remedy: str) -> None:
         self.name = name
@@ -28,8 +34,11 @@ class Unavailable:
 
 
 def strategy_gates(settings: Settings) -> tuple[Gate, ...]:
-    """The strategies in the order in which they are configured; all of them must allow."""
-    return tuple(_gate(name, settings) for name in settings.updates.strategy)
+    """The strategies in the order in which they are configured; all of them must allow.
+
+    All but the fleet lock: asking for that takes it, so it is no gate. The machine does it, after every gate.
+    """
+    return tuple(_gate(name, settings) for name in settings.updates.strategy if name != FLEET_LOCK)
 
 
 def _gate(name: str, settings: Settings) -> Gate:
@@ -38,9 +47,11 @@ def _gate(name: str, settings: Settings) -> Gate:
             return Immediate()
         case "periodic":
             return _periodic(settings)
+        case "marker_file":
+            return MarkerFile(Path(settings.marker_file.path))
         case _:
             reason = f"strategy {name!r} is not in this version of Tidegate"
-            return Unavailable(name, reason, "select immediate or periodic")
+            return Unavailable(name, reason, "select another in updates.strategy; tidegate config show")
 
 
 def _periodic(settings: Settings) -> Gate:

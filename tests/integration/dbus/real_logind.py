@@ -84,11 +84,11 @@ def _process(daemon: PrivateBus) -> Generator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-async def connect_as(uid: int, daemon: PrivateBus) -> Bus:
+async def connect_as(uid: int, address: str) -> Bus:
     """A connection of another user: the daemon looks at who connects, once."""
     os.setresuid(uid, uid, 0)
     try:
-        return await Bus.connect(daemon.address)
+        return await Bus.connect(address)
     finally:
         os.setresuid(0, 0, 0)
 

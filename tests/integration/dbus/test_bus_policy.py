@@ -91,7 +91,7 @@ async def outcome(bus: Bus, endpoint: Endpoint) -> str:
 )
 def test_who_may_be_it(daemon: PrivateBus, who: str, name: str, may: bool) -> None:
     async def scenario() -> None:
-        bus = await connect_as(uid_of(who), daemon)
+        bus = await connect_as(uid_of(who), daemon.address)
         if may:
             await bus.request_name(name)
         else:
@@ -106,7 +106,7 @@ def test_who_may_be_it(daemon: PrivateBus, who: str, name: str, may: bool) -> No
 @pytest.mark.parametrize(("who", "answer"), [("root", "done"), ("agent", "done"), ("nobody", errors.ACCESS_DENIED)])
 def test_who_may_call_the_helper(daemon: PrivateBus, who: str, answer: str) -> None:
     async def scenario() -> None:
-        helper, caller = await connect_as(ROOT, daemon), await connect_as(uid_of(who), daemon)
+        helper, caller = await connect_as(ROOT, daemon.address), await connect_as(uid_of(who), daemon.address)
         await serve(helper, ENGINE)
         assert await outcome(caller, ENGINE) == answer
         await caller.close()
@@ -118,7 +118,7 @@ def test_who_may_call_the_helper(daemon: PrivateBus, who: str, answer: str) -> N
 @pytest.mark.parametrize("who", ["root", "nobody"])
 def test_anybody_may_ask_the_agent_whatever_polkit_says_then(daemon: PrivateBus, who: str) -> None:
     async def scenario() -> None:
-        agent, caller = await connect_as(agent_uid(), daemon), await connect_as(uid_of(who), daemon)
+        agent, caller = await connect_as(agent_uid(), daemon.address), await connect_as(uid_of(who), daemon.address)
         await serve(agent, AGENT)
         assert await outcome(caller, AGENT) == "done"
         await caller.close()

@@ -82,7 +82,7 @@ def test_a_delay_lets_the_shutdown_begin_and_holds_its_end() -> None:
 
 def test_without_polkit_a_user_is_refused() -> None:
     async def scenario(real: RealLogind) -> None:
-        bus = await connect_as(NOBODY, real.daemon)
+        bus = await connect_as(NOBODY, real.daemon.address)
         answer = await LogindPower(Logind(bus)).reboot("x")
         assert isinstance(answer, Refused)
         assert "polkit" in answer.remedy

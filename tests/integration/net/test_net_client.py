@@ -237,7 +237,7 @@ def test_the_real_worker_says_when_its_answer_is_too_long() -> None:
 def test_the_real_worker_crashes_on_a_request_that_is_none(line: bytes) -> None:
     done = subprocess.run(WORKER_ARGV, input=line, capture_output=True, timeout=ENOUGH_SECS, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.splitlines()[-1].startswith(b"tidegate.net.wire.WireError: ")
+    assert done.stderr.splitlines()[-1].startswith(b"tidegate.net.line.WireError: ")
 
 
 def test_the_agent_does_not_load_httpx() -> None:

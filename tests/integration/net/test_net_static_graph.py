@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.clock import START, FakeClock
 from tests.fakes.http_misbehaving import Behaviour, answers, bomb, serving, zipped
 from tidegate.discovery.base import Discovery, Offers
-from tidegate.discovery.static_graph import MAX_GRAPH_BYTES, StaticGraph
+from tidegate.discovery.graph import MAX_GRAPH_BYTES
+from tidegate.discovery.rollout import DURATION_KEY, ROLLOUT_KEY, START_EPOCH_KEY
+from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
 from tidegate.net.wire import NetError
 
@@ -33,8 +38,11 @@ GRAPH = json.dumps(
 ).encode()
 
 
-def find(url: str, payload: str = "c0") -> Offers:
-    discovery: Discovery = StaticGraph(url, NetClient())
+HOST = HostIdentity("default", "x86_64", stream="stable", rollout_wariness=0.5)
+
+
+def find(url: str, payload: str = "c0", clock: FakeClock | None = None) -> Offers:
+    discovery: Discovery = StaticGraph(url, NetClient(), HOST, clock or FakeClock())
     return asyncio.run(discovery.find(payload, "0.0"))
 
 
@@ -60,6 +68,31 @@ def test_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "my graph.json").write_bytes(GRAPH)
     offers = find((tmp_path / "my graph.json").as_uri(), "c1")
     assert [release.payload for release in offers.candidates] == ["c2"]
+
+
+def test_a_rollout_is_applied_by_the_host_and_reaches_it_in_time(tmp_path: Path) -> None:
+    graph = json.loads(GRAPH)
+    rollout = {ROLLOUT_KEY: "true", START_EPOCH_KEY: str(int(START.timestamp())), DURATION_KEY: "60"}
+    graph["nodes"][1]["metadata"] |= rollout
+    (tmp_path / "stable.json").write_text(json.dumps(graph), encoding="utf-8")
+    url, clock = f"{tmp_path.as_uri()}/${{stream}}.json", FakeClock()
+    clock.advance(20 * 60)
+    held = find(url, clock=clock)
+    assert held.candidates == ()
+    assert held.held_back[0].reason == "is offered to 33 % of hosts now"
+    assert held.held_back[0].turn_at == START + timedelta(minutes=30)
+    clock.advance(10 * 60)
+    assert [release.version for release in find(url, clock=clock).candidates] == ["1.0"]
+
+
+def test_a_rollout_that_makes_no_sense_moves_no_host(tmp_path: Path) -> None:
+    graph = json.loads(GRAPH)
+    graph["nodes"][1]["metadata"] |= {ROLLOUT_KEY: "true", START_EPOCH_KEY: "tomorrow"}
+    (tmp_path / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    with pytest.raises(TidegateError, match=r"the rollout of 1\.0: .*start_epoch is 'tomorrow'") as caught:
+        find((tmp_path / "graph.json").as_uri())
+    assert caught.value.kind is ErrorKind.DISCOVERY_NONSENSE
+    assert caught.value.message.startswith(f"file://{tmp_path}/graph.json: ")
 
 
 def test_a_release_that_the_graph_does_not_know(tmp_path: Path) -> None:

@@ -5,19 +5,34 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.fakes.builders import BAD_CONFIG, WAIT, Walk, at, attempt, deciding, denial, host, offers, steady, verifying
+from tests.fakes.builders import (
+    BAD_CONFIG,
+    WAIT,
+    Walk,
+    at,
+    attempt,
+    deciding,
+    denial,
+    host,
+    offers,
+    staging,
+    steady,
+    verifying,
+)
+from tests.fakes.clock import START
+from tests.unit.explain import agent_walks as walks
 from tidegate.cli import snapshot_file
 from tidegate.cli.entry import cli
-from tidegate.cli.status_cmd import duration, exit_code, lines
+from tidegate.cli.status_cmd import exit_code, lines
+from tidegate.gates.base import Allow, Wait
 from tidegate.machine.events import Unhealthy
-from tidegate.machine.phases import Phase
 from tidegate.machine.state import Policy
 from tidegate.procfs import start_ticks
 from tidegate.records import Outcome, Records
@@ -40,7 +55,7 @@ def run(*arguments: str) -> Result:
 
 
 def document(walk: Walk) -> Document:
-    return snapshot(walk.state, at(walk.secs), {"version": "0.1.0", "pid": 1, "start_ticks": 1})
+    return snapshot(walk.state, at(walk.secs), START, {"version": "0.1.0", "pid": 1, "start_ticks": 1})
 
 
 # --------------------------------------------------------------------------- for people
@@ -55,6 +70,7 @@ def test_a_host_that_is_up_to_date() -> None:
         told(steady().wake().answer(offers()))
         == """\
 State:    up to date
+Since:    10 min ago
 Booted:   1 (6b86b273ff34)
 Checks:   last 10 min ago, the next is due
 """
@@ -66,9 +82,10 @@ def test_a_host_that_waits_says_for_what_and_what_to_do() -> None:
         told(deciding().answer(WAIT))
         == """\
 State:    2 is staged and waits: window: the window is closed
+Since:    10 min ago
 Booted:   1 (6b86b273ff34)
 Staged:   2 (d4735e3a265e), locked: stays out of the next boot
-Waits:    window: the window is closed
+Waits:    window: the window is closed, since 10 min ago
           to do: wait
 Checks:   last 10 min ago, the next is due
 """
@@ -77,11 +94,13 @@ Checks:   last 10 min ago, the next is due
 
 def test_a_host_with_a_past() -> None:
     records = Records(denied=(denial("2"),), history=(attempt(outcome=Outcome.FELL_BACK),))
-    walk = Walk(records).answer(host(entries=("1", "0"))).wake().fail()
+    often = Policy(steady_interval_secs=100)
+    walk = Walk(records, often).answer(host(entries=("1", "0"))).wake().fail()
     assert (
         told(walk)
         == """\
 State:    the engine broke
+Since:    10 min ago
 Booted:   1 (6b86b273ff34)
 Rollback: 0 (5feceb66ffc8)
 Checks:   none yet, the next is due
@@ -89,6 +108,63 @@ Last:     1 -> 2: fell back, 1 h 10 min ago (power cut)
 Denied:   2 (d4735e3a265e): 1 booted instead
 Trouble:  the engine broke (since 10 min ago)
           to do: mend it
+"""
+    )
+
+
+def test_several_reasons_have_a_line_each_with_their_times_and_what_to_do() -> None:
+    waits = (
+        Wait("periodic", "the window is shut", START + timedelta(hours=26), "see tidegate windows"),
+        Allow("immediate"),
+        Wait("inhibitors", "backup holds shutdowns back: copying"),
+    )
+    assert (
+        told(deciding().answer(waits))
+        == """\
+State:    2 is staged and waits: periodic: the window is shut
+Since:    10 min ago
+Booted:   1 (6b86b273ff34)
+Staged:   2 (d4735e3a265e), locked: stays out of the next boot
+Waits:    periodic: the window is shut, since 10 min ago, until 2026-03-03T12:00:00Z (in 1 d 1 h)
+          to do: see tidegate windows
+Waits:    inhibitors: backup holds shutdowns back: copying, since 10 min ago
+Checks:   last 10 min ago, the next is due
+"""
+    )
+
+
+def test_a_lock_that_is_owed_is_told_with_why() -> None:
+    assert (
+        told(walks.owed())
+        == """\
+State:    2 is staged and waits: fleet_lock: the lock of group workers at https://lock.example/ is still to be given \
+back: no answer within 30 s
+Since:    10 min ago
+Booted:   1 (6b86b273ff34)
+Staged:   2 (d4735e3a265e), locked: stays out of the next boot
+Waits:    fleet_lock: the lock of group workers at https://lock.example/ is still to be given back: \
+no answer within 30 s
+          to do: wait; or, if that server is gone for good: tidegate lock forget --reason TEXT
+Lock:     release owed since 10 min ago, https://lock.example/: no answer within 30 s
+Checks:   last 10 min ago, the next is due
+"""
+    )
+
+
+def test_a_lock_that_is_held_while_a_boot_is_verified() -> None:
+    assert "Lock:     held since 10 min ago, https://lock.example/\n" in told(walks.fleet_verifying())
+
+
+def test_a_host_that_updates_by_hand_says_so() -> None:
+    assert (
+        told(walks.disabled())
+        == """\
+State:    not checked yet
+Since:    10 min ago
+Booted:   1 (6b86b273ff34)
+Waits:    updates: updates.enabled is false
+          to do: tidegate apply --now --reason TEXT
+Checks:   none yet
 """
     )
 
@@ -109,41 +185,39 @@ def test_an_empty_document_has_lines_all_the_same() -> None:
     assert list(lines({}, NOW)) == ["State:    ", "Booted:   unknown", "Checks:   none yet"]
 
 
-@pytest.mark.parametrize(
-    ("secs", "text"),
-    [
-        (0, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (150, "2 min"),
-        (3599, "59 min"),
-        (3600, "1 h 0 min"),
-        (86399, "23 h 59 min"),
-        (86400, "1 d 0 h"),
-        (10**7, "115 d 17 h"),
-    ],
-)
-def test_durations_have_two_units_at_most(secs: float, text: str) -> None:
-    assert duration(secs) == text
-
-
 # --------------------------------------------------------------------------- for scripts
 
 CODES = {
-    "available": 10,
+    "steady": 0,
+    "disabled": 0,
     "staging": 10,
     "staged": 11,
-    "deciding": 11,
-    "starting": 12,
-    "verifying": 12,
-    "arming": 12,
-    "confirming": 12,
-    "requesting": 12,
+    "finalizing": 12,
     "rebooting": 12,
-    "disarming": 12,
+    "verifying": 12,
     "paused": 21,
     "failed": 30,
-    "steady": 0,
+}
+"""The whole closed set, by its word alone."""
+
+SITUATIONS = {
+    walks.checked: 0,
+    walks.disabled: 0,
+    walks.greeting: 0,
+    walks.available: 10,
+    staging: 10,
+    walks.waits: 11,
+    walks.denied_lock: 11,
+    walks.disabled_staged: 11,
+    walks.locking: 12,
+    walks.rebooting: 12,
+    walks.starting: 12,
+    walks.pending: 12,
+    walks.paused: 21,
+    walks.blocked: 30,
+    walks.blocked_staged: 30,
+    walks.sealed: 30,
+    walks.unread: 30,
 }
 
 
@@ -152,17 +226,22 @@ def test_each_state_has_its_code(state: str, code: int) -> None:
     assert exit_code({"state": state}) == code
 
 
+@pytest.mark.parametrize(("walk", "code"), SITUATIONS.items(), ids=[made.__name__ for made in SITUATIONS])
+def test_each_situation_has_its_code(walk: Callable[[], Walk], code: int) -> None:
+    assert exit_code(document(walk())) == code
+
+
+@pytest.mark.parametrize("state", ["steady", "disabled"])
+def test_a_release_that_is_known_and_not_staged_is_available(state: str) -> None:
+    assert exit_code({"state": state, "target": {"version": "2"}, "last_attempt": {"outcome": "fell_back"}}) == 10
+
+
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [("applied", 0), ("fell_back", 30), ("finalize_failed", 30), ("not_attempted", 30), ("half_applied", 30)],
 )
 def test_a_steady_host_has_the_code_of_its_last_attempt(outcome: str, code: int) -> None:
     assert exit_code({"state": "steady", "last_attempt": {"outcome": outcome}}) == code
-
-
-def test_the_machine_has_no_state_without_a_code() -> None:
-    names = {kind.__name__.lower() for kind in Phase.__args__}
-    assert names <= set(CODES)
 
 
 # --------------------------------------------------------------------------- the command
@@ -188,7 +267,7 @@ def test_with_exit_code_the_state_is_the_code(status_file: Path) -> None:
 def test_json_is_the_snapshot_and_whether_it_lives(status_file: Path) -> None:
     publish(status_file, steady())
     given = json.loads(run("status", "--json").stdout)
-    assert given == {**json.loads(status_file.read_text()), "live": True}
+    assert given == {**json.loads(status_file.read_text()), "live": True, "source": "snapshot"}
 
 
 @pytest.mark.parametrize("option", [[], ["--json"], ["--exit-code"]])
@@ -244,7 +323,14 @@ def test_a_snapshot_lives_with_the_very_process_that_wrote_it(writer: dict[str, 
 
 
 def test_odd_types_in_a_snapshot_are_read_as_missing() -> None:
-    odd: Document = {"writer": 3, "blocked_by": {"a": 1}, "denied": [1, {"release": None}], "state": 7}
+    odd: Document = {
+        "writer": 3,
+        "blocked_by": {"a": 1},
+        "gates": [1, {"verdict": "wait"}],
+        "lock": [],
+        "denied": [1, {"release": None}],
+        "state": 7,
+    }
     assert not snapshot_file.is_live(odd)
     assert list(lines(copy.deepcopy(odd), NOW + timedelta(days=1)))
 
@@ -272,3 +358,16 @@ def test_an_empty_history_says_so(status_file: Path) -> None:
 def test_the_history_of_a_dead_agent_can_be_read(status_file: Path) -> None:
     status_file.write_text('{"history": []}')
     assert run("history").exit_code == 0
+
+
+def test_who_the_host_is_and_what_is_held_back() -> None:
+    held = {"release": {"version": "2", "payload": "c2"}, "reason": "is offered to 34 % of hosts now"}
+    told = {
+        **document(steady()),
+        "held_back": [held | {"turn_at": "2026-03-02T13:20:00Z"}],
+        "host": {"node_uuid": "e0f3745b108f471cbd4883c6fbed8cdd", "group": "workers", "doubts": ["cloned"]},
+    }
+    found = list(lines(told, NOW))
+    assert "Held:     2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min" in found
+    assert "Host:     e0f3745b108f471cbd4883c6fbed8cdd, group workers" in found
+    assert "          cloned" in found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,11 +12,18 @@ from tests.fakes.clock import START
 from tidegate.calendar.schedule import Schedule
 from tidegate.clock import Now
 from tidegate.config import load
-from tidegate.configured import Reader
+from tidegate.configured import Configured, Reader
+from tidegate.dbus.bus import Bus
+from tidegate.dbus.logind import Logind
+from tidegate.dbus.timedate import Timedate
+from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.select import Unavailable
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.gates.base import Allow, Question, Wait
+from tidegate.gates.select import Sources
+from tidegate.lockserver import LockAccount
+from tidegate.machine.state import FleetLocking
 from tidegate.purpose import Purpose
 from tidegate.release import Release
 
@@ -32,12 +40,37 @@ length_minutes = 60
 """
 
 
+FLEET = """\
+[identity]
+node_uuid = "0123456789abcdef0123456789abcdef"
+group = "workers"
+[updates]
+strategy = ["fleet_lock", "immediate"]
+[updates.fleet_lock]
+base_url = "https://lock.example/${group}/"
+timeout_secs = 12
+token_file = "/etc/tidegate/token"
+release = "after-boot"
+update_params = true
+"""
+NO_BUS = cast(Bus, None)
+"""Whoever reads a configuration asks nobody."""
+
+
+def reader(folder: Path) -> Reader:
+    return Reader([folder], Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0))
+
+
+def names(configured: Configured) -> list[str]:
+    return [gate.name for gate in configured.world.gates]
+
+
 def write(folder: Path, text: str) -> None:
     (folder / "50-test.toml").write_text(text, encoding="utf-8")
 
 
 def test_without_any_snippet_the_defaults_are_in_force_and_no_source_is_known(tmp_path: Path) -> None:
-    configured = Reader([tmp_path]).read()
+    configured = reader(tmp_path).read()
     assert configured.policy.enabled
     assert configured.policy.steady_interval_secs == 300
     assert configured.policy.blocked is None
@@ -46,31 +79,40 @@ def test_without_any_snippet_the_defaults_are_in_force_and_no_source_is_known(tm
     assert caught.value.kind is ErrorKind.DISCOVERY_UNAVAILABLE
 
 
-def test_the_variables_of_a_graph_url_are_filled_in(tmp_path: Path) -> None:
-    write(tmp_path, GOOD.replace("${basearch}", "x"))
-    discovery = Reader([tmp_path]).read().world.discovery
+def test_a_source_knows_who_asks(tmp_path: Path) -> None:
+    identity = '[identity]\ngroup = "workers"\nstream = "next"\nnode_uuid = "0123456789ABCDEF0123456789ABCDEF"\n'
+    write(tmp_path, GOOD + identity)
+    configured = reader(tmp_path).read()
+    discovery = configured.world.discovery
     assert isinstance(discovery, StaticGraph)
-    assert discovery.url == "http://h/x/default.json"
+    assert discovery.host == configured.identity
+    assert (discovery.host.group, discovery.host.stream) == ("workers", "next")
+    assert discovery.host.node_uuid == "0123456789abcdef0123456789abcdef"
+    assert discovery.host.variables["basearch"]
 
 
-def test_a_variable_that_is_not_known_here_is_named(tmp_path: Path) -> None:
+def test_a_variable_that_is_not_known_here_is_named_at_each_check(tmp_path: Path) -> None:
     write(tmp_path, GOOD.replace("${group}", "${stream}"))
-    discovery = Reader([tmp_path]).read().world.discovery
-    assert isinstance(discovery, Unavailable)
-    assert "${stream}" in discovery.reason
+    with pytest.raises(TidegateError, match=r"\$\{stream\}") as caught:
+        asyncio.run(reader(tmp_path).read().world.discovery.find("a" * 64, "1"))
+    assert caught.value.kind is ErrorKind.DISCOVERY_UNAVAILABLE
 
 
-@pytest.mark.parametrize("source", ["cincinnati", "native"])
-def test_a_source_that_this_version_does_not_have_is_refused_by_name(tmp_path: Path, source: str) -> None:
-    write(tmp_path, f'[discovery]\nsource = "{source}"\n[cincinnati]\nbase_url = "http://h/"\n')
-    discovery = Reader([tmp_path]).read().world.discovery
+def test_a_server_is_asked_as_zincatis_configuration_says(tmp_path: Path) -> None:
+    write(tmp_path, '[cincinnati]\nbase_url = "http://h/"\n')
+    assert isinstance(reader(tmp_path).read().world.discovery, Cincinnati)
+
+
+def test_a_source_that_this_version_does_not_have_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path, '[discovery]\nsource = "native"\n[cincinnati]\nbase_url = "http://h/"\n')
+    discovery = reader(tmp_path).read().world.discovery
     assert isinstance(discovery, Unavailable)
-    assert source in discovery.reason
+    assert "native" in discovery.reason
 
 
 def test_a_bad_configuration_at_the_start_blocks_and_names_the_place(tmp_path: Path) -> None:
     write(tmp_path, "[updates]\nenabeld = true\n")
-    blocked = Reader([tmp_path]).read().policy.blocked
+    blocked = reader(tmp_path).read().policy.blocked
     assert blocked is not None
     assert blocked.kind is ErrorKind.CONFIG_INVALID
     assert f"{tmp_path / '50-test.toml'}:2" in blocked.message
@@ -78,34 +120,34 @@ def test_a_bad_configuration_at_the_start_blocks_and_names_the_place(tmp_path: P
 
 def test_a_bad_reload_keeps_the_last_good_configuration_and_says_so(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
-    reader = Reader([tmp_path])
-    good = reader.read()
+    one = reader(tmp_path)
+    good = one.read()
     write(tmp_path, "[updates]\nenabled = maybe\n")
-    again = reader.read()
+    again = one.read()
     assert (again.policy.enabled, again.policy.blocked, again.world) == (False, None, good.world)
     assert again.policy.stale is not None
     assert again.policy.stale.kind is ErrorKind.CONFIG_INVALID
 
 
 def test_a_mended_configuration_is_no_longer_stale(tmp_path: Path) -> None:
-    reader = Reader([tmp_path])
+    one = reader(tmp_path)
     write(tmp_path, "nonsense")
-    assert reader.read().policy.blocked is not None
+    assert one.read().policy.blocked is not None
     write(tmp_path, GOOD)
-    policy = reader.read().policy
+    policy = one.read().policy
     assert (policy.blocked, policy.stale) == (None, None)
 
 
 def test_what_else_blocks_is_laid_over_the_configuration(tmp_path: Path) -> None:
     unreadable = Failure(ErrorKind.RECORD_UNREADABLE, "torn")
-    policy = Reader([tmp_path]).read().blocked_by(unreadable).policy
+    policy = reader(tmp_path).read().blocked_by(unreadable).policy
     assert policy.block == Wait("record", "torn")
 
 
 @pytest.mark.parametrize(("hour", "is_open"), [(11, False), (12, True), (13, False)])
 def test_the_periodic_strategy_answers_as_the_schedule_does(tmp_path: Path, hour: int, is_open: bool) -> None:
     write(tmp_path, WINDOW)
-    (gate,) = Reader([tmp_path]).read().world.gates
+    gate = reader(tmp_path).read().world.gates[0]
     now = Now(START.replace(hour=hour), 0.0)
     verdict = asyncio.run(gate.ask(Question(Release("2", "b" * 64), Purpose.UPDATE, now)))
     settings = load([tmp_path]).settings
@@ -116,3 +158,53 @@ def test_the_periodic_strategy_answers_as_the_schedule_does(tmp_path: Path, hour
     else:
         assert isinstance(verdict, Wait)
         assert verdict.until == until
+
+
+# --------------------------------------------------------------------------- gates and the lock
+
+
+def test_the_gates_are_those_of_the_settings_and_there_is_no_lock_unless_it_is_selected(tmp_path: Path) -> None:
+    configured = reader(tmp_path).read()
+    assert names(configured) == ["immediate", "inhibitors", "clock", "sessions"]
+    assert configured.policy.fleet_lock is None
+
+
+def test_a_reload_changes_the_gates(tmp_path: Path) -> None:
+    one = reader(tmp_path)
+    assert "sessions" in names(one.read())
+    write(tmp_path, "[gates.sessions]\nenabled = false\n[gates.interval]\nmin_secs = 60\n")
+    assert names(one.read()) == ["immediate", "interval", "inhibitors", "clock"]
+
+
+def test_the_lock_is_no_gate_but_the_machines_own(tmp_path: Path) -> None:
+    write(tmp_path, FLEET)
+    configured = reader(tmp_path).read()
+    assert names(configured) == ["immediate", "inhibitors", "clock", "sessions"]
+    account = LockAccount(
+        "https://lock.example/workers/",
+        "workers",
+        "0123456789abcdef0123456789abcdef",
+        12,
+        token_file="/etc/tidegate/token",
+    )
+    assert configured.policy.fleet_lock == FleetLocking(account, "after-boot", tells=True)
+
+
+def test_a_lock_that_cannot_be_asked_for_is_a_gate_that_nobody_passes_over(tmp_path: Path) -> None:
+    write(tmp_path, FLEET.replace("${group}", "${stream}"))
+    configured = reader(tmp_path).read()
+    assert (configured.policy.fleet_lock, configured.policy.blocked) == (None, None)
+    (gate,) = [gate for gate in configured.world.gates if gate.name == "fleet_lock"]
+    assert not gate.overridable
+    assert gate.guards == frozenset(Purpose)
+    verdict = asyncio.run(gate.ask(Question(Release("2", "b" * 64), Purpose.MANUAL, Now(START, 0.0))))
+    assert isinstance(verdict, Wait)
+    assert "${stream}" in verdict.reason
+
+
+def test_a_bad_configuration_asks_the_gates_of_the_defaults_and_no_lock_server(tmp_path: Path) -> None:
+    write(tmp_path, FLEET + "nonsense = 1\n")
+    configured = reader(tmp_path).read()
+    assert configured.policy.fleet_lock is None
+    assert configured.policy.blocked is not None
+    assert names(configured) == ["immediate", "inhibitors", "clock", "sessions"]

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.engine import FakeEngine
-from tests.faults import world
+from tests.fakes.lock_server import FakeLockServer
+from tests.faults import parts, world
 from tests.faults.harness import Trial, play, table, trials
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.world import Blow, Fault
@@ -18,11 +19,21 @@ from tidegate.clock import Now
 from tidegate.engines.base import EngineStatus, ProgressSink
 from tidegate.errors import TidegateError
 from tidegate.gates.base import Verdict
+from tidegate.lockserver import LockGranted
 from tidegate.loop import Keeper
-from tidegate.machine import finalize, step, verify, waiting
-from tidegate.machine.effects import Effect
+from tidegate.machine import finalize, lock, polling, step, undo, verify, waiting
+from tidegate.machine.effects import AcquireLock, Effect
 from tidegate.machine.events import Event, HostView
-from tidegate.machine.phases import Arming, Confirming, Finalizing, Staged, Steady
+from tidegate.machine.phases import (
+    Arming,
+    Confirming,
+    Disarming,
+    Finalizing,
+    Relocking,
+    Staged,
+    Starting,
+    Steady,
+)
 from tidegate.machine.state import State, Step
 from tidegate.records import Denial, Intent, Outcome, Records
 from tidegate.release import Release
@@ -156,6 +167,85 @@ def test_a_staging_that_starts_over_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(FakeEngine, "stage", wasteful)
     broken = struck_at(BY_NAME["update"], "engine stage", Blow.ERROR_AFTER)
     assert any("bytes were fetched twice" in rule for rule in broken)
+
+
+def test_a_lock_that_is_asked_for_before_its_record_is_written_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hasty(Keeper):
+        """Runs what a step wants done although its records are not saved, where that is a request for a lock."""
+
+        def feed(self, event: Event) -> tuple[Effect, ...]:
+            state, effects = step.step(self.state, event, self._clock.now())
+            if any(isinstance(effect, AcquireLock) for effect in effects):
+                self.state = state
+                return effects
+            return super().feed(event)
+
+    monkeypatch.setattr(world, "Keeper", Hasty)
+    assert played(BY_NAME["lock: granted"], None)[0] == "a lock is asked for without a record of it on disk"
+
+
+def test_a_machine_that_takes_no_answer_of_the_lock_server_for_a_no_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finalize, "NOT_TAKEN", frozenset({"lock.uncertain"}))
+    broken = struck_at(BY_NAME["lock: granted"], "lock pre-reboot", Blow.ERROR_AFTER)
+    assert broken == ["the lock server counts this host and no record on disk says so"]
+
+
+def test_a_machine_that_does_not_ask_for_the_lock_again_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    armed = finalize.armed
+
+    def careless(state: State, phase: Arming, host: HostView, now: Now) -> Step:
+        after, effects = armed(state, phase, host, now)
+        if isinstance(after.phase, Relocking):
+            return finalize.relocked(after, after.phase, LockGranted(), now)
+        return after, effects
+
+    monkeypatch.setattr(finalize, "armed", careless)
+    broken, _ = played(BY_NAME["lock: lost before the last look"], None)
+    assert broken == "a reboot is asked for, and the lock was not granted after arming"
+
+
+def test_a_machine_that_unlocks_amid_the_reboot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_use(state: State) -> bool:
+        return isinstance(state.phase, Starting | Finalizing)
+
+    monkeypatch.setattr(lock, "_in_use", in_use)
+    assert played(BY_NAME["lock: host stays up"], None)[0] == "a lock is given back amid a reboot"
+
+
+def test_a_machine_that_forgets_the_lock_when_it_has_disarmed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    disarmed = undo.disarmed
+
+    def forgetful(state: State, phase: Disarming, host: HostView, now: Now) -> Step:
+        after, effects = disarmed(state, phase, host, now)
+        return replace(after, records=replace(after.records, lock=None)), effects
+
+    monkeypatch.setattr(undo, "disarmed", forgetful)
+    broken, _ = played(BY_NAME["lock: window shuts after the grant"], None)
+    assert broken == "the lock server counts this host and no record on disk says so"
+
+
+def test_a_machine_that_waits_for_the_lock_server_with_everything_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    due = polling.poll_due
+
+    def patient(state: State) -> float | None:
+        return None if state.lock.greeting else due(state)
+
+    monkeypatch.setattr(polling, "poll_due", patient)
+    assert played(BY_NAME["lock: server down at start"], None)[0] == "no staging while the server was down"
+
+
+def test_a_grace_that_is_cut_short_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "GRACE_SECS", 0.5)
+    assert played(BY_NAME["lock: somebody is logged in"], None)[0] == "the grace was cut short"
+
+
+def test_two_hosts_on_a_server_that_does_not_count_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+
+    def counts_nobody(self: FakeLockServer, host: str) -> bool:
+        return False
+
+    monkeypatch.setattr(FakeLockServer, "counts", counts_nobody)
+    assert played(BY_NAME["lock: two hosts, one slot"], None)[0] == "the host goes down without its lock"
 
 
 def test_every_point_is_struck_with_every_blow() -> None:

@@ -1,13 +1,15 @@
-"""All gates together: in order, up to the first no, and closed where one cannot answer."""
+"""All gates together: each in its turn, told what those before it know, and closed where one cannot answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
 from tests.fakes.builders import at, release
+from tests.fakes.clock import START
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates import panel
 from tidegate.gates.base import Allow, Question, Verdict, Wait
@@ -22,16 +24,21 @@ class Scripted:
     """Answers as it is told; notes that it was asked."""
 
     def __init__(
-        self, name: str, answer: Verdict | Exception | None, guards: frozenset[Purpose] = frozenset(Purpose)
+        self,
+        name: str,
+        answer: Verdict | Exception | None,
+        guards: frozenset[Purpose] = frozenset(Purpose),
+        *,
+        overridable: bool = True,
     ) -> None:
         self.name = name
         self.guards = guards
-        self.asked = 0
+        self.overridable = overridable
+        self.asked: list[Question] = []
         self._answer = answer
 
     async def ask(self, question: Question) -> Verdict:
-        assert question == QUESTION
-        self.asked += 1
+        self.asked.append(question)
         match self._answer:
             case None:
                 await asyncio.Event().wait()
@@ -42,25 +49,49 @@ class Scripted:
                 return verdict
 
 
-def ask(gates: Sequence[Scripted]) -> tuple[Verdict, ...]:
-    return asyncio.run(panel.ask_all(gates, QUESTION))
+def ask(gates: Sequence[Scripted], *overrides: str) -> tuple[Verdict, ...]:
+    return asyncio.run(panel.ask_all(gates, QUESTION, frozenset(overrides)))
 
 
 def test_the_verdicts_come_in_the_order_of_the_gates() -> None:
     assert ask([Scripted("a", Allow("a")), Scripted("b", Allow("b"))]) == (Allow("a"), Allow("b"))
 
 
-def test_a_gate_behind_one_that_waits_is_not_asked() -> None:
-    """A fleet lock is taken by asking for it: it comes last, and not while something local says no."""
-    last = Scripted("lock", Allow("lock"))
-    assert ask([Scripted("a", Allow("a")), Scripted("b", Wait("b", "held")), last]) == (Allow("a"), Wait("b", "held"))
-    assert last.asked == 0
+def test_who_waits_hears_of_every_reason() -> None:
+    waits = Wait("b", "held"), Wait("c", "held, too")
+    gates = [Scripted("a", Allow("a")), *(Scripted(wait.gate, wait) for wait in waits), Scripted("d", Allow("d"))]
+    assert ask(gates) == (Allow("a"), *waits, Allow("d"))
+    assert [gate.asked for gate in gates] == [[QUESTION]] * 4
+
+
+def test_a_gate_hears_how_long_those_before_it_allow() -> None:
+    """The earliest end counts, of those that allow; a wait ends nothing."""
+    later, soon = START + timedelta(hours=2), START + timedelta(hours=1)
+    gates = [
+        Scripted("a", Allow("a", until=later)),
+        Scripted("b", Allow("b", until=soon)),
+        Scripted("c", Allow("c", until=later)),
+        Scripted("d", Wait("d", "shut", START)),
+        Scripted("e", Allow("e")),
+    ]
+    ask(gates)
+    heard = [[question.shuts_at for question in gate.asked] for gate in gates]
+    assert heard == [[None], [later], [soon], [soon], [soon]]
+
+
+def test_a_person_may_pass_a_gate_over_by_name_where_the_gate_lets_them() -> None:
+    soft = Scripted("soft", Wait("soft", "held"))
+    hard = Scripted("hard", Wait("hard", "held"), overridable=False)
+    other = Scripted("other", Wait("other", "held"))
+    verdicts = ask([soft, hard, other], "soft", "hard", "no-such-gate")
+    assert [verdict.gate for verdict in verdicts if isinstance(verdict, Wait)] == ["hard", "other"]
+    assert soft.asked == []
 
 
 def test_a_gate_is_asked_about_the_purposes_that_it_guards_and_no_other() -> None:
     other = Scripted("strategy", Wait("strategy", "closed"), frozenset({Purpose.MANUAL, Purpose.ROLLBACK}))
     assert ask([other, Scripted("b", Allow("b"))]) == (Allow("b"),)
-    assert other.asked == 0
+    assert other.asked == []
 
 
 @pytest.mark.parametrize(
@@ -75,8 +106,7 @@ def test_a_gate_is_asked_about_the_purposes_that_it_guards_and_no_other() -> Non
 )
 def test_a_gate_that_fails_holds_the_reboot(error: Exception, wait: Wait) -> None:
     behind = Scripted("b", Allow("b"))
-    assert ask([Scripted("a", error), behind]) == (wait,)
-    assert behind.asked == 0
+    assert ask([Scripted("a", error), behind]) == (wait, Allow("b"))
 
 
 def test_a_gate_that_never_answers_holds_the_reboot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ import pytest
 from tests.fakes.builders import ALLOW, BOOT, DISK_FULL, host, intent, offers
 from tests.fakes.clock import FakeClock
 from tidegate.boot import BootInstance
+from tidegate.gates.base import Wait
 from tidegate.loop import Keeper
 from tidegate.machine import effects
-from tidegate.machine.effects import Arm, Effect, Task
-from tidegate.machine.events import Completed, Event, RecordsUnwritable, Tick
+from tidegate.machine.effects import Arm, AskGates, Effect, Task
+from tidegate.machine.events import Completed, Event, PolicyChanged, Tick
 from tidegate.machine.phases import Arming, Staged
 from tidegate.machine.state import Policy
+from tidegate.machine.step import next_wakeup
 from tidegate.records import Records
 
 TASKS = (
@@ -20,6 +22,9 @@ TASKS = (
     effects.FindOffers,
     effects.Stage,
     effects.AskGates,
+    effects.GiveNotice,
+    effects.AcquireLock,
+    effects.ReleaseLock,
     effects.Arm,
     effects.Disarm,
     effects.Reboot,
@@ -72,10 +77,10 @@ def deciding(store: NotingStore) -> Driven:
 def test_records_are_saved_when_the_effects_that_need_them_are_handed_out() -> None:
     store = NotingStore()
     driven = deciding(store)
-    assert store.saved == [], "nothing to remember so far"
+    assert [saved.intent for saved in store.saved] == [None], "since when it waits, and nothing else so far"
     driven.answer(ALLOW)
     assert isinstance(driven.tasks()[0], Arm)
-    (saved,) = store.saved
+    _, saved = store.saved
     assert saved == driven.keeper.state.records
     assert saved.intent is not None
 
@@ -88,7 +93,9 @@ def test_the_save_comes_before_the_effects() -> None:
             order.append("saved")
             super().save(records)
 
-    driven = deciding(Slow()).answer(ALLOW)
+    driven = deciding(Slow())
+    order.clear()
+    driven.answer(ALLOW)
     order.extend(type(task).__name__ for task in driven.tasks())
     assert order == ["saved", "Arm"]
 
@@ -104,13 +111,24 @@ def test_a_step_that_cannot_be_saved_was_not_taken() -> None:
     store = NotingStore()
     driven = deciding(store)
     store.full = True
+    before = driven.keeper.state.records
     driven.answer(ALLOW)
     assert driven.tasks() == []
-    assert driven.keeper.state.records == Records()
+    assert driven.keeper.state.records == before
     assert isinstance(driven.keeper.state.phase, Staged)
-    store.full = False
-    driven.feed(RecordsUnwritable(DISK_FULL))
-    assert store.saved == []
+    assert driven.keeper.state.phase.verdicts[-1] == Wait("gates", DISK_FULL.message, remedy=DISK_FULL.remedy)
+
+
+def test_a_step_that_would_only_have_noted_how_long_it_waits_is_taken_without_the_note() -> None:
+    store = NotingStore()
+    store.full = True
+    driven = deciding(store)
+    assert isinstance(driven.tasks()[0], AskGates), "a full disk does not undo a staging"
+    assert driven.keeper.state.records == Records()
+    assert driven.keeper.state.trouble is not None
+    assert driven.keeper.state.trouble.failure == DISK_FULL
+    driven.feed(PolicyChanged(Policy(enabled=False)))
+    assert not driven.keeper.state.policy.enabled, "nor does it keep new settings from being taken"
 
 
 def test_with_room_again_the_next_try_succeeds() -> None:
@@ -119,10 +137,13 @@ def test_with_room_again_the_next_try_succeeds() -> None:
     store.full = True
     driven.answer(ALLOW)
     store.full = False
-    driven.clock.advance(300)
-    driven.feed(Tick()).answer(ALLOW)
+    driven.clock.advance_to(next_wakeup(driven.keeper.state) or 0.0)
+    while not driven.tasks() or not isinstance(driven.tasks()[0], AskGates):
+        driven.answer(offers("2")) if driven.tasks() else driven.clock.advance(60)
+        driven.feed(Tick())
+    driven.answer(ALLOW)
     assert isinstance(driven.keeper.state.phase, Arming)
-    assert len(store.saved) == 1
+    assert store.saved[-1].intent is not None
 
 
 def test_an_error_that_is_no_failure_to_save_is_not_hidden() -> None:
@@ -130,9 +151,9 @@ def test_an_error_that_is_no_failure_to_save_is_not_hidden() -> None:
         def save(self, records: Records) -> None:
             raise ZeroDivisionError
 
-    driven = deciding(Defective())
+    driven = Driven(Defective()).answer(host()).feed(Tick()).answer(offers("2"))
     with pytest.raises(ZeroDivisionError):
-        driven.answer(ALLOW)
+        driven.answer(host(staged="2"))
 
 
 def test_a_keeper_starts_from_the_records_and_saves_nothing_for_it() -> None:

@@ -1,4 +1,4 @@
-"""Events in order, tasks beside them, people answered, deadlines kept; nobody sleeps longer than a few milliseconds."""
+"""Events in order, tasks beside them, people answered, deadlines kept; nobody sleeps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.fakes.alarm import FakeAlarm
 from tests.fakes.builders import BOOT, BROKEN, host, offers
 from tests.fakes.clock import FakeClock
 from tidegate.clock import Now
@@ -60,18 +61,22 @@ class Script:
 
 
 class Bench:
-    """A loop on a fake clock. ``seen`` has the states in order; ``on_state`` may turn the clock."""
+    """A loop on a fake clock. ``seen`` has the states in order."""
 
     def __init__(self, policy: Policy, script: Script) -> None:
         self.clock = FakeClock()
+        self.alarm = FakeAlarm(self.clock)
         self.seen: list[State] = []
-        self.on_state: Callable[[State], None] = lambda _: None
         keeper = Keeper(self.clock, Nowhere(), BOOT, policy, Records())
-        self.loop = Loop(self.clock, keeper, script, self._observe)
+        self.loop = Loop(self.clock, self.alarm, keeper, script, self._observe)
 
     def _observe(self, state: State, _: Now) -> None:
         self.seen.append(state)
-        self.on_state(state)
+
+    async def settle(self) -> None:
+        """Let everything happen that is to happen now."""
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         for _ in range(10_000):
@@ -79,18 +84,6 @@ class Bench:
                 return
             await asyncio.sleep(0)
         raise AssertionError(f"it never came to that; last: {self.loop.state}")
-
-    async def until_seen(self, holds: Callable[[State], bool]) -> None:
-        """Wait without spinning; a state is looked at when it is reached."""
-        reached, turn = asyncio.Event(), self.on_state
-
-        def on_state(state: State) -> None:
-            turn(state)
-            if holds(state):
-                reached.set()
-
-        self.on_state = on_state
-        await reached.wait()
 
 
 def play(bench: Bench, story: Callable[[], Awaitable[None]]) -> None:
@@ -176,24 +169,42 @@ def test_a_person_who_gives_up_is_forgotten_and_nobody_else_suffers() -> None:
 
 
 def test_the_loop_wakes_at_the_deadline_of_the_boot_clock_and_not_before() -> None:
-    """The clock stands 2 ms short of the deadline, and gets there while the loop sleeps."""
-    bench = Bench(Policy(steady_interval_secs=300), Script())
-    checks: list[float] = []
-
-    def on_state(state: State) -> None:
-        if state.poll.task is not None:
-            checks.append(bench.clock.now().boot_secs)
-        elif state.poll.checked_at is not None and len(checks) == 1:
-            left = state.poll.due - bench.clock.now().boot_secs
-            bench.clock.advance(left - 0.002 if left > 1 else left)
-
-    bench.on_state = on_state
+    bench = Bench(Policy(steady_interval_secs=300), script := Script())
 
     async def story() -> None:
-        await bench.until_seen(lambda _: len(checks) == 2)
+        await bench.until(lambda: bench.alarm.deadline == 400.0)
+        for wait_secs, checks in ((299.998, 1), (0.002, 2)):
+            bench.alarm.advance(wait_secs)
+            await bench.settle()
+            assert script.run_tasks.count(FindOffers) == checks
 
     play(bench, story)
-    assert checks == pytest.approx([100.0, 400.0])
+
+
+def test_a_deadline_that_passed_in_suspend_is_kept_on_resume() -> None:
+    bench = Bench(Policy(steady_interval_secs=300), script := Script())
+
+    async def story() -> None:
+        await bench.until(lambda: bench.alarm.deadline == 400.0)
+        bench.alarm.advance(8 * 3600)
+        await bench.until(lambda: script.run_tasks.count(FindOffers) == 2)
+        await bench.until(lambda: bench.alarm.deadline == pytest.approx(100.0 + 8 * 3600 + 300))
+
+    play(bench, story)
+
+
+def test_the_machine_hears_of_a_clock_that_is_set() -> None:
+    script = Script()
+    script.found = offers("2")
+    bench = Bench(Policy(), script)
+
+    async def story() -> None:
+        await bench.until(lambda: Stage in script.run_tasks)
+        states = len(bench.seen)
+        bench.alarm.step_wall(-3600)
+        await bench.until(lambda: len(bench.seen) == states + 1)
+
+    play(bench, story)
 
 
 def test_without_a_deadline_the_loop_does_not_wake() -> None:
@@ -202,11 +213,13 @@ def test_without_a_deadline_the_loop_does_not_wake() -> None:
     async def story() -> None:
         await bench.until(lambda: isinstance(bench.loop.state.phase, Steady))
         states = len(bench.seen)
-        for _ in range(1000):
-            await asyncio.sleep(0)
+        assert bench.alarm.deadline is None
+        bench.alarm.advance(1e6)
+        await bench.settle()
         assert len(bench.seen) == states
 
     play(bench, story)
+    assert not bench.alarm.listening
 
 
 def test_events_from_outside_are_taken_in_their_order() -> None:

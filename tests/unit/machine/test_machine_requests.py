@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.fakes.builders import (
     WAIT,
     Walk,
     arming,
+    at,
     confirming,
     deciding,
     disarming,
@@ -26,6 +29,7 @@ from tests.fakes.builders import (
     steady,
     verifying,
 )
+from tidegate.discovery.base import HeldBack
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine.effects import Arm, AskGates, FindOffers, Reboot, Reply, Stage
 from tidegate.machine.events import (
@@ -36,16 +40,16 @@ from tidegate.machine.events import (
     Errored,
     Event,
     PolicyChanged,
-    RecordsUnwritable,
     Refused,
     ShutdownSignal,
     StageAsked,
     Unhealthy,
 )
 from tidegate.machine.parts import HOST_GOING_DOWN
-from tidegate.machine.phases import Staged, Steady
+from tidegate.machine.phases import AUTOMATIC, Staged, Steady
 from tidegate.machine.state import Policy
 from tidegate.machine.step import next_wakeup
+from tidegate.machine.waiting import holds
 from tidegate.purpose import Purpose
 
 DISABLED = Policy(enabled=False)
@@ -90,6 +94,16 @@ def test_everybody_who_asked_is_told_what_the_check_found() -> None:
     assert walk.effects == tuple(Reply(number, "no newer release is offered") for number in (1, 2, 3))
 
 
+def test_a_check_tells_of_a_release_whose_rollout_has_not_come_to_this_host() -> None:
+    walk = steady(DISABLED).feed(CheckAsked(1)).wake()
+    turn_at = at(walk.secs).wall + timedelta(hours=3, minutes=9, seconds=30)
+    held = HeldBack(release("2", 2), "is offered to 34 % of hosts now", turn_at)
+    walk.answer(replace(offers(), held_back=(held,)))
+    told = "no newer release is offered; 2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min"
+    assert walk.effects == (Reply(1, told),)
+    assert walk.state.held_back == (held,)
+
+
 def test_a_check_that_fails_tells_why() -> None:
     walk = steady(DISABLED).feed(CheckAsked(1)).wake().fail()
     assert walk.one(Reply) == Reply(1, BROKEN)
@@ -101,7 +115,7 @@ def test_a_person_may_have_a_release_staged_although_updates_are_disabled() -> N
     walk.answer(host(staged="2"))
     assert walk.one(Reply) == Reply(1, "2 is staged")
     assert isinstance(walk.state.phase, Staged)
-    assert [verdict.gate for verdict in walk.state.phase.verdicts] == ["updates"]
+    assert [wait.gate for wait in holds(walk.state, release("2", 2), AUTOMATIC)] == ["updates"]
     assert next_wakeup(walk.state) is None
 
 
@@ -239,7 +253,7 @@ def test_an_apply_is_answered_wherever_it_breaks(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", [0, 2], ids=["intent", "request"])
 def test_an_apply_that_cannot_be_recorded_says_so(depth: int) -> None:
-    answer = _reach(depth).feed(RecordsUnwritable(DISK_FULL)).one(Reply).answer
+    answer = _reach(depth).answer_unsaved(ALLOW).one(Reply).answer
     assert isinstance(answer, Failure)
     assert DISK_FULL.message in answer.message
 

@@ -11,7 +11,6 @@ from tests.fakes.builders import (
     BAD_CONFIG,
     BOOT,
     BROKEN,
-    DISK_FULL,
     Walk,
     at,
     attempt,
@@ -29,7 +28,6 @@ from tidegate.machine.events import (
     HealthPending,
     Healthy,
     PolicyChanged,
-    RecordsUnwritable,
     ShutdownSignal,
     Unhealthy,
 )
@@ -271,7 +269,7 @@ def _fell_back() -> Walk:
 
 @pytest.mark.parametrize("phase", [_fell_back])
 def test_an_outcome_that_cannot_be_saved_is_found_again(phase: Callable[[], Walk]) -> None:
-    walk = phase().feed(RecordsUnwritable(DISK_FULL))
+    walk = phase().answer_unsaved(host("1", entries=("2", "1")))
     assert isinstance(walk.state.phase, Starting)
     assert walk.state.records == Records(intent())
     assert next_wakeup(walk.state) == at(START_RETRY_SECS).boot_secs
@@ -281,7 +279,7 @@ def test_an_outcome_that_cannot_be_saved_is_found_again(phase: Callable[[], Walk
 
 
 def test_a_good_boot_that_cannot_be_saved_is_confirmed_again() -> None:
-    walk = verifying().answer(Healthy()).feed(RecordsUnwritable(DISK_FULL))
+    walk = verifying().answer(Healthy()).answer_unsaved(host("2", entries=("2", "1")))
     assert walk.state.records.intent is not None
     assert walk.wake().one(MarkGood)
     applied = walk.answer(host("2", entries=("2", "1"))).state

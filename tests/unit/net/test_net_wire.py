@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.discovery.base import Offers
+from tidegate.discovery.base import HeldBack, Offers
 from tidegate.errors import ErrorKind
+from tidegate.net.line import WireError
 from tidegate.net.wire import (
     MAX_EVENT_BYTES,
     MAX_REQUEST_BYTES,
@@ -17,7 +19,6 @@ from tidegate.net.wire import (
     GraphRequest,
     NetError,
     OffersEvent,
-    WireError,
     decode_event,
     decode_request,
     encode_event,
@@ -29,10 +30,27 @@ from tidegate.release import Release
 TEXT = st.text(max_size=30)
 SECS = st.floats(0, 1e6)
 RELEASES = st.builds(Release, TEXT, TEXT, st.integers(0, 10**18) | st.none(), st.dictionaries(TEXT, TEXT, max_size=3))
-OFFERS = st.builds(Offers, st.lists(RELEASES, max_size=3).map(tuple), RELEASES | st.none(), TEXT | st.none())
+INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis adds the zone
+    lambda instant: instant.replace(microsecond=0)
+)
+HELD_BACK = st.builds(HeldBack, RELEASES, TEXT, INSTANTS | st.none())
+OFFERS = st.builds(
+    Offers,
+    st.lists(RELEASES, max_size=3).map(tuple),
+    RELEASES | st.none(),
+    TEXT | st.none(),
+    st.lists(HELD_BACK, max_size=2).map(tuple),
+)
+QUERIES = st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple)
 ERRORS = st.builds(ErrorEvent, st.sampled_from(ErrorKind), TEXT, TEXT, SECS | st.none())
 
-OFFERS_LINE: dict[str, object] = {"kind": "offers", "candidates": [], "booted": None, "dead_end": None}
+OFFERS_LINE: dict[str, object] = {
+    "kind": "offers",
+    "candidates": [],
+    "booted": None,
+    "dead_end": None,
+    "held_back": [],
+}
 ERROR_LINE: dict[str, object] = {
     "kind": "error",
     "error": "discovery.refused",
@@ -41,9 +59,19 @@ ERROR_LINE: dict[str, object] = {
     "retry_after_secs": None,
 }
 RELEASE: dict[str, object] = {"version": "1", "payload": "c1", "age_index": 1, "metadata": {}}
+HELD: dict[str, object] = {"release": RELEASE, "reason": "comes later", "turn_at": None}
+GRAPH_LINE: dict[str, object] = {
+    "kind": "graph",
+    "url": "http://h/",
+    "booted_payload": "c1",
+    "timeout_secs": 1,
+    "max_bytes": 1,
+    "ca_file": None,
+    "query": [],
+}
 
 
-@given(st.builds(GraphRequest, TEXT, TEXT, SECS, st.integers(0), TEXT | st.none()))
+@given(st.builds(GraphRequest, TEXT, TEXT, SECS, st.integers(0), TEXT | st.none(), QUERIES))
 def test_requests_come_back_as_they_were(request: GraphRequest) -> None:
     line = encode_request(request)
     assert line.endswith(b"\n")
@@ -78,6 +106,11 @@ def test_metadata_comes_back_too() -> None:
         json.dumps(OFFERS_LINE | {"candidates": [1]}).encode(),
         json.dumps(OFFERS_LINE | {"candidates": None}).encode(),
         json.dumps(OFFERS_LINE | {"dead_end": True}).encode(),
+        json.dumps(OFFERS_LINE | {"held_back": None}).encode(),
+        json.dumps(OFFERS_LINE | {"held_back": [RELEASE]}).encode(),
+        json.dumps(OFFERS_LINE | {"held_back": [HELD | {"turn_at": "soon"}]}).encode(),
+        json.dumps(OFFERS_LINE | {"held_back": [HELD | {"turn_at": "2026-11-21T10:00:00"}]}).encode(),
+        json.dumps(OFFERS_LINE | {"held_back": [HELD | {"release": None}]}).encode(),
         json.dumps(OFFERS_LINE | {"booted": RELEASE | {"version": 1}}).encode(),
         json.dumps(OFFERS_LINE | {"booted": RELEASE | {"metadata": {"a": 1}}}).encode(),
         json.dumps(ERROR_LINE | {"error": "no.such.kind"}).encode(),
@@ -89,7 +122,24 @@ def test_anything_else_is_no_event(line: bytes) -> None:
         decode_event(line)
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"{}", b'{"kind":"graph"}', b'{"kind":"offers"}'])
+def test_the_lines_that_are_spoilt_below_are_good() -> None:
+    assert decode_event(json.dumps(OFFERS_LINE | {"held_back": [HELD]}).encode())
+    assert decode_request(json.dumps(GRAPH_LINE | {"query": [["a", "b"]]}).encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b'{"kind":"graph"}',
+        b'{"kind":"offers"}',
+        json.dumps(GRAPH_LINE | {"query": {}}).encode(),
+        json.dumps(GRAPH_LINE | {"query": ["ab"]}).encode(),
+        json.dumps(GRAPH_LINE | {"query": [["a", 1]]}).encode(),
+    ],
+)
 def test_anything_else_is_no_request(line: bytes) -> None:
     with pytest.raises(WireError):
         decode_request(line)

@@ -12,12 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes.builders import at, attempt, denial, intent, plain
+from tests.fakes.builders import at, attempt, denial, intent, lock_record, plain
 from tidegate.boot import BootInstance
 from tidegate.clock import rfc3339
 from tidegate.jsonshape import ShapeError
+from tidegate.lockserver import LockAccount
 from tidegate.recordcodec import decode, encode, encode_attempt
-from tidegate.records import HISTORY_LENGTH, Attempt, Denial, Intent, Outcome, RebootRequest, Records
+from tidegate.records import (
+    HISTORY_LENGTH,
+    Attempt,
+    Denial,
+    Intent,
+    LockRecord,
+    LockRelease,
+    LockState,
+    Outcome,
+    RebootRequest,
+    Records,
+    Waiting,
+)
 from tidegate.release import Release
 
 GOLDEN = """{
@@ -58,9 +71,36 @@ GOLDEN = """{
 """Schema 1 as it was frozen. This text never changes: every later agent has to read it, and to write all of it."""
 
 
+LATER = """{
+ "lock": {
+  "server": "https://lock.example/",
+  "group": "web",
+  "id": "0123456789abcdef0123456789abcdef",
+  "timeout_secs": 30.0,
+  "ca_file": "/etc/ssl/fleet.pem",
+  "client_cert_file": null,
+  "client_key_file": null,
+  "token_file": "/etc/tidegate/token",
+  "boot": {"boot_id": "11111111-0000-4000-8000-000000000000", "soft_reboots": 1, "init_ticks": 7},
+  "state": "held",
+  "since": "2026-03-02T09:59:58Z",
+  "release_when": "after-boot",
+  "tells": true
+ },
+ "waiting": {
+  "booted": "aaaa",
+  "since": "2026-03-01T00:00:00Z",
+  "gates": {"fleet_lock": "2026-03-01T00:05:00Z", "periodic": "2026-03-01T00:00:00Z"}
+ }
+}"""
+"""What came to schema 1 with the lock, as optional parts; it never changes either."""
+
+
 def golden() -> dict[str, object]:
-    document: dict[str, object] = json.loads(GOLDEN)
-    return document
+    """All that an agent of schema 1 may have written."""
+    first: dict[str, object] = json.loads(GOLDEN)
+    later: dict[str, object] = json.loads(LATER)
+    return first | later
 
 
 def keeps(written: object, given: object) -> bool:
@@ -79,10 +119,10 @@ def _merged(written: object, given: object) -> object:
     return given
 
 
-def test_schema_1_is_read_for_ever() -> None:
+def test_what_the_first_agent_wrote_is_read_for_ever() -> None:
     began = datetime(2026, 3, 2, 10, tzinfo=UTC)
     february = datetime(2026, 2, 1, tzinfo=UTC)
-    assert decode(golden()) == Records(
+    assert decode(json.loads(GOLDEN)) == Records(
         Intent(
             "20260302T100000Z-11111111",
             BootInstance("11111111-0000-4000-8000-000000000000", 0),
@@ -94,8 +134,8 @@ def test_schema_1_is_read_for_ever() -> None:
             had_entry=False,
             requested=RebootRequest(began + timedelta(seconds=5), 105.25),
         ),
-        (Denial(Release("0", "0000"), "fell_back", "1 booted instead of 0", february),),
-        (
+        denied=(Denial(Release("0", "0000"), "fell_back", "1 booted instead of 0", february),),
+        history=(
             Attempt(
                 "20260201T000000Z-00000000",
                 Release("1", "aaaa"),
@@ -111,13 +151,36 @@ def test_schema_1_is_read_for_ever() -> None:
     )
 
 
+def test_a_lock_and_what_waits_are_read_for_ever() -> None:
+    records = decode(golden())
+    assert records.lock == LockRecord(
+        LockAccount(
+            "https://lock.example/",
+            "web",
+            "0123456789abcdef0123456789abcdef",
+            30.0,
+            ca_file="/etc/ssl/fleet.pem",
+            token_file="/etc/tidegate/token",
+        ),
+        BootInstance("11111111-0000-4000-8000-000000000000", 1, 7),
+        "held",
+        datetime(2026, 3, 2, 9, 59, 58, tzinfo=UTC),
+        "after-boot",
+        tells=True,
+    )
+    march = datetime(2026, 3, 1, tzinfo=UTC)
+    assert records.waiting == Waiting("aaaa", march, {"fleet_lock": march + timedelta(minutes=5), "periodic": march})
+
+
 def test_schema_1_is_written_for_ever() -> None:
     assert keeps(encode(decode(golden())), golden())
 
 
 def test_an_empty_document_is_empty_records() -> None:
     assert decode({}) == Records()
-    assert encode(Records()) == {"schema": 1, "intent": None, "denied": [], "history": []}
+    assert encode(Records()) == {
+        "schema": 1, "intent": None, "lock": None, "waiting": None, "denied": [], "history": []
+    }  # fmt: skip
 
 
 # --------------------------------------------------------------------------- what a newer agent wrote
@@ -131,6 +194,9 @@ OBJECTS: dict[str, tuple[str | int, ...]] = {
     "requested": ("intent", "requested"),
     "denial": ("denied", 0),
     "denied release": ("denied", 0, "release"),
+    "lock": ("lock",),
+    "lock's boot": ("lock", "boot"),
+    "waiting": ("waiting",),
     "attempt": ("history", 0),
     "attempt from": ("history", 0, "from"),
     "attempt to": ("history", 0, "to"),
@@ -176,6 +242,9 @@ def test_words_that_this_agent_does_not_have_are_kept() -> None:
     inside(document, ("intent",))["purpose"] = "firmware"
     inside(document, ("history", 0))["outcome"] = "half_applied"
     inside(document, ("denied", 0))["cause"] = "recalled"
+    inside(document, ("lock",))["state"] = "lent_to_a_friend"
+    inside(document, ("lock",))["release_when"] = "after-rollout"
+    inside(document, ("waiting", "gates"))["tide"] = "2026-03-01T00:00:00Z"
     records = decode(copy.deepcopy(document))
     assert keeps(encode(records), document)
     assert encode(records.closed(Outcome.APPLIED, "", at(0)))["history"][1]["purpose"] == "firmware"  # type: ignore[index]  # encoded above
@@ -196,6 +265,16 @@ REQUIRED = [
     ("intent", "written_at"),
     ("intent", "requested", "at"),
     ("intent", "requested", "boot_secs"),
+    ("lock", "server"),
+    ("lock", "group"),
+    ("lock", "id"),
+    ("lock", "timeout_secs"),
+    ("lock", "boot"),
+    ("lock", "state"),
+    ("lock", "since"),
+    ("waiting", "booted"),
+    ("waiting", "since"),
+    ("waiting", "gates"),
     ("denied", 0, "release"),
     ("denied", 0, "cause"),
     ("denied", 0, "evidence"),
@@ -225,6 +304,25 @@ def test_an_optional_field_may_be_missing(key: str) -> None:
     assert decode(document).intent is not None
 
 
+def test_a_lock_without_its_optional_fields_is_given_back_after_health_and_tells_nothing() -> None:
+    document = golden()
+    needed = {"server", "group", "id", "timeout_secs", "boot", "state", "since"}
+    lock = inside(document, ("lock",))
+    document["lock"] = {key: value for key, value in lock.items() if key in needed}
+    record = decode(document).lock
+    assert record is not None
+    assert (record.release, record.tells, record.account.token_file) == (LockRelease.AFTER_HEALTH, False, None)
+
+
+def test_a_lock_that_a_newer_agent_took_is_given_back_with_all_that_it_added() -> None:
+    document = golden()
+    inside(document, ("lock",))["rollout"] = {"wave": 3}
+    inside(document, ("lock", "boot"))["kexec"] = True
+    owed = encode(decode(copy.deepcopy(document)).lock_is(LockState.RELEASE_OWED))
+    inside(document, ("lock",))["state"] = "release_owed"
+    assert keeps(owed, document)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
@@ -236,6 +334,12 @@ def test_an_optional_field_may_be_missing(key: str) -> None:
         (("intent", "boot", "soft_reboots"), True, "expected a whole number, found a boolean"),
         (("intent", "had_entry"), "yes", "expected a boolean, found a string"),
         (("intent", "requested", "boot_secs"), "1", "expected a finite number, found a string"),
+        (("lock",), "held", r"\$.lock: expected an object, found a string"),
+        (("lock", "token_file"), 1, r"\$.lock.token_file: expected a string, found a number"),
+        (("lock", "timeout_secs"), "30", "expected a finite number, found a string"),
+        (("lock", "tells"), "yes", "expected a boolean, found a string"),
+        (("waiting", "gates"), [], r"\$.waiting.gates: expected an object, found an array"),
+        (("waiting", "gates", "periodic"), 3, r"\$.waiting.gates.periodic: expected a string, found a number"),
         (("intent", "written_at"), "yesterday", r"\$.intent.written_at: "),
         (("intent", "written_at"), "2026-03-02T10:00:00", "has no offset from UTC"),
     ],
@@ -273,6 +377,12 @@ boots = st.builds(BootInstance, texts, st.integers(0, 9), st.integers(0, 9))
 intents = st.builds(
     Intent, texts, boots, releases, releases, texts, texts, whole_seconds, st.booleans(), st.none() | requests
 )
+files = st.none() | texts
+accounts = st.builds(LockAccount, texts, texts, texts, st.floats(0, 1e6), files, files, files, files)
+words = st.sampled_from(list(LockState)) | texts
+times_to_release = st.sampled_from(list(LockRelease)) | st.text(min_size=1, max_size=8)
+locks = st.builds(LockRecord, accounts, boots, words, whole_seconds, times_to_release, st.booleans())
+waits = st.builds(Waiting, texts, whole_seconds, st.dictionaries(texts, whole_seconds, max_size=3))
 denials = st.builds(Denial, releases, texts, texts, whole_seconds)
 attempts = st.builds(Attempt, texts, releases, releases, texts, texts, whole_seconds, whole_seconds, texts, texts)
 
@@ -282,6 +392,8 @@ attempts = st.builds(Attempt, texts, releases, releases, texts, texts, whole_sec
     st.builds(
         Records,
         st.none() | intents,
+        st.none() | locks,
+        st.none() | waits,
         st.lists(denials, max_size=2).map(tuple),
         st.lists(attempts, max_size=2).map(tuple),
     )
@@ -303,6 +415,19 @@ def test_closing_moves_the_intent_to_the_history_in_one_document() -> None:
     assert (last.id, last.origin, last.target) == ("attempt-1", plain("1"), plain("2"))
     assert (last.started_at, last.ended_at) == (intent().written_at, at(5).wall)
     assert (last.outcome, last.detail) == ("not_attempted", "power cut")
+
+
+def test_closing_leaves_the_lock_and_ends_the_waiting() -> None:
+    march = datetime(2026, 3, 1, tzinfo=UTC)
+    records = Records(intent(), lock_record(), Waiting("aaaa", march))
+    closed = records.closed(Outcome.APPLIED, "verified", at(0))
+    assert (closed.lock, closed.waiting) == (lock_record(), None)
+    assert records.abandoned() == Records(None, lock_record(), Waiting("aaaa", march))
+
+
+def test_what_is_known_of_a_lock_is_noted_where_there_is_one() -> None:
+    assert Records(lock=lock_record()).lock_is(LockState.RELEASE_OWED).lock == lock_record(LockState.RELEASE_OWED)
+    assert Records().lock_is(LockState.HELD) == Records()
 
 
 def test_closing_without_an_intent_changes_nothing() -> None:

@@ -8,22 +8,28 @@ import logging
 import pytest
 
 from tests.fakes.builders import at, offers, release
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import START, FakeClock
 from tests.fakes.engine import Call, FakeEngine, FakeHost, payload_of
+from tests.fakes.lock_server import ACCOUNT
 from tidegate import runner as runner_module
 from tidegate.discovery.base import Offers
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.fleetlock import UpdateParams
+from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
+from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.machine import effects
 from tidegate.machine.effects import (
+    AcquireLock,
     Arm,
     AskGates,
     Disarm,
     FindOffers,
+    GiveNotice,
     MarkGood,
     ReadHealth,
     ReadHost,
     Reboot,
+    ReleaseLock,
     Stage,
     Task,
 )
@@ -34,18 +40,24 @@ from tidegate.machine.events import (
     Health,
     Healthy,
     HostView,
+    NoticeGiven,
     Progressed,
     RebootAnswer,
 )
 from tidegate.purpose import Purpose
-from tidegate.runner import DEADLINES_SECS, Runner, World
+from tidegate.runner import DEADLINES_SECS, Host, Runner, World
 
 SECOND = release("2", 2)
+NOTICE = Notice("a reboot is to come", START, ("pts/3",))
+UPDATE = UpdateParams("tidegate/1", "b001")
 ONE_OF_EACH: tuple[Task, ...] = (
     ReadHost(7),
     FindOffers(7, release("1")),
     Stage(7, SECOND),
     AskGates(7, SECOND, Purpose.UPDATE),
+    GiveNotice(7, NOTICE),
+    AcquireLock(7, ACCOUNT, UPDATE),
+    ReleaseLock(7, ACCOUNT, None),
     Arm(7, SECOND),
     Disarm(7, SECOND),
     Reboot(7, "going down"),
@@ -59,6 +71,7 @@ class Parts:
 
     name = "window"
     guards = frozenset({Purpose.UPDATE})
+    overridable = True
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -84,9 +97,20 @@ class Parts:
         await self._met("look")
         return Healthy()
 
-    async def find(self, booted_payload: str, booted_version: str) -> Offers:
+    async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
         await self._met("find", booted_payload, booted_version)
         return offers("2")
+
+    async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
+        await self._met("acquire", account, update)
+        return LockBusy("no slot", 60.0)
+
+    async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
+        await self._met("release", account, update)
+        return LockReleased("423")
+
+    async def tell(self, notice: Notice) -> None:
+        await self._met("tell", notice)
 
     async def ask(self, question: Question) -> Verdict:
         self.asked.append(question)
@@ -101,8 +125,8 @@ class Rig:
         self.host.publish("2")
         self.engine = FakeEngine(self.host)
         self.parts = Parts()
-        world = World(self.parts, (self.parts,))
-        self.runner = Runner(FakeClock(), self.engine, self.parts, self.parts, world)
+        host = Host(self.engine, self.parts, self.parts, self.parts, self.parts)
+        self.runner = Runner(FakeClock(), host, World(self.parts, (self.parts,)))
         self.reports: list[Completed | Errored | Progressed] = []
 
     def run(self, task: Task) -> Completed | Errored:
@@ -174,6 +198,28 @@ def test_gates_are_asked_with_the_purpose_and_the_time_of_the_question() -> None
     assert rig.parts.asked == [Question(SECOND, Purpose.UPDATE, at(0))]
 
 
+def test_gates_hear_whom_was_told_of_the_reboot_and_those_overridden_nothing() -> None:
+    rig = Rig()
+    rig.run(AskGates(7, SECOND, Purpose.UPDATE, noticed={"window": at(-5)}))
+    assert rig.parts.asked == [Question(SECOND, Purpose.UPDATE, at(0), noticed={"window": at(-5)})]
+    answer = rig.run(AskGates(7, SECOND, Purpose.UPDATE, frozenset({"window"})))
+    assert answer == Completed(7, (Allow("window", "passed over by a person"),))
+    assert len(rig.parts.asked) == 1
+
+
+def test_the_lock_servers_answers_are_passed_on() -> None:
+    rig = Rig()
+    assert rig.run(AcquireLock(7, ACCOUNT, UPDATE)) == Completed(7, LockBusy("no slot", 60.0))
+    assert rig.run(ReleaseLock(8, ACCOUNT, None)) == Completed(8, LockReleased("423"))
+    assert rig.parts.asked == [("acquire", ACCOUNT, UPDATE), ("release", ACCOUNT, None)]
+
+
+def test_a_notice_goes_to_whoever_tells_people() -> None:
+    rig = Rig()
+    assert rig.run(GiveNotice(7, NOTICE)) == Completed(7, NoticeGiven())
+    assert rig.parts.asked == [("tell", NOTICE)]
+
+
 def test_gates_of_a_new_configuration_are_the_ones_that_are_asked() -> None:
     class Closed(Parts):
         async def ask(self, question: Question) -> Verdict:
@@ -227,7 +273,19 @@ def test_a_defect_in_a_part_is_an_answer_without_a_traceback(task: Task, caplog:
     assert "Traceback" not in answer.failure.message + answer.failure.remedy
 
 
-@pytest.mark.parametrize("task", [FindOffers(7, release("1")), Reboot(7, ""), ReadHealth(7), ReadHost(7)])
+@pytest.mark.parametrize(
+    "task",
+    [
+        FindOffers(7, release("1")),
+        Reboot(7, ""),
+        ReadHealth(7),
+        ReadHost(7),
+        GiveNotice(7, NOTICE),
+        AcquireLock(7, ACCOUNT, None),
+        ReleaseLock(7, ACCOUNT, None),
+    ],
+    ids=lambda task: type(task).__name__,
+)
 def test_a_part_that_never_answers_is_given_up_at_the_deadline(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
     rig.parts.hang = True

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.builders import attempt, denial, intent
+from tests.fakes.builders import attempt, denial, intent, lock_record
+from tests.fakes.clock import START
 from tidegate import store as store_module
 from tidegate.errors import ErrorKind, Failure, TidegateError
-from tidegate.records import Records
+from tidegate.records import Records, Waiting
 from tidegate.store import FILE_NAME, FileStore, SealedStore
 
-RECORDS = Records(intent(), (denial("3"),), (attempt(),))
+RECORDS = Records(
+    intent(), lock_record(), Waiting("1", START, {"fleet_lock": START}), denied=(denial("3"),), history=(attempt(),)
+)
 SPOILT = [
     (b"", "Expecting value"),
     (b"\x00\xff\xfe\x80", "can't decode|codec|Expecting"),

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, timedelta
 
 import pytest
 
 from tests.fakes.builders import at, release
+from tests.fakes.clock import START
+from tidegate.calendar.exclusions import Exclusions
+from tidegate.calendar.schedule import Schedule
+from tidegate.calendar.spec import WindowSpec
+from tidegate.calendar.weekly import WallCalendar
 from tidegate.config.settings import STRATEGIES, Settings
 from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.panel import ask_all
 from tidegate.purpose import Purpose
 from tidegate.strategies.immediate import Immediate
-from tidegate.strategies.select import strategy_gates
+from tidegate.strategies.periodic import Periodic
+from tidegate.strategies.select import FLEET_LOCK, strategy_gates
 
 
 def settings(*names: str) -> Settings:
@@ -36,15 +43,41 @@ def test_the_default_strategy_is_immediate() -> None:
 
 
 def test_strategies_keep_their_configured_order() -> None:
-    names = [gate.name for gate in strategy_gates(settings("marker_file", "immediate", "fleet_lock"))]
-    assert names == ["marker_file", "immediate", "fleet_lock"]
+    names = [gate.name for gate in strategy_gates(settings("marker_file", "immediate", "periodic"))]
+    assert names == ["marker_file", "immediate", "periodic"]
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_fleet_lock_is_no_gate() -> None:
+    """To ask for it is to take it: the machine does, after every gate."""
+    assert strategy_gates(settings("fleet_lock")) == ()
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != FLEET_LOCK])
 def test_every_name_that_the_configuration_takes_is_a_gate_of_that_name(name: str) -> None:
     (gate,) = strategy_gates(settings(name))
     assert gate.name == name
     assert Purpose.UPDATE in gate.guards
+
+
+def test_a_strategy_may_be_passed_over_by_name_and_one_that_is_not_there_may_not() -> None:
+    known = {gate.name: gate.overridable for gate in strategy_gates(settings("immediate", "marker_file"))}
+    assert known == {"immediate": True, "marker_file": True}
+    assert Periodic.overridable
+    (unknown,) = strategy_gates(settings("astrology"))
+    assert not unknown.overridable
+
+
+WEEKLY = Schedule(WallCalendar((WindowSpec((0,), 10 * 60, 60),), Exclusions()), UTC)  # Mondays from 10:00 to 11:00
+
+
+@pytest.mark.parametrize(("secs", "is_open"), [(-1, False), (0, True), (3599, True), (3600, False)])
+def test_a_window_allows_until_it_shuts(secs: float, is_open: bool) -> None:
+    verdict = asyncio.run(Periodic(WEEKLY).ask(Question(release("2"), Purpose.UPDATE, at(secs))))
+    assert isinstance(verdict, Allow) is is_open
+    if is_open:
+        assert verdict.until == START + timedelta(hours=1)
+    else:
+        assert verdict.until == (START if secs < 0 else START + timedelta(days=7))
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))

@@ -20,7 +20,7 @@ from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.limits import Limits
 from tidegate.engines.ostree.pull import Jitter, Puller, Sleep
 from tidegate.engines.ostree.scratch import ScratchSysroot
-from tidegate.engines.ostree.source import Source, checked_payload, source_of
+from tidegate.engines.ostree.source import Source, checked_payload, source_of, stream_of
 from tidegate.engines.ostree.status import Listed
 from tidegate.engines.ostree.survey import Survey, deployment_of, foreign_staging
 from tidegate.errors import ErrorKind, TidegateError
@@ -72,6 +72,7 @@ class OstreeEngine:
             staged=survey.staged,
             entries=tuple(deployment_of(entry) for entry in survey.entries),
             finalize_failure=await self._place.finalize_failure(),
+            stream=stream_of(survey.booted),
         )
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:

@@ -52,6 +52,12 @@ def source_of(booted: Listed) -> Source:
     return Source(match["remote"], match["ref"])
 
 
+def stream_of(booted: Listed) -> str | None:
+    """The stream that the booted deployment follows: the last part of its ref; None where its origin names none."""
+    match = _REFSPEC.fullmatch(booted.refspec or "")
+    return None if match is None else match["ref"].rpartition("/")[2] or None
+
+
 def checked_payload(payload: str) -> str:
     """The payload if it is a full checksum.
 

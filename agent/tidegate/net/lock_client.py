@@ -1,0 +1,29 @@
+"""A FleetLock server over HTTP, as the agent has it: a net-worker does the talking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.fleetlock import UpdateParams, Verb
+from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.net.client import NetClient
+from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent
+
+
+@dataclass(frozen=True, slots=True)
+class NetLock:
+    """A :class:`~tidegate.lockserver.LockServer`: each request in a worker of its own, sent at most once.
+
+    ``LockAccount.timeout_secs`` bounds the whole. An error that carries the server's wish to be left alone for a while
+    is a :class:`~tidegate.net.wire.NetError`, with ``retry_after_secs``.
+    """
+
+    net: NetClient
+
+    async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
+        """Ask for a slot; errors as the protocol has them, and ``net.worker-failed``."""
+        return (await self.net.run(LockRequest(Verb.PRE_REBOOT, account, update), LockEvent)).answer
+
+    async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
+        """Give the slot back; errors as the protocol has them, and ``net.worker-failed``."""
+        return (await self.net.run(LockRequest(Verb.STEADY_STATE, account, update), UnlockEvent)).answer

@@ -1,0 +1,54 @@
+"""The agent with another wall clock: an entry point of its own, put into a host in place of ``tidegate agent``.
+
+``AHEAD_FILE`` has the seconds by which its wall clock is ahead of the host's. It is read at the start and whenever
+SIGUSR1 says that the clock was set; nothing else of the agent differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from tidegate.app import Paths, run_agent
+from tidegate.clock import Now, SystemClock
+from tidegate.timers import SystemAlarm, Told, WakeAt
+
+AHEAD_FILE = Path("/etc/bed-clock-ahead")
+
+
+class InjectedWall:
+    """The host's clocks and timers, but for the wall clock."""
+
+    def __init__(self) -> None:
+        self._real = SystemClock()
+        self._ahead = _ahead()
+
+    def now(self) -> Now:
+        """This instant on both clocks."""
+        now = self._real.now()
+        return Now(now.wall + self._ahead, now.boot_secs)
+
+    @contextmanager
+    def listen(self, on_due: Told, on_clock_set: Told) -> Generator[WakeAt, None, None]:
+        """The real timers; SIGUSR1 stands for the kernel's word that the clock was set."""
+
+        def set_clock() -> None:
+            self._ahead = _ahead()
+            on_clock_set()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, set_clock)
+        with SystemAlarm(self).listen(on_due, on_clock_set) as wake_at:
+            yield wake_at
+
+
+def _ahead() -> timedelta:
+    return timedelta(seconds=float(AHEAD_FILE.read_text(encoding="ascii")))
+
+
+if __name__ == "__main__":
+    clock = InjectedWall()
+    asyncio.run(run_agent(Paths(), clock, clock))

@@ -1,0 +1,371 @@
+"""The parts of a host in memory, each of which can be struck: a fault at any chosen point.
+
+A *point* is one thing that the agent does to the world: a save of its records, a verb of the engine, a question to
+discovery, gates, logind, health or a lock server, a notice to people. Points are counted; a :class:`Fault` names the
+one at which it strikes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tests.fakes.clock import FakeClock
+from tests.fakes.engine import FakeEngine, FakeHost, payload_of, release
+from tests.fakes.lock_server import FakeLocks
+from tidegate.clock import Now
+from tidegate.discovery.base import Offers
+from tidegate.discovery.graph import SCHEME_KEY
+from tidegate.discovery.policy import CHECKSUM_SCHEME
+from tidegate.engines.base import Deployment, EngineStatus, ProgressSink, RebootOwner
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.fleetlock import UpdateParams
+from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
+from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.machine.events import Accepted, Health, Healthy, RebootAnswer
+from tidegate.purpose import Purpose
+from tidegate.records import Records
+from tidegate.release import Release
+from tidegate.store import FileStore
+
+
+class Blow(StrEnum):
+    """What strikes at a point. *before* and *after* are about the act itself: was it done or not?"""
+
+    KILL_BEFORE = "kill before"
+    KILL_AFTER = "kill after"
+    ERROR = "error"
+    ERROR_AFTER = "done, but error"
+    HANG = "hang"
+    POWER_BEFORE = "power cut before"
+    POWER_AFTER = "power cut after"
+
+
+KILLS = {Blow.KILL_BEFORE, Blow.KILL_AFTER}
+CUTS = {Blow.POWER_BEFORE, Blow.POWER_AFTER}
+AFTER = {Blow.KILL_AFTER, Blow.POWER_AFTER, Blow.ERROR_AFTER}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``blow`` strikes at the ``at``-th point of a run, counted from 0 over all lives of the agent."""
+
+    at: int
+    blow: Blow
+
+
+class AgentKilled(BaseException):
+    """The process is gone; a BaseException, so that no handler on the way mends it."""
+
+
+class PowerLost(AgentKilled):
+    """The host is gone with it."""
+
+
+class HostWentDown(AgentKilled):
+    """The host shuts down in good order; systemd has stopped the agent."""
+
+
+class BrokenRuleError(BaseException):
+    """A rule of the design did not hold. Out of reach of the runner, which takes any Exception for a part's defect."""
+
+
+@dataclass
+class Points:
+    """Counts the points, remembers what they were, strikes at one."""
+
+    fault: Fault | None = None
+    names: list[str] = field(default_factory=list[str])
+    gates_asked_since_arming: bool = False
+    lock_granted_since_arming: bool = False
+
+    def before(self, name: str, error: ErrorKind = ErrorKind.ENGINE_FAILED) -> Blow | None:
+        """Pass a point; raises when the fault strikes before the act."""
+        index = len(self.names)
+        self.names.append(name)
+        if self.fault is None or self.fault.at != index:
+            return None
+        blow = self.fault.blow
+        match blow:
+            case Blow.KILL_BEFORE:
+                raise AgentKilled
+            case Blow.POWER_BEFORE:
+                raise PowerLost
+            case Blow.ERROR:
+                raise TidegateError(error, f"injected at {name}")
+            case Blow.HANG:
+                raise TimeoutError
+            case _:
+                return blow
+
+    @staticmethod
+    def after(blow: Blow | None, name: str, error: ErrorKind = ErrorKind.ENGINE_TIMEOUT) -> None:
+        """The act is done; raises when the fault strikes now."""
+        match blow:
+            case Blow.KILL_AFTER:
+                raise AgentKilled
+            case Blow.POWER_AFTER:
+                raise PowerLost
+            case Blow.ERROR_AFTER:
+                raise TidegateError(error, f"injected after {name}")
+            case _:
+                return
+
+
+class Disk(FileStore):
+    """The real record file. ``kept`` is what was written to it last, for whoever only wants to look."""
+
+    kept = Records()
+
+    def save(self, records: Records) -> None:
+        super().save(records)
+        self.kept = records
+
+
+class StruckStore:
+    """The way to the disk; a save is a point."""
+
+    def __init__(self, disk: Disk, points: Points) -> None:
+        self._store = disk
+        self._points = points
+
+    def load(self) -> Records:
+        return self._store.load()
+
+    def save(self, records: Records) -> None:
+        try:
+            blow = self._points.before("save records")
+        except (TidegateError, TimeoutError) as err:
+            raise TidegateError(ErrorKind.RECORD_UNWRITABLE, "injected: no space left on device") from err
+        self._store.save(records)
+        if blow in KILLS | CUTS:
+            self._points.after(blow, "save records")
+
+
+class StruckEngine:
+    """The fake engine; each verb is a point. ``arm`` checks that the intent is on disk."""
+
+    name = "ostree"
+    reboot_owner = RebootOwner.AGENT
+
+    def __init__(self, host: FakeHost, points: Points, store: Disk) -> None:
+        self._engine = FakeEngine(host)
+        self._points = points
+        self._store = store
+
+    async def status(self) -> EngineStatus:
+        self._points.before("engine status")
+        return await self._engine.status()
+
+    async def stage(self, release: Release, progress: ProgressSink) -> None:
+        blow = self._points.before("engine stage")
+        await self._engine.stage(release, progress)
+        self._points.after(blow, "engine stage")
+
+    async def arm(self, payload: str) -> None:
+        intent = self._store.kept.intent
+        if intent is None or intent.target.payload != payload:
+            raise BrokenRuleError("armed without an intent on disk")
+        self._points.gates_asked_since_arming = False
+        self._points.lock_granted_since_arming = False
+        blow = self._points.before("engine arm")
+        await self._engine.arm(payload)
+        self._points.after(blow, "engine arm")
+
+    async def disarm(self, payload: str) -> None:
+        blow = self._points.before("engine disarm")
+        await self._engine.disarm(payload)
+        self._points.after(blow, "engine disarm")
+
+    async def discard(self, payload: str) -> None:
+        await self._engine.discard(payload)
+
+    async def prune_rollback(self) -> None:
+        await self._engine.prune_rollback()
+
+    async def rollback(self) -> Deployment:
+        return await self._engine.rollback()
+
+    async def mark_good(self, payload: str) -> None:
+        blow = self._points.before("engine mark_good")
+        await self._engine.mark_good(payload)
+        self._points.after(blow, "engine mark_good")
+
+
+@dataclass
+class Logind:
+    """Takes the host down, unless it has answers of its own left. A reboot is a point.
+
+    ``locked``: a reboot has to have its lock by now.
+    """
+
+    points: Points
+    clock: FakeClock
+    locked: bool = False
+    asked_at: list[datetime] = field(default_factory=list[datetime])
+    answers: deque[RebootAnswer] = field(default_factory=deque[RebootAnswer])
+    going_down: bool = False
+    requests: int = 0
+
+    async def shutting_down(self) -> bool:
+        return self.going_down
+
+    async def reboot(self, announcement: str) -> RebootAnswer:
+        if not self.points.gates_asked_since_arming:
+            raise BrokenRuleError("a reboot is asked for, and no gate was asked after arming")
+        if self.locked and not self.points.lock_granted_since_arming:
+            raise BrokenRuleError("a reboot is asked for, and the lock was not granted after arming")
+        self.asked_at.append(self.clock.now().wall)
+        blow = self.points.before("logind reboot")
+        self.requests += 1
+        answer = self.answers.popleft() if self.answers else Accepted()
+        if isinstance(answer, Accepted) and not self.deaf:
+            self.going_down = True
+        self.points.after(blow, "logind reboot")
+        return answer
+
+    deaf: bool = False
+    """Says yes and does nothing."""
+
+
+@dataclass
+class ScriptedGate:
+    """Answers what it was given, in order, then allows."""
+
+    points: Points
+    answers: deque[Verdict] = field(default_factory=deque[Verdict])
+    name: str = "scripted"
+    guards: frozenset[Purpose] = frozenset(Purpose)
+    overridable: bool = True
+
+    async def ask(self, question: Question) -> Verdict:
+        self.points.before("ask gates")
+        self.points.gates_asked_since_arming = True
+        return self.answers.popleft() if self.answers else Allow(self.name)
+
+
+@dataclass
+class ScriptedDiscovery:
+    """A graph from every release to the newest that is published."""
+
+    points: Points
+    clock: FakeClock
+    host: FakeHost
+    versions: list[str]
+    asked_at: list[datetime] = field(default_factory=list[datetime])
+
+    async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
+        self.asked_at.append(self.clock.now().wall)
+        self.points.before("find offers")
+        index = self.versions.index(booted_version)
+        scheme = {SCHEME_KEY: CHECKSUM_SCHEME}
+        later = tuple(
+            Release(version, payload_of(version), i, scheme) for i, version in enumerate(self.versions) if i > index
+        )
+        return Offers(later, release(booted_version, index), None)
+
+
+@dataclass
+class ScriptedHealth:
+    """Answers what it was given, in order, then is well."""
+
+    points: Points
+    answers: deque[Health] = field(default_factory=deque[Health])
+
+    async def look(self) -> Health:
+        self.points.before("read health")
+        return self.answers.popleft() if self.answers else Healthy()
+
+
+GRACE_SECS = 120.0
+
+
+@dataclass
+class People:
+    """Somebody is logged in all the time: a gate that wants a notice and a grace, and whoever gives the notice.
+
+    A notice is a point.
+    """
+
+    points: Points
+    clock: FakeClock
+    there: bool = False
+    told: list[Now] = field(default_factory=list[Now])
+    name: str = "sessions"
+    guards: frozenset[Purpose] = frozenset(Purpose)
+    overridable: bool = True
+
+    async def ask(self, question: Question) -> Verdict:
+        told = question.noticed.get(self.name)
+        if not self.there:
+            return Allow(self.name)
+        if told is None:
+            until = question.now.wall + timedelta(seconds=GRACE_SECS)
+            return Wait(self.name, "kai is logged in", until, notice=Notice("a reboot is to come", until))
+        left_secs = GRACE_SECS - (question.now.boot_secs - told.boot_secs)
+        if left_secs <= 0:
+            return Allow(self.name, "the grace is over")
+        return Wait(self.name, "kai was told", question.now.wall + timedelta(seconds=left_secs))
+
+    async def tell(self, notice: Notice) -> None:
+        self.told.append(self.clock.now())
+        blow = self.points.before("give notice")
+        self.points.after(blow, "give notice")
+
+
+@dataclass
+class StruckLocks:
+    """The way to the lock servers; each request is a point. What is on disk by then is checked.
+
+    ``script``: what happens after each answer to a pre-reboot, in order. ``down_until``: nobody answers before.
+    """
+
+    points: Points
+    clock: FakeClock
+    locks: FakeLocks
+    disk: Disk
+    host: FakeHost
+    script: deque[Callable[[], None]] = field(default_factory=deque[Callable[[], None]])
+    down_until: datetime | None = None
+    hangs: bool = False
+
+    async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
+        record = self.disk.kept.lock
+        if record is None or record.account != account:
+            raise BrokenRuleError("a lock is asked for without a record of it on disk")
+        blow = self.points.before("lock pre-reboot", ErrorKind.LOCK_UNREACHABLE)
+        self._reach()
+        answer = await self.locks.acquire(account, update)
+        self.points.after(blow, "lock pre-reboot", ErrorKind.LOCK_UNCERTAIN)
+        self.points.lock_granted_since_arming = isinstance(answer, LockGranted)
+        if self.script:
+            self.script.popleft()()
+        return answer
+
+    async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
+        record, intent = self.disk.kept.lock, self.disk.kept.intent
+        if intent is not None and intent.boot == self.host.boot:
+            raise BrokenRuleError("a lock is given back amid a reboot")
+        if record is not None and record.account != account:
+            raise BrokenRuleError("a lock is given back with something else than its record says")
+        blow = self.points.before("lock steady-state", ErrorKind.LOCK_UNREACHABLE)
+        self._reach()
+        answer = await self.locks.release(account, update)
+        self.points.after(blow, "lock steady-state", ErrorKind.LOCK_UNCERTAIN)
+        return answer
+
+    def take_away(self, account: LockAccount, rival: str) -> None:
+        """The server loses what it knows, and another host is quicker."""
+        self.locks.at(account).forget()
+        self.locks.at(account).pre_reboot(account.group, rival)
+
+    def _reach(self) -> None:
+        if self.down_until is None or self.clock.now().wall >= self.down_until:
+            return
+        if self.hangs:
+            self.clock.advance(30)
+            raise TidegateError(ErrorKind.LOCK_UNCERTAIN, "no answer within 30 s")
+        raise TidegateError(ErrorKind.LOCK_UNREACHABLE, "connection refused")

@@ -1,0 +1,109 @@
+"""The host as far as the machine can tell: which release is booted, staged, armed, and what has a boot entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.fakes.builders import host
+from tidegate.boot import BootInstance
+from tidegate.machine.effects import Arm, Disarm, Stage, Task
+from tidegate.machine.events import HostView
+
+VERSIONS = ("1", "2", "3")
+
+
+@dataclass
+class Host:
+    """A host that starts in release 1."""
+
+    booted: str = "1"
+    staged: str | None = None
+    locked: bool = True
+    armed_by_agent: bool = False
+    entries: tuple[str, ...] = ("1",)
+    finalize_failure: str | None = None
+    going_down: bool = False
+    boots: int = 1
+    soft_reboots: int = 0
+    passed_over: tuple[str, ...] = ()
+    """What had a boot entry when the boot loader last took another."""
+
+    @property
+    def boot(self) -> BootInstance:
+        return BootInstance(f"{self.boots:08d}", self.soft_reboots)
+
+    def view(self) -> HostView:
+        return host(
+            self.booted,
+            self.staged,
+            locked=self.locked,
+            entries=self.entries,
+            finalize_failure=self.finalize_failure,
+            shutting_down=self.going_down,
+        )
+
+    def do(self, task: Task) -> bool:
+        """Carry out ``task``; False where the engine would refuse."""
+        match task:
+            case Stage(target=target):
+                foreign = self.staged is not None and not self.locked
+                if foreign:
+                    return False
+                self.staged, self.locked = target.version, True
+            case Arm(target=target):
+                if self.staged != target.version:
+                    return False
+                self.locked, self.armed_by_agent = False, True
+            case Disarm(target=target):
+                self._disarm(target.version)
+            case _:
+                pass
+        return True
+
+    def _disarm(self, version: str) -> None:
+        if self.staged == version:
+            self.locked, self.armed_by_agent = True, False
+        if self.entries[0] == version != self.booted:
+            self.entries = (self.booted, *(entry for entry in self.entries if entry != self.booted))
+
+    def stage_by_hand(self, version: str) -> None:
+        """Somebody stages with the engine's own tools, unlocked."""
+        if version != self.booted and not self.armed_by_agent:
+            self.staged, self.locked = version, False
+
+    def come_up(self, how: str, choose: Callable[..., str]) -> None:
+        """The next boot. ``choose``: what the boot loader takes of its entries, the default mostly."""
+        self.finalize_failure = None
+        match how:
+            case "clean":
+                self._shut_down(finalizes=True)
+                self._boot_into(choose(self.entries[0], self.entries[0], *self.entries))
+            case "switch fails":
+                self._shut_down(finalizes=False)
+                self._boot_into(self.entries[0])
+            case "power cut":
+                self._boot_into(choose(self.entries[0], self.entries[0], *self.entries))
+            case _:
+                self._shut_down(finalizes=True)
+                self._begin_anew()
+                self.soft_reboots += 1
+
+    def _shut_down(self, *, finalizes: bool) -> None:
+        """In good order: what is staged and unlocked becomes the default boot entry, or that fails."""
+        if self.staged is None or self.locked:
+            return
+        if finalizes:
+            self.entries = tuple(dict.fromkeys((self.staged, self.booted)))
+        else:
+            self.finalize_failure = "could not write the boot entry"
+
+    def _boot_into(self, version: str) -> None:
+        self._begin_anew()
+        self.booted = version
+        self.passed_over = tuple(entry for entry in self.entries if entry != version)
+        self.boots, self.soft_reboots = self.boots + 1, 0
+
+    def _begin_anew(self) -> None:
+        """What was staged is gone, and so is whatever was under way."""
+        self.staged, self.locked, self.armed_by_agent, self.going_down = None, True, False, False

@@ -1,0 +1,271 @@
+"""The machine's rules, as far as they can be seen from outside: from what it is told, what it wants done, what is on
+disk and what the lock servers count. Never from the machine's own opinion of what it owes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from tests.fakes.builders import at
+from tests.fakes.engine import payload_of
+from tests.fakes.lock_server import (
+    ACCOUNT,
+    ELSEWHERE,
+    FakeLockServer,
+)
+from tests.unit.machine.life_host import Host
+from tests.unit.machine.life_world import (
+    FLEET_LOCK,
+    GATES,
+)
+from tidegate.gates.base import Allow
+from tidegate.lockserver import LockAccount, LockGranted
+from tidegate.machine.effects import (
+    AcquireLock,
+    Arm,
+    Disarm,
+    FindOffers,
+    GiveNotice,
+    MarkGood,
+    Reboot,
+    ReleaseLock,
+    Stage,
+    Task,
+)
+from tidegate.machine.events import (
+    ApplyAsked,
+    Completed,
+    Event,
+    Healthy,
+)
+from tidegate.machine.lock import RETRY_MAX_SECS
+from tidegate.machine.phases import (
+    AUTOMATIC,
+    Finalizing,
+    Order,
+    Staged,
+    Staging,
+    Steady,
+    Verifying,
+)
+from tidegate.machine.state import State
+from tidegate.machine.step import next_wakeup
+from tidegate.records import LockRelease, Records
+
+
+@dataclass
+class Attempt:
+    """What has been seen of the attempt under way since it armed, and of its lock."""
+
+    allowed: set[str] = field(default_factory=set[str])
+    granted: LockAccount | None = None
+    confirmed: bool = False
+    """Granted since it was armed; or the settings changed meanwhile, which may have taken the question away."""
+
+
+class Rules:
+    """What a life has come to so far, and what must hold of it."""
+
+    state: State
+    tasks: list[Task]
+
+    def __init__(self) -> None:
+        self.host = Host()
+        self.servers = {account.base_url: FakeLockServer(strict=True) for account in (ACCOUNT, ELSEWHERE)}
+        self.disk = Records()
+        self.secs = 0.0
+        self.unanswered: dict[int, Event] = {}
+        self.records_lost = False
+        self.owed_before_boot = False
+        self.well = False
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The agent starts; nobody waits for an answer of the one before."""
+        self.tasks = []
+        self.unanswered.clear()
+        self.attempt = Attempt()
+        self.unlock_failed_at = -math.inf
+
+    def forget_slot(self) -> None:
+        """A person vouches for it that no server counts this host: one that did is gone, or was told by hand."""
+        for server in self.servers.values():
+            server.forget()
+
+    def note(self, event: Event) -> None:
+        """What the machine is told, as far as the rules are about it."""
+        match event:
+            case Completed(result=Healthy()):
+                self.well = True
+            case Completed(result=LockGranted()):
+                record = self.disk.lock
+                self.attempt.granted = None if record is None else record.account
+                self.attempt.confirmed = True
+            case Completed(result=tuple() as verdicts):
+                allowing = {verdict.gate for verdict in verdicts if isinstance(verdict, Allow)}
+                self.attempt.allowed = allowing
+            case _:
+                pass
+
+    def _lane(self, task: Task) -> str:
+        match task:
+            case FindOffers():
+                return "discovery"
+            case GiveNotice():
+                return f"notice {task.id}"
+            case _:
+                return "lock" if task.id == self.state.lock.task else "phase"
+
+    def check(self, task: Task, before: State) -> None:
+        """What must hold when the machine wants ``task`` done."""
+        rival = [one for one in self.tasks if self._lane(one) == self._lane(task)]
+        assert not rival, f"{task} while {rival} is under way"
+        match task:
+            case Arm():
+                self._check_arm(task)
+            case Reboot():
+                self._check_reboot()
+            case AcquireLock():
+                self._check_acquire(task)
+            case ReleaseLock():
+                self._check_release(task)
+            case _:
+                self._check_engine_and_discovery(task, before)
+
+    def _check_engine_and_discovery(self, task: Task, before: State) -> None:
+        match task:
+            case Stage():
+                self._check_stage(task, before)
+            case MarkGood(target=target):
+                assert target.payload == payload_of(self.host.booted)
+            case FindOffers():
+                assert not self.state.shutting_down
+                assert self.state.policy.blocked is None
+            case Disarm(target=target):
+                assert self.disk.intent is None or self.disk.intent.target.payload == target.payload
+            case _:
+                pass
+
+    def _check_stage(self, task: Stage, before: State) -> None:
+        state = self.state
+        assert state.policy.blocked is None
+        assert self.disk.intent is None, "staging while an attempt is not settled"
+        assert not isinstance(before.phase, Verifying)
+        assert self.disk.denial_of(task.target.payload) is None, "a denied release is staged"
+        assert state.policy.enabled or any(request.wants_staging for request in before.requests)
+        assert not state.shutting_down
+
+    def _order(self) -> Order:
+        """On whose word: what the machine says of it has to be what was asked."""
+        assert isinstance(self.state.phase, Finalizing)
+        order = self.state.phase.order
+        if order.request is None:
+            assert (order.purpose, order.overrides) == (AUTOMATIC.purpose, frozenset()), "an override that stuck"
+            return order
+        asked = self.unanswered[order.request]
+        assert isinstance(asked, ApplyAsked)
+        assert (asked.purpose, asked.overrides) == (order.purpose, order.overrides)
+        return order
+
+    def _check_arm(self, task: Arm) -> None:
+        state, opened, order = self.state, self.disk.intent, self._order()
+        assert opened is not None, "armed without an intent on disk"
+        assert (opened.target.payload, opened.boot) == (task.target.payload, state.boot)
+        assert opened.purpose == order.purpose
+        self._check_permitted(order)
+        assert self.disk.denial_of(task.target.payload) is None, "a denied release is armed"
+        if state.policy.fleet_lock is not None and FLEET_LOCK not in order.overrides:
+            assert self.attempt.granted is not None, "armed without the lock"
+        self.attempt = Attempt(granted=self.attempt.granted)
+
+    def _check_reboot(self) -> None:
+        state, opened, order = self.state, self.disk.intent, self._order()
+        assert opened is not None
+        assert opened.requested is not None
+        self._check_permitted(order)
+        assert self.disk.denial_of(opened.target.payload) is None, "a denied release is booted into"
+        for gate in GATES:
+            if gate.asked(order.purpose, order.overrides):
+                assert gate.name in self.attempt.allowed, f"{gate.name} did not allow since arming"
+        locking, record = state.policy.fleet_lock, self.disk.lock
+        if locking is not None and FLEET_LOCK not in order.overrides:
+            assert record is not None, "no lock record"
+            same = (record.boot, record.account) == (state.boot, locking.account)
+            assert same, "the lock is another than the one asked for"
+            assert self.attempt.granted == locking.account, "the lock was not granted"
+            assert self.attempt.confirmed, "the lock was not asked for again after arming"
+
+    def _check_permitted(self, order: Order) -> None:
+        state = self.state
+        assert not state.shutting_down
+        assert state.policy.blocked is None, "the settings block it"
+        assert state.policy.enabled or order.request is not None, "updates are disabled"
+
+    def _check_acquire(self, task: AcquireLock) -> None:
+        self._check_alone()
+        record = self.disk.lock
+        assert record is not None, "asked for a lock without a record on disk"
+        assert (record.account, record.boot) == (task.account, self.state.boot)
+        self.attempt.granted = None
+        self.attempt.confirmed = False
+        self.unlock_failed_at = -math.inf
+
+    def _check_release(self, task: ReleaseLock) -> None:
+        self._check_alone()
+        record, opened = self.disk.lock, self.disk.intent
+        assert not self.state.shutting_down, "unlocks while the host goes down"
+        assert self.secs > self.unlock_failed_at, "storms a server that did not take the lock back"
+        assert opened is None or opened.boot != self.state.boot, "unlocks while a reboot of this boot is under way"
+        self.attempt.granted = None
+        if record is None:
+            return
+        assert task.account == record.account, "unlocks with something else than the record says"
+        if record.boot != self.state.boot and record.release == LockRelease.AFTER_HEALTH:
+            assert self.well or self.owed_before_boot, "unlocks before the boot was found well"
+
+    def _check_alone(self) -> None:
+        others = [task for task in self.tasks if isinstance(task, AcquireLock | ReleaseLock)]
+        assert not others, f"two lock requests at once: {others}"
+
+    def check_denials(self, records: Records) -> None:
+        """Only what a boot loader had to choose and did not, or what it left again, may be denied."""
+        for denial in records.denied[len(self.disk.denied) :]:
+            assert denial.release.version in self.host.passed_over, f"denied without evidence: {denial}"
+
+    def _check_host(self) -> None:
+        assert not self.host.armed_by_agent or self.disk.intent is not None, "armed, and no record says so"
+
+    def _check_lock(self) -> None:
+        """A slot that the host has, or may be getting, is known on disk; and what is known there is attended to."""
+        self.records_lost &= self.state.lock.greeting
+        counted = {url for url, server in self.servers.items() if server.counts(ACCOUNT.id)}
+        counted |= {task.account.base_url for task in self.tasks if isinstance(task, AcquireLock)}
+        assert len(counted) <= 1, "locks of two accounts at once"
+        record, locking = self.disk.lock, self.state.policy.fleet_lock
+        known = set[str]() if record is None else {record.account.base_url}
+        if self.records_lost and locking is not None:
+            known.add(locking.account.base_url)
+        assert counted <= known, "the server counts this host, and nobody owes it"
+        duty = self.state.lock.task
+        assert duty is None or duty in {task.id for task in self.tasks}, "waits for an answer that nobody will give"
+        if record is not None and self._idle() and duty is None:
+            due = next_wakeup(self.state)
+            assert due is not None, "a lock is owed, and nothing will give it back"
+            soon = due <= at(self.secs).boot_secs + 1.1 * RETRY_MAX_SECS
+            assert soon, "a lock is owed, and nothing will give it back soon"
+
+    def _check_people(self) -> None:
+        """Whoever has no answer yet is one of those whom the machine will answer."""
+        order = self.state.phase.order if isinstance(self.state.phase, Finalizing) else AUTOMATIC
+        waiting = {request.id for request in self.state.requests} | {order.request}
+        assert self.unanswered.keys() <= waiting, "somebody asked and is forgotten"
+
+    def _idle(self) -> bool:
+        return isinstance(self.state.phase, Steady | Staging | Staged) and not self.state.shutting_down
+
+    def check_state(self) -> None:
+        """What must hold after every step."""
+        self._check_host()
+        self._check_lock()
+        self._check_people()

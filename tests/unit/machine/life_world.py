@@ -1,0 +1,90 @@
+"""What the model of a life is made of: choices, gates, settings, and the words of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from tests.fakes.builders import BAD_CONFIG
+from tests.fakes.lock_server import (
+    ACCOUNT,
+    ELSEWHERE,
+)
+from tidegate.clock import Now
+from tidegate.gates.base import Allow, Notice, Verdict, Wait
+from tidegate.machine.state import FleetLocking, Policy
+from tidegate.purpose import Purpose
+from tidegate.records import LockRelease
+
+LOCKING = FleetLocking(ACCOUNT)
+POLICIES = (
+    *[Policy(fleet_lock=LOCKING)] * 5,
+    Policy(),
+    Policy(fleet_lock=FleetLocking(ACCOUNT, release=LockRelease.AFTER_BOOT)),
+    Policy(fleet_lock=FleetLocking(ELSEWHERE, tells=True)),
+    Policy(fleet_lock=LOCKING, enabled=False),
+    Policy(fleet_lock=LOCKING, allow_downgrade=True),
+    Policy(blocked=BAD_CONFIG),
+    Policy(blocked=BAD_CONFIG, fleet_lock=LOCKING),
+)
+TROUBLES = ("policy", "signal", "restart", "boot", "person", "tick", "gate", "server", "clock")
+MOVES = (*["go on"] * 44, *["ask"] * 5, *TROUBLES)
+"""Mostly things take their course; a host that is struck all the time never gets anywhere near a reboot."""
+
+FLEET_LOCK = "fleet_lock"
+OVERRIDES = (frozenset[str](), frozenset({FLEET_LOCK}), frozenset({"window", "power", FLEET_LOCK}))
+GRACE_SECS = 60.0
+
+HIGHEST = 5039
+"""The highest number to choose by, one less than a multiple of many: no option is favoured much."""
+
+Chosen = TypeVar("Chosen")
+
+
+class Choices:
+    """Draws from a list of numbers; when it is used up, always the first option: the well-behaved one."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers = list(numbers)
+
+    def __bool__(self) -> bool:
+        return bool(self._numbers)
+
+    def of(self, *options: Chosen) -> Chosen:
+        return options[self._numbers.pop(0) % len(options)] if self._numbers else options[0]
+
+    def rarely(self) -> bool:
+        return self.of(*[False] * 11, True)
+
+
+@dataclass(frozen=True)
+class GateModel:
+    """A gate as the panel knows it. ``notifies``: it opens a while after people were told."""
+
+    name: str
+    guards: frozenset[Purpose]
+    overridable: bool = True
+    notifies: bool = False
+
+    def asked(self, purpose: Purpose, overrides: frozenset[str]) -> bool:
+        return purpose in self.guards and not (self.overridable and self.name in overrides)
+
+    def answer(self, shut: bool, noticed: Now | None, now: Now) -> Verdict:
+        if not shut:
+            return Allow(self.name)
+        if not self.notifies:
+            return Wait(self.name, "shut")
+        if noticed is None:
+            until = now.wall + timedelta(seconds=GRACE_SECS)
+            return Wait(self.name, "people", until, notice=Notice("a reboot is to come", until))
+        left = GRACE_SECS - (now.boot_secs - noticed.boot_secs)
+        return Wait(self.name, "told", now.wall + timedelta(seconds=left)) if left > 0 else Allow(self.name)
+
+
+GATES = (
+    GateModel("window", frozenset({Purpose.UPDATE})),
+    GateModel("power", frozenset(Purpose), overridable=False),
+    GateModel("sessions", frozenset({Purpose.UPDATE, Purpose.ROLLBACK}), notifies=True),
+)

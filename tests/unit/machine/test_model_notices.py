@@ -1,0 +1,293 @@
+"""The model of a life can fail: each defect planted in the machine breaks a rule that it checks."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.machine import life
+from tests.unit.machine.life import Life
+from tests.unit.machine.life_world import FLEET_LOCK, HIGHEST, Choices
+from tidegate.boot import BootInstance
+from tidegate.clock import Now
+from tidegate.gates.base import Verdict
+from tidegate.lockserver import NOT_TAKEN, LockAccount, LockGranted, LockReleased
+from tidegate.machine import finalize, lock, undo, update
+from tidegate.machine.effects import AcquireLock
+from tidegate.machine.events import Health, Healthy, HostView, LockAnswer
+from tidegate.machine.lock import Duty
+from tidegate.machine.parts import enter, take_id
+from tidegate.machine.phases import (
+    Arming,
+    Confirming,
+    Deciding,
+    Disarming,
+    Finalizing,
+    Locking,
+    Order,
+    Rebooting,
+    Relocking,
+    Starting,
+)
+from tidegate.machine.state import LockDuty, Policy, State, Step
+from tidegate.machine.step import begin
+from tidegate.purpose import Purpose
+from tidegate.records import LockRelease, Records
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+PLANTS: dict[str, tuple[Plant, str, int]] = {}
+"""By what the machine does wrong: how it is brought to that, what the model is to say about it, and the life in which
+to look first, so that it takes no long search as long as neither changes much."""
+
+MOST_LIVES = 600
+MOVES_A_LIFE = 100
+
+
+def planted(says: str, life: int = 0) -> Callable[[Plant], Plant]:
+    def note(plant: Plant) -> Plant:
+        PLANTS[plant.__name__.strip("_").replace("_", " ")] = plant, says, life
+        return plant
+
+    return note
+
+
+def _nothing(*_: object) -> tuple[()]:
+    return ()
+
+
+def _none(*_: object) -> None:
+    return None
+
+
+@planted("unlocks while a reboot of this boot is under way", life=36)
+def _unlocks_while_logind_takes_the_host_down(patch: pytest.MonkeyPatch) -> None:
+    def in_use(now: State) -> bool:
+        return now.shutting_down or isinstance(now.phase, Starting | Finalizing | Disarming)
+
+    patch.setattr(lock, "_in_use", in_use)
+
+
+@planted("unlocks while the host goes down")
+def _unlocks_during_a_shutdown(patch: pytest.MonkeyPatch) -> None:
+    def in_use(now: State) -> bool:
+        return isinstance(now.phase, Starting | Finalizing | Rebooting | Disarming)
+
+    patch.setattr(lock, "_in_use", in_use)
+
+
+@planted("unlocks while a reboot of this boot is under way", life=27)
+def _unlocks_before_it_has_disarmed(patch: pytest.MonkeyPatch) -> None:
+    def in_use(now: State) -> bool:
+        return now.shutting_down or isinstance(now.phase, Starting | Finalizing | Rebooting)
+
+    patch.setattr(lock, "_in_use", in_use)
+
+
+@planted("armed without the lock")
+def _does_not_ask_for_the_lock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(update, "proceed", finalize._arm)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
+
+
+@planted("asked for a lock without a record on disk")
+def _asks_before_the_record_is_written(patch: pytest.MonkeyPatch) -> None:
+    def proceed(now: State, phase: Deciding, when: Now) -> Step:
+        locking = lock.wanted(now, phase.order)
+        if locking is None:
+            return finalize.proceed(now, phase, when)
+        task, now = take_id(now)
+        asked = AcquireLock(task, locking.account, None)
+        return enter(now, Locking(phase.target, phase.since, phase.order, task)), (asked,)
+
+    patch.setattr(update, "proceed", proceed)
+
+
+@planted("the lock was not asked for again after arming")
+def _does_not_ask_for_the_lock_again(patch: pytest.MonkeyPatch) -> None:
+    armed = finalize.armed
+
+    def careless(now: State, phase: Arming, host: HostView, when: Now) -> Step:
+        after, effects = armed(now, phase, host, when)
+        if isinstance(after.phase, Relocking):
+            return finalize.relocked(after, after.phase, LockGranted(), when)
+        return after, effects
+
+    patch.setattr(finalize, "armed", careless)
+
+
+@planted("did not allow since arming")
+def _skips_the_last_look(patch: pytest.MonkeyPatch) -> None:
+    def careless(now: State, phase: Relocking, _: LockAnswer, when: Now) -> Step:
+        return finalize.confirmed(now, Confirming(phase.target, phase.since, phase.order, 0), (), when)
+
+    patch.setattr(finalize, "relocked", careless)
+
+
+@planted("did not allow since arming", life=193)
+def _takes_the_last_look_for_a_formality(patch: pytest.MonkeyPatch) -> None:
+    confirmed = finalize.confirmed
+
+    def careless(now: State, phase: Confirming, _: tuple[Verdict, ...], when: Now) -> Step:
+        return confirmed(now, phase, (), when)
+
+    patch.setattr(finalize, "confirmed", careless)
+
+
+@planted("the server counts this host, and nobody owes it", life=47)
+def _takes_no_answer_for_a_no(patch: pytest.MonkeyPatch) -> None:
+    everything = frozenset({"lock.uncertain", "net.worker-failed", "engine.failed", *NOT_TAKEN})
+    patch.setattr(finalize, "NOT_TAKEN", everything)
+
+
+@planted("the lock was not granted", life=207)
+def _takes_the_loss_of_the_lock_for_a_grant(patch: pytest.MonkeyPatch) -> None:
+    relocked = finalize.relocked
+
+    def careless(now: State, phase: Relocking, _: LockAnswer, when: Now) -> Step:
+        return relocked(now, phase, LockGranted(), when)
+
+    patch.setattr(finalize, "relocked", careless)
+
+
+@planted("an override that stuck")
+def _keeps_an_override_for_the_next_time(patch: pytest.MonkeyPatch) -> None:
+    sticky = Order(Purpose.UPDATE, "automatic", None, frozenset({FLEET_LOCK}))
+    patch.setattr(update, "AUTOMATIC", sticky)
+
+
+@planted("the server counts this host, and nobody owes it", life=10)
+def _forgets_the_lock_when_it_has_disarmed(patch: pytest.MonkeyPatch) -> None:
+    disarmed = undo.disarmed
+
+    def forgetful(now: State, phase: Disarming, host: HostView, when: Now) -> Step:
+        after, effects = disarmed(now, phase, host, when)
+        return replace(after, records=replace(after.records, lock=None)), effects
+
+    patch.setattr(undo, "disarmed", forgetful)
+
+
+@planted("the server counts this host, and nobody owes it", life=5)
+def _does_not_greet(patch: pytest.MonkeyPatch) -> None:
+    def rude(boot: BootInstance, policy: Policy, records: Records, when: Now) -> Step:
+        now, effects = begin(boot, policy, records, when)
+        return replace(now, lock=LockDuty(greeting=False)), effects
+
+    patch.setattr(life, "begin", rude)
+
+
+@planted("unlocks before the boot was found well", life=8)
+def _unlocks_without_a_look_at_the_boot(patch: pytest.MonkeyPatch) -> None:
+    duty = lock.duty
+
+    def hasty(now: State) -> Duty:
+        return Duty.RELEASE if duty(now) is Duty.LOOK else duty(now)
+
+    patch.setattr(lock, "duty", hasty)
+
+
+@planted("unlocks before the boot was found well", life=7)
+def _unlocks_as_soon_as_it_has_booted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lock, "duty", _always_after_boot(lock.duty))
+
+
+def _always_after_boot(duty: Callable[[State], Duty]) -> Callable[[State], Duty]:
+    def after_boot(now: State) -> Duty:
+        record = now.records.lock
+        if record is None:
+            return duty(now)
+        return duty(replace(now, records=replace(now.records, lock=replace(record, release=LockRelease.AFTER_BOOT))))
+
+    return after_boot
+
+
+@planted("unlocks with something else than the record says", life=17)
+def _unlocks_by_the_configuration_of_the_day(patch: pytest.MonkeyPatch) -> None:
+    account = lock._account  # pyright: ignore[reportPrivateUsage] - what is replaced
+
+    def by_config(now: State) -> LockAccount:
+        return account(now) if now.policy.fleet_lock is None else now.policy.fleet_lock.account
+
+    patch.setattr(lock, "_account", by_config)
+
+
+@planted("the settings block it|updates are disabled", life=298)
+def _does_not_hear_of_new_settings_while_the_server_is_asked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(finalize, "holds", _nothing)
+
+
+@planted("two lock requests at once|asked for a lock|the server counts this host|two accounts", life=65)
+def _does_not_wait_for_an_owed_unlock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lock, "owed", _none)
+
+
+@planted("the server counts this host, and nobody owes it", life=8)
+def _takes_a_failed_unlock_for_done(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(now: State, *_: object) -> Step:
+        return lock.released(now, LockReleased())
+
+    patch.setattr(lock, "failed", forgetful)
+
+
+@planted("nothing will give it back soon", life=8)
+def _gives_up_on_an_unlock_that_failed(patch: pytest.MonkeyPatch) -> None:
+    def weary(now: State, why: str, when: Now, *_: float) -> Step:
+        return replace(now, lock=replace(now.lock, task=None, retry_at=when.boot_secs + 1e6, why=why)), ()
+
+    patch.setattr(lock, "put_off", weary)
+
+
+@planted("storms a server", life=1)
+def _storms_a_server_that_is_down(patch: pytest.MonkeyPatch) -> None:
+    def impatient(now: State, why: str, when: Now, *_: float) -> Step:
+        return replace(now, lock=replace(now.lock, task=None, retry_at=when.boot_secs, why=why)), ()
+
+    patch.setattr(lock, "put_off", impatient)
+
+
+@planted("no lock record|another than the one asked for", life=357)
+def _does_not_see_that_another_lock_is_asked_for_now(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lock, "missing", _none)
+
+
+@planted("unlocks while", life=305)
+def _unlocks_at_once_when_the_boot_is_well(patch: pytest.MonkeyPatch) -> None:
+    def at_once(now: State, health: Health, when: Now) -> Step:
+        after, effects = health_read(now, health, when)
+        return lock._release(after) if isinstance(health, Healthy) else (after, effects)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
+
+    health_read = lock.health_read
+    patch.setattr(lock, "health_read", at_once)
+
+
+@planted("somebody asked and is forgotten", life=65)
+def _does_not_answer_who_asked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(finalize, "reply", _nothing)
+
+
+def broken_rule(seed: int) -> str | None:
+    """What one life comes to."""
+    chance = random.Random(seed)
+    try:
+        Life(Choices([chance.randrange(HIGHEST) for _ in range(MOVES_A_LIFE)])).run()
+    except AssertionError as broken:
+        return str(broken)
+    return None
+
+
+@pytest.mark.parametrize(("plant", "says", "seed"), PLANTS.values(), ids=PLANTS)
+def test_a_defect_in_the_machine_is_noticed(
+    plant: Plant, says: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    rules = (broken_rule(one) for one in (seed, *range(MOST_LIVES)))
+    broken = next((rule for rule in rules if rule is not None), None)
+    assert broken is not None, f"not noticed in {MOST_LIVES} lives"
+    assert re.search(says, broken)
+
+
+@pytest.mark.parametrize("seed", sorted({seed for _, _, seed in PLANTS.values()}))
+def test_without_the_defect_the_same_lives_break_no_rule(seed: int) -> None:
+    assert broken_rule(seed) is None
