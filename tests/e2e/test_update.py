@@ -172,7 +172,8 @@ def test_an_older_agent_goes_on_from_the_records_of_a_newer_one(world: World) ->
     assert host.denied() == [world.new.payload]
     kept = host.records()
     assert kept["schema"] == 7
-    assert kept["lock"] == {"server": "https://lock.example", "state": "held"}
+    lock = cast("dict[str, object]", kept["lock"])
+    assert (lock["server"], lock["ticket"]) == ("http://127.0.0.1:9/", 7), "it is still owed, and nothing of it is lost"
     assert cast("list[dict[str, object]]", kept["history"])[0]["health"] == {"checks": 3}
 
 
@@ -288,5 +289,14 @@ def _as_a_newer_agent_writes(records: Document, world: World) -> dict[str, objec
         "requested": None,
         "wave": 3,
     }
-    lock = {"server": "https://lock.example", "state": "held"}
+    lock = {
+        "server": "http://127.0.0.1:9/",  # nobody answers there
+        "group": "default",
+        "id": "0123456789abcdef0123456789abcdef",
+        "timeout_secs": 5,
+        "boot": intent["boot"],
+        "state": "held twice",
+        "since": "2026-01-01T00:00:00Z",
+        "ticket": 7,
+    }
     return {**records, "schema": 7, "intent": intent, "history": history, "lock": lock}

@@ -9,11 +9,11 @@ SCENARIO_SECS = 10.0
 """Scenarios take milliseconds; one that hangs fails instead of holding the suite."""
 
 
-def run(scenario: Coroutine[object, object, None]) -> None:
+def run(scenario: Coroutine[object, object, None], deadline_secs: float = SCENARIO_SECS) -> None:
     """Run ``scenario`` to its end; a task that it leaves running is a failure."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(SCENARIO_SECS):
+        async with asyncio.timeout(deadline_secs):
             await scenario
         for _round in range(3):  # what has just been cancelled or closed ends within a few rounds of the loop
             await asyncio.sleep(0)

@@ -20,7 +20,8 @@ from tidegate.lockserver import LockAccount, LockGranted, LockReleased
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
 from tidegate.machine.state import FleetLocking, Policy
-from tidegate.machine.step import begin, next_wakeup, step
+from tidegate.machine.step import begin, step
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.records import (
     Attempt,
     Denial,

@@ -158,7 +158,7 @@ class RecordsUnwritable:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A deadline of the state has come (see :func:`tidegate.machine.step.next_wakeup`)."""
+    """A deadline of the state has come (see :func:`tidegate.machine.wakeups.next_wakeup`)."""
 
 
 Event = (

@@ -58,6 +58,7 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import Policy, Poll, Request, State, Step
 from tidegate.machine.waiting import waiting
+from tidegate.machine.wakeups import phase_deadline
 from tidegate.records import Records
 
 
@@ -110,37 +111,12 @@ def _progressed(state: State, task: int, progress: Progress) -> Step:
             return state, ()
 
 
-def next_wakeup(state: State) -> float | None:
-    """The boot clock's reading at which a :class:`Tick` is due, or None while only outside events matter."""
-    deadlines = (lock.due(state), polling.poll_due(state), _phase_deadline(state))
-    return min((deadline for deadline in deadlines if deadline is not None), default=None)
-
-
-def _phase_deadline(state: State) -> float | None:
-    match state.phase:
-        case Starting(retry_at=at) | Verifying(retry_at=at) | Disarming(retry_at=at):
-            return at
-        case Rebooting(deadline=at):
-            return at
-        case Paused(look_at=at, task=None):
-            return at
-        case Staged(evaluate_at=at) if _may_decide(state):
-            return at
-        case _:
-            return None
-
-
-def _may_decide(state: State) -> bool:
-    """One thing at a time: not while discovery is asked, and no lock is taken before the last one is given back."""
-    return state.poll.task is None and not state.shutting_down and lock.owed(state) is None
-
-
 def _tick(state: State, now: Now) -> Step:
     """Do the one thing that is due; the phase's own deadline before a check, which would put a reboot off."""
     owed = lock.due(state)
     if owed is not None and owed <= now.boot_secs:
         return lock.attend(state)
-    at = _phase_deadline(state)
+    at = phase_deadline(state)
     if at is not None and at <= now.boot_secs:
         return _deadline_passed(state)
     due = polling.poll_due(state)

@@ -328,7 +328,7 @@ def test_more_holders_than_a_record_takes_are_refused(own_etcd: EtcdServer, grou
             assert outcomes[-1] == "store-nonsense too large"
             assert await unlock(locks, group, holders[0]) == Released(held=True)
 
-    run(scenario())
+    run(scenario(), deadline_secs=60.0)  # thirty writes of 1.5 MB
 
 
 async def _outcome(locks: LockService, group: str, host: str) -> str:

@@ -14,7 +14,7 @@ from tidegate.machine.effects import Arm, AskGates, Effect, Task
 from tidegate.machine.events import Completed, Event, PolicyChanged, Tick
 from tidegate.machine.phases import Arming, Staged
 from tidegate.machine.state import Policy
-from tidegate.machine.step import next_wakeup
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.records import Records
 
 TASKS = (

@@ -80,8 +80,9 @@ from tidegate.machine.phases import (
     Verifying,
 )
 from tidegate.machine.state import Policy, State
-from tidegate.machine.step import begin, next_wakeup, step
+from tidegate.machine.step import begin, step
 from tidegate.machine.waiting import holds
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 from tidegate.records import LockState, Records
 

@@ -50,7 +50,7 @@ from tidegate.machine.phases import (
     Verifying,
 )
 from tidegate.machine.state import State
-from tidegate.machine.step import next_wakeup
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.records import LockRelease, Records
 
 

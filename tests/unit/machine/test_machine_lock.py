@@ -80,7 +80,7 @@ from tidegate.machine.phases import (
     Verifying,
 )
 from tidegate.machine.state import FleetLocking, Policy
-from tidegate.machine.step import next_wakeup
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 from tidegate.records import LockRelease, LockState, Outcome, Records
 

@@ -48,8 +48,8 @@ from tidegate.machine.events import (
 from tidegate.machine.parts import HOST_GOING_DOWN
 from tidegate.machine.phases import AUTOMATIC, Staged, Steady
 from tidegate.machine.state import Policy
-from tidegate.machine.step import next_wakeup
 from tidegate.machine.waiting import holds
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 
 DISABLED = Policy(enabled=False)

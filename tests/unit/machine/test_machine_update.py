@@ -62,9 +62,9 @@ from tidegate.machine.phases import (
     Steady,
 )
 from tidegate.machine.state import Policy
-from tidegate.machine.step import next_wakeup
 from tidegate.machine.undo import UNDO_RETRY_SECS
 from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, holds
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 from tidegate.records import Outcome, Records
 

@@ -34,7 +34,6 @@ from tidegate.machine.events import (
 from tidegate.machine.finalize import REBOOT_GRACE_SECS
 from tidegate.machine.phases import Disarming, Paused, Rebooting, Starting, Steady, Verifying
 from tidegate.machine.state import Policy
-from tidegate.machine.step import next_wakeup
 from tidegate.machine.verify import (
     HEALTH_DEADLINE_SECS,
     HEALTH_INTERVAL_SECS,
@@ -42,6 +41,7 @@ from tidegate.machine.verify import (
     START_RETRY_SECS,
     decide_outcome,
 )
+from tidegate.machine.wakeups import next_wakeup
 from tidegate.records import Outcome, Records
 
 STAMP = "ostree-finalize-staged.service failed"
