@@ -302,7 +302,7 @@ def test_ten_thousand_holders(etcd: EtcdServer, group: str) -> None:
             assert {one.id for one in view.holders} == {*hosts, "one more"} - {hosts[7]}
             assert all(one.update == UPDATE and one.since is not None for one in view.holders)
 
-    run(scenario())
+    run(scenario(), deadline_secs=60.0)
 
 
 def _fill(server: EtcdServer, group: str, hosts: list[str]) -> None:
