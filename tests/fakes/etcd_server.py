@@ -56,8 +56,10 @@ class EtcdServer:
         raise AssertionError(f"etcd does not start:\n{log}")
 
     def freeze(self) -> None:
-        """It is there, and does nothing."""
+        """It is there, and does nothing; its last thread has stopped when this returns."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
         """It goes on."""
