@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tidegate.clock import Clock, SystemClock
+from tidegate.clock import Clock
 from tidegate.config import Problem, Settings, load
 from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
@@ -41,10 +41,10 @@ class Configured:
 class Reader:
     """Reads the folders. A bad configuration never takes the place of a good one."""
 
-    def __init__(self, roots: Sequence[Path], sources: Sources, clock: Clock | None = None) -> None:
+    def __init__(self, roots: Sequence[Path], sources: Sources, clock: Clock) -> None:
         self._roots = roots
         self._sources = sources
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._good: Configured | None = None
 
     def read(self) -> Configured:

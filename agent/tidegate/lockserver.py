@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from tidegate.errors import ErrorKind
 from tidegate.fleetlock import UpdateParams
 from tidegate.printable import without_password
 
@@ -76,5 +77,5 @@ class LockServer(Protocol):
         ...
 
 
-NOT_TAKEN = frozenset({"lock.unreachable", "lock.refused", "lock.nonsense"})
+NOT_TAKEN = frozenset({ErrorKind.LOCK_UNREACHABLE, ErrorKind.LOCK_REFUSED, ErrorKind.LOCK_NONSENSE})
 """Kinds of error after which a slot was certainly not taken."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.bed.machine import Machine
+from tests.e2e.bed.guest import Guest
+from tests.e2e.bed.waiting import wait_for
 
 SETTLE_SECS = 30.0
 PYTHON = "/usr/lib/tidegate/bin/python"
@@ -22,23 +23,21 @@ with open(f"/run/{name}.seen", "ab", buffering=0) as seen:
 """
 
 
-def log_in(machine: Machine, name: str, user: str) -> str:
-    """Let ``user`` log in on a terminal of its own, which takes messages; gives the terminal's name."""
-    machine.put(SCREEN, PERSON_AT_A_SCREEN)
-    machine.sh(f"systemd-run -q --unit=screen-{name} {PYTHON} {SCREEN} {name}")
-    tty = machine.wait_for(
-        lambda: machine.guest.read(f"/run/{name}.tty"), f"the terminal of {name}", deadline_secs=SETTLE_SECS
-    )
+def log_in(guest: Guest, name: str, user: str, mode: str = "620") -> str:
+    """Let ``user`` log in on a terminal of its own, which has this ``mode``; gives its name as logind has it."""
+    guest.put(SCREEN, PERSON_AT_A_SCREEN)
+    guest.sh(f"systemd-run -q --unit=screen-{name} {PYTHON} {SCREEN} {name}")
+    tty = wait_for(lambda: guest.read(f"/run/{name}.tty"), f"the terminal of {name}", deadline_secs=SETTLE_SECS)
     on_it = f"-p PAMName=login -p User={user} -p StandardInput=tty -p StandardOutput=tty -p TTYPath={tty}"
-    machine.sh(f"systemd-run -q --unit=login-{name} {on_it} sleep inf")
+    guest.sh(f"systemd-run -q --unit=login-{name} {on_it} sleep inf")
     terminal = tty.removeprefix("/dev/")
-    machine.wait_for(
-        lambda: terminal in machine.sh("loginctl list-sessions"), f"the session of {name}", deadline_secs=SETTLE_SECS
+    wait_for(
+        lambda: terminal in guest.sh("loginctl list-sessions"), f"the session of {name}", deadline_secs=SETTLE_SECS
     )
-    machine.sh(f"chgrp tty {tty}; chmod 620 {tty}")
+    guest.sh(f"chmod {mode} {tty}; chgrp tty {tty}")
     return terminal
 
 
-def has_read(machine: Machine, name: str) -> str:
+def has_read(guest: Guest, name: str) -> str:
     """What came to the terminal of ``name``."""
-    return machine.guest.read(f"/run/{name}.seen") or ""
+    return guest.read(f"/run/{name}.seen") or ""

@@ -62,6 +62,16 @@ def wait_denied(host: AgentHost) -> Document:
     return host.wait("denied", lambda told: "no slot is free" in gate_of(told, "fleet_lock").get("reason", ""))
 
 
+def going_down(world: World, server: Coordinator) -> AgentHost:
+    """A host that holds the lock and is on its way into the new release, for some seconds yet."""
+    host = world.started(locked_by(server.url))
+    host.delay_shutdowns()
+    world.source.release(world.new)
+    host.machine.sh("tidegate check")
+    host.wait("going down", lambda told: told["state"] == "rebooting")
+    return host
+
+
 def wait_given_back(host: AgentHost, server: Coordinator) -> None:
     host.machine.wait_for(lambda: HOST_ID not in server.holders(), "the lock given back", deadline_secs=SETTLE_SECS)
     host.wait("no lock on record", lambda told: told["lock"] is None)
@@ -127,11 +137,7 @@ def test_a_host_that_fell_back_gives_the_lock_back(world: World, coordinated: Co
 
 @on_one_suite
 def test_a_power_cut_with_the_lock_held_leaks_nothing(world: World, coordinated: Coordinator) -> None:
-    host = world.started(locked_by(coordinated.url))
-    host.delay_shutdowns()
-    world.source.release(world.new)
-    host.machine.sh("tidegate check")
-    host.wait("going down", lambda told: told["state"] == "rebooting")
+    host = going_down(world, coordinated)
     assert coordinated.holders() == [HOST_ID]
     host.machine.power_cut()
     host.machine.power_on()
@@ -167,11 +173,7 @@ def test_an_agent_that_is_killed_on_the_way_finds_back(world: World, odd: OddSer
 
 @on_one_suite
 def test_an_agent_that_is_killed_during_the_shutdown_keeps_the_lock(world: World, coordinated: Coordinator) -> None:
-    host = world.started(locked_by(coordinated.url))
-    host.delay_shutdowns()
-    world.source.release(world.new)
-    host.machine.sh("tidegate check")
-    host.wait("going down", lambda told: told["state"] == "rebooting")
+    host = going_down(world, coordinated)
     assert host.machine.guest.kill("tidegate agent") == 1
     assert coordinated.holders() == [HOST_ID]
     host.wait_settled(world.new, boots=2)
@@ -198,11 +200,7 @@ def test_a_server_that_is_down_holds_back_reboots_and_nothing_else(world: World,
 
 @on_one_suite
 def test_a_server_that_is_down_after_the_reboot_gets_it_back_later(world: World, coordinated: Coordinator) -> None:
-    host = world.started(locked_by(coordinated.url))
-    host.delay_shutdowns()
-    world.source.release(world.new)
-    host.machine.sh("tidegate check")
-    host.wait("going down", lambda told: told["state"] == "rebooting")
+    host = going_down(world, coordinated)
     coordinated.stop()
     host.wait_settled(world.new, boots=2)
     host.wait("owed", lambda told: lock_of(told) == "release_owed" and "refused" in why_owed(told))
@@ -217,11 +215,7 @@ def test_a_server_that_is_down_after_the_reboot_gets_it_back_later(world: World,
 
 @on_one_suite
 def test_a_bad_configuration_at_start_still_gives_the_lock_back(world: World, coordinated: Coordinator) -> None:
-    host = world.started(locked_by(coordinated.url))
-    host.delay_shutdowns()
-    world.source.release(world.new)
-    host.machine.sh("tidegate check")
-    host.wait("going down", lambda told: told["state"] == "rebooting")
+    host = going_down(world, coordinated)
     host.machine.put("/etc/tidegate/config.d/90-bad.toml", "[updates\n")
     host.machine.wait_boot(2, deadline_secs=SETTLE_SECS)
     host.wait("failed", lambda told: told["state"] == "failed")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.bed.depot import Depot
 from tests.e2e.bed.guest import Guest
-from tests.e2e.people import PERSON_AT_A_SCREEN, PYTHON, SCREEN
+from tests.e2e.people import PYTHON, log_in
 from tests.e2e.world import MachineFactory
 from tests.fakes.builders import release
 from tests.integration.dbus.real_logind import connect_as
@@ -305,19 +305,9 @@ def test_the_agent_finds_out_what_it_needs_in_its_sandbox(agent_guest: Guest) ->
     assert "not to root" in str(look()["marker"])
 
 
-async def log_in(host: Host, name: str, user: str, mode: str) -> str:
-    """A login on a terminal of its own, through PAM; gives the terminal as logind calls it."""
-    host.guest.put(SCREEN, PERSON_AT_A_SCREEN)
-    host.guest.sh(f"systemd-run -q --unit=screen-{name} {PYTHON} {SCREEN} {name}")
-
-    async def look() -> str | None:
-        return host.guest.read(f"/run/{name}.tty")
-
-    tty = await until(f"the terminal of {name}", look)
-    on_it = f"-p PAMName=login -p User={user} -p StandardInput=tty -p StandardOutput=tty -p TTYPath={tty}"
-    host.guest.sh(f"systemd-run -q --unit=login-{name} {on_it} sleep inf")
-    found = await host.session(tty=tty.removeprefix("/dev/"))
-    host.guest.sh(f"chmod {mode} {tty}; chgrp tty {tty}")
+async def logged_in(host: Host, name: str, user: str, mode: str) -> str:
+    """A login on a terminal of its own, as logind tells of it; gives the terminal."""
+    found = await host.session(tty=log_in(host.guest, name, user, mode))
     assert (found.user, found.kind) == (user, "tty")
     assert found.last_input is not None
     return found.tty
@@ -330,9 +320,9 @@ def test_people_read_the_notice_on_their_terminals(agent_guest: Guest, suite: st
         guest.sh("systemctl stop tidegate.service")
         async with bus_of(guest) as bus:
             host = Host(guest, bus)
-            listening = await log_in(host, "listening", "bob", "620")
-            silent = await log_in(host, "silent", "bob", "600")
-            stopped = await log_in(host, "stopped", "root", "620")
+            listening = await logged_in(host, "listening", "bob", "620")
+            silent = await logged_in(host, "silent", "bob", "600")
+            stopped = await logged_in(host, "stopped", "root", "620")
             guest.sh(f"{PYTHON} -c '{STOP}' /dev/{stopped}")
             verdict = await host.ask(host.sessions())
             assert isinstance(verdict, Wait)

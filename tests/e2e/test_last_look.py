@@ -121,7 +121,7 @@ def test_a_lock_that_is_granted_after_the_window_has_shut_is_given_back(world: W
 
 
 def open_session(host: AgentHost) -> None:
-    log_in(host.machine, "somebody", "bob")
+    log_in(host.machine.guest, "somebody", "bob")
 
 
 def hold_shutdowns(host: AgentHost) -> None:
@@ -175,7 +175,7 @@ def test_people_are_told_given_time_and_then_the_host_reboots(world: World) -> N
     host = world.host()
     host.start(world.source, configured('"immediate"', "[gates.sessions]\ngrace_secs = 6\n"))
     host.machine.sh("useradd bob")
-    log_in(host.machine, "somebody", "bob")
+    log_in(host.machine.guest, "somebody", "bob")
     world.source.release(world.new)
     host.machine.sh("tidegate check")
     told = host.wait("grace", lambda told: gate_of(told, "sessions").get("verdict") == "wait")
@@ -186,7 +186,7 @@ def test_people_are_told_given_time_and_then_the_host_reboots(world: World) -> N
     assert rows["sessions"] == "wait"
     assert rows["immediate"] == "allow"
     host.machine.wait_for(
-        lambda: "2" in has_read(host.machine, "somebody"), "the notice on the terminal", deadline_secs=SETTLE_SECS
+        lambda: "2" in has_read(host.machine.guest, "somebody"), "the notice on the terminal", deadline_secs=SETTLE_SECS
     )
     host.wait_settled(world.new, boots=2)
     took = cast("list[Mapping[str, str]]", host.history())[0]

@@ -6,12 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from tidegate.config import Loaded, Problem, Settings
+    from tidegate.config.keys import S
+    from tidegate.config.loader import LoadedAs
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -48,6 +50,12 @@ def settings_or_exit(loaded: Loaded) -> Settings:
     return loaded.settings
 
 
+def tell_problems(loaded: LoadedAs[S], *, as_json: bool) -> NoReturn:
+    """Print what a check of any process's configuration has found, and exit: with 1 where that is anything."""
+    click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
+    sys.exit(1 if loaded.problems else 0)
+
+
 def problem_text(problems: Iterable[Problem]) -> str:
     """Each problem on a line, its remedy on the next."""
     return "\n".join(f"{_place(one)}: {one.message}\n    {one.remedy}" for one in problems)
@@ -68,9 +76,7 @@ def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) ->
     Without PATH the system's snippets are checked. A PATH is a snippet, or a folder of them, to be checked by itself;
     with --config-root it is checked as if it had been added to those folders. Exits with 1 if there are problems.
     """
-    loaded = _load_paths(roots, paths) if paths else load_roots(roots)
-    click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
-    sys.exit(1 if loaded.problems else 0)
+    tell_problems(_load_paths(roots, paths) if paths else load_roots(roots), as_json=as_json)
 
 
 @config.command()
@@ -95,7 +101,7 @@ def _load_paths(roots: tuple[Path, ...], paths: tuple[Path, ...]) -> Loaded:
     return loader.load_overlaid(roots, paths)
 
 
-def _check_report(loaded: Loaded) -> Mapping[str, object]:
+def _check_report(loaded: LoadedAs[S]) -> Mapping[str, object]:
     return {
         "schema": 1,
         "ok": not loaded.problems,
@@ -107,7 +113,7 @@ def _check_report(loaded: Loaded) -> Mapping[str, object]:
     }
 
 
-def _check_text(loaded: Loaded) -> str:
+def _check_text(loaded: LoadedAs[S]) -> str:
     if loaded.problems:
         return problem_text(loaded.problems)
     count = len(loaded.files)

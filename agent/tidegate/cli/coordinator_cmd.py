@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.config_cmd import json_option, problem_text
+from tidegate.cli.config_cmd import json_option, tell_problems
 
 if TYPE_CHECKING:
     from tidegate.coordinator.operator_client import Target
-    from tidegate.coordinator.settings import Loaded
     from tidegate.jsonshape import Node
 
 WATCH_SECS = 2.0
@@ -99,9 +98,7 @@ def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) ->
     from tidegate.config.loader import load_as  # noqa: PLC0415
     from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA  # noqa: PLC0415
 
-    loaded = load_as(SCHEMA, roots or (() if paths else DEFAULT_ROOTS), paths)
-    click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
-    raise SystemExit(exits.FAILED if loaded.problems else exits.DONE)
+    tell_problems(load_as(SCHEMA, roots or (() if paths else DEFAULT_ROOTS), paths), as_json=as_json)
 
 
 @coordinator.command()
@@ -162,19 +159,6 @@ def history(group: str | None, limit: int, *, as_json: bool, **given: str | None
         return
     lines = [history_line(one) for one in document.children("history")]
     click.echo("\n".join(reversed(lines)) if lines else "Nothing yet.")
-
-
-def _check_report(loaded: Loaded) -> Mapping[str, object]:
-    problems = [
-        {"file": one.file, "line": one.line, "key": one.key, "message": one.message, "remedy": one.remedy}
-        for one in loaded.problems
-    ]
-    return {"schema": 1, "ok": not problems, "files": [str(file) for file in loaded.files], "problems": problems}
-
-
-def _check_text(loaded: Loaded) -> str:
-    count = len(loaded.files)
-    return problem_text(loaded.problems) or f"{count} snippet{'' if count == 1 else 's'}, no problems"
 
 
 def _groups(target: Target, group: str | None) -> Node:

@@ -111,18 +111,16 @@ def _account(given: Mapping[str, str | None]) -> LockAccount:
 
 
 def _as_the_agent(client_id: str, group: str | None) -> LockAccount:
-    import platform  # noqa: PLC0415
-
     from tidegate.cli.config_cmd import load_roots, settings_or_exit  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
+    from tidegate.identity import identify  # noqa: PLC0415
     from tidegate.strategies.fleet_lock import lock_account  # noqa: PLC0415
 
     settings = settings_or_exit(load_roots(()))
     if not settings.fleet_lock.base_url:
         raise click.UsageError("there is no server: give --url URL, or set updates.fleet_lock.base_url")
-    own_group = settings.identity.group
-    variables = {"basearch": platform.machine(), "group": own_group}
+    identity = identify(settings.identity)
     try:
-        return lock_account(settings, variables, client_id, group or own_group)
+        return lock_account(settings, identity.variables, client_id, group or identity.group)
     except TidegateError as error:
         exits.fail(error)

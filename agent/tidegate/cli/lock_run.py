@@ -26,7 +26,6 @@ from tidegate.cli import exits
 from tidegate.clock import Clock
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.lockserver import NOT_TAKEN, LockAccount, LockBusy, LockGranted, LockServer
-from tidegate.net.wire import NetError
 
 POLL_SECS = 15.0
 """Between two questions where the server does not say when to ask again."""
@@ -144,7 +143,7 @@ class _Slot:
             self.maybe_held = held_before or error.kind not in NOT_TAKEN
             if error.kind in _HOPELESS:
                 raise
-            return _Later(_pause_secs(error.retry_after_secs if isinstance(error, NetError) else None), error.message)
+            return _Later(_pause_secs(error.retry_after_secs), error.message)
         match answer:
             case LockGranted():
                 return None

@@ -54,7 +54,8 @@ class Wait:
 
 Verdict = Allow | Wait
 
-_NEVER: Mapping[str, Now] = MappingProxyType({})
+NOT_NOTICED: Mapping[str, Now] = MappingProxyType({})
+"""Nobody was told of a reboot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Question:
     purpose: Purpose
     now: Now
     shuts_at: datetime | None = None
-    noticed: Mapping[str, Now] = field(default_factory=lambda: _NEVER)
+    noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
 
 
 class Gate(Protocol):

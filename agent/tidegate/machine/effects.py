@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.fleetlock import UpdateParams
-from tidegate.gates.base import Notice
+from tidegate.gates.base import NOT_NOTICED, Notice
 from tidegate.lockserver import LockAccount
 from tidegate.purpose import Purpose
 from tidegate.release import Release
-
-NOT_NOTICED: Mapping[str, Now] = MappingProxyType({})
-"""Nobody was told of a reboot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from tidegate.clock import Now
 from tidegate.discovery.base import HeldBack
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
-from tidegate.gates.base import Wait
+from tidegate.gates.base import NOT_NOTICED, Wait
 from tidegate.lockserver import LockAccount
-from tidegate.machine.effects import NOT_NOTICED, Effect
+from tidegate.machine.effects import Effect
 from tidegate.machine.phases import Phase
 from tidegate.records import LockRelease, Records
 

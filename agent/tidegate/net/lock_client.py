@@ -14,8 +14,7 @@ from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent
 class NetLock:
     """A :class:`~tidegate.lockserver.LockServer`: each request in a worker of its own, sent at most once.
 
-    ``LockAccount.timeout_secs`` bounds the whole. An error that carries the server's wish to be left alone for a while
-    is a :class:`~tidegate.net.wire.NetError`, with ``retry_after_secs``.
+    ``LockAccount.timeout_secs`` bounds the whole.
     """
 
     net: NetClient

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -17,6 +15,7 @@ import httpx
 import pytest
 
 from tests.fakes.bad_requests import Bad, all_bad
+from tests.fakes.etcd_server import etcd_server
 from tests.fakes.free_port import free_port
 from tests.fakes.locks_at import local
 from tests.fakes.running_coordinator import Running, running
@@ -77,32 +76,8 @@ def serving(store: str, folder: Path, groups: Mapping[str, Rules]) -> Generator[
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:
     """One member, on loopback."""
-    if shutil.which("etcd") is None:
-        pytest.skip("etcd is not installed (Debian: etcd-server)")
-    client, peer = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
-    command = [
-        *("etcd", "--data-dir", str(tmp_path_factory.mktemp("etcd")), "--name", "one"),
-        *("--listen-client-urls", client, "--advertise-client-urls", client),
-        *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"one={peer}"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_until_healthy(client)
-        yield f"etcd://{client.removeprefix('http://')}"
-    finally:
-        process.kill()
-        process.wait(START_SECS)
-
-
-def _wait_until_healthy(url: str) -> None:
-    deadline = time.monotonic() + START_SECS
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/health", trust_env=False).json()["health"] == "true":
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    pytest.fail("etcd does not start")
+    with etcd_server(tmp_path_factory.mktemp("etcd")) as server:
+        yield server.address
 
 
 @pytest.fixture(scope="module", params=["sqlite", "etcd"])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.clock import START
 from tidegate.calendar.schedule import Schedule
-from tidegate.clock import Now
+from tidegate.clock import Now, SystemClock
 from tidegate.config import load
 from tidegate.configured import Configured, Reader
 from tidegate.dbus.bus import Bus
@@ -58,7 +58,7 @@ NO_BUS = cast(Bus, None)
 
 
 def reader(folder: Path) -> Reader:
-    return Reader([folder], Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0))
+    return Reader([folder], Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0), SystemClock())
 
 
 def names(configured: Configured) -> list[str]:
