@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.line import WireError
 from tidegate.net.lock_wire import LockEvent, UnlockEvent
+from tidegate.net.probe_wire import ProbeEvent
 from tidegate.net.wire import (
     MAX_EVENT_BYTES,
     ErrorEvent,
@@ -38,7 +39,7 @@ _SHOWN_CHARS = 300
 _STDIN, _STDOUT = 0, 1
 _REMEDY = "it is tried again at the next check; if this stays, report it with the journal of tidegate.service"
 
-Answer = TypeVar("Answer", bound=OffersEvent | LockEvent | UnlockEvent)
+Answer = TypeVar("Answer", bound=OffersEvent | LockEvent | UnlockEvent | ProbeEvent)
 
 
 @dataclass(frozen=True, slots=True)

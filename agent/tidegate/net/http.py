@@ -50,8 +50,10 @@ class Post:
     tls: TlsFiles
 
 
-def get(url: str, max_bytes: int, timeout_secs: float, ca_file: str | None) -> HttpResponse:
-    """Ask for JSON at ``url``; redirects are answers, not followed; nothing is taken from the environment.
+def get(
+    url: str, max_bytes: int, timeout_secs: float, ca_file: str | None, accept: str = "application/json"
+) -> HttpResponse:
+    """Ask for what is at ``url``; redirects are answers, not followed; nothing is taken from the environment.
 
     ``timeout_secs`` bounds each wait, not their sum: a server that drips is cut off by the caller's own deadline.
 
@@ -61,7 +63,7 @@ def get(url: str, max_bytes: int, timeout_secs: float, ca_file: str | None) -> H
     with (
         _as_http_error(),
         _client(url, timeout_secs, TlsFiles(ca_file)) as client,
-        client.stream("GET", url) as response,
+        client.stream("GET", url, headers={"Accept": accept}) as response,
     ):
         return HttpResponse(response.status_code, dict(response.headers), _read(response, max_bytes))
 

@@ -18,6 +18,13 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.lockserver import LockBusy, LockGranted, LockReleased
 from tidegate.net.line import Json, WireError, parsed, to_line
 from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent, lock_answer_to_wire, lock_request_from_wire
+from tidegate.net.probe_wire import (
+    ProbeEvent,
+    ProbeRequest,
+    probe_event_to_wire,
+    probe_request_from_wire,
+    probe_request_to_wire,
+)
 from tidegate.release import Release
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -28,12 +35,28 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """Under which root of trust a graph has to be signed, and as what.
+
+    ``root_file`` is the path of that root's metadata. The repository (TUF's word) is at ``repository_url``, which ends
+    in a slash; the graph is its target ``target``, and its metadata are in ``metadata/`` below it. ``folder`` is where
+    what was once trusted is kept, so that nothing older is taken later.
+    """
+
+    root_file: str
+    repository_url: str
+    target: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class GraphRequest:
     """Fetch an update graph and tell what it offers to the host that runs ``booted_payload``.
 
     ``url`` is http, https or file. ``timeout_secs`` is for the whole, from the worker's start to its answer.
     ``max_bytes`` bounds the graph as it is after decompression. ``ca_file`` replaces the system's authorities.
-    ``query`` is what a server is told beside the address; messages name the address alone.
+    ``query`` is what a server is told beside the address; messages name the address alone. With ``trust`` only what is
+    signed is taken; ``url`` is then for messages.
     """
 
     url: str
@@ -42,6 +65,7 @@ class GraphRequest:
     max_bytes: int
     ca_file: str | None = None
     query: tuple[tuple[str, str], ...] = ()
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +85,8 @@ class ErrorEvent:
     retry_after_secs: float | None = None
 
 
-Request: TypeAlias = GraphRequest | LockRequest
-Event: TypeAlias = OffersEvent | LockEvent | UnlockEvent | ErrorEvent
+Request: TypeAlias = GraphRequest | LockRequest | ProbeRequest
+Event: TypeAlias = OffersEvent | LockEvent | UnlockEvent | ProbeEvent | ErrorEvent
 
 
 class NetError(TidegateError):
@@ -88,6 +112,8 @@ def encode_request(request: Request) -> bytes:
             return to_line({"kind": "graph", **asdict(request)}, MAX_REQUEST_BYTES)
         case LockRequest():
             return to_line({"kind": "lock", **asdict(request)}, MAX_REQUEST_BYTES)
+        case ProbeRequest():
+            return to_line(probe_request_to_wire(request), MAX_REQUEST_BYTES)
 
 
 def decode_request(line: bytes) -> Request:
@@ -105,10 +131,14 @@ def decode_request(line: bytes) -> Request:
             "max_bytes": int(max_bytes),
             "ca_file": str() | None as ca_file,
             "query": list(query),
+            "trust": trust,
         }:
-            return GraphRequest(url, booted_payload, timeout_secs, max_bytes, ca_file, tuple(map(_pair, query)))
+            pairs = tuple(map(_pair, query))
+            return GraphRequest(url, booted_payload, timeout_secs, max_bytes, ca_file, pairs, _trust(trust))
         case {"kind": "lock", "verb": str(verb), "account": account, "update": update}:
             return lock_request_from_wire(verb, account, update)
+        case {"kind": "probe"} as fields:
+            return probe_request_from_wire(fields)
         case _:
             raise WireError("not a request that this version knows")
 
@@ -124,6 +154,8 @@ def encode_event(event: Event) -> bytes:
             return to_line({"kind": "offers", **_offers_to_wire(offers)}, MAX_EVENT_BYTES)
         case LockEvent(answer) | UnlockEvent(answer):
             return to_line(lock_answer_to_wire(answer), MAX_EVENT_BYTES)
+        case ProbeEvent():
+            return to_line(probe_event_to_wire(event), MAX_EVENT_BYTES)
         case ErrorEvent(kind, message, remedy, retry_after_secs):
             fields = {"error": kind, "message": message, "remedy": remedy, "retry_after_secs": retry_after_secs}
             return to_line({"kind": "error", **fields}, MAX_EVENT_BYTES)
@@ -157,6 +189,8 @@ def decode_event(line: bytes) -> Event:
             return LockEvent(LockBusy(reason, retry_after_secs))
         case {"kind": "released", "detail": str(detail)}:
             return UnlockEvent(LockReleased(detail))
+        case {"kind": "probed", "passed": bool(passed), "detail": str(detail)}:
+            return ProbeEvent(passed, detail)
         case {
             "kind": "error",
             "error": str(error),
@@ -174,6 +208,21 @@ def _error_kind(value: str) -> ErrorKind:
         return ErrorKind(value)
     except ValueError as error:
         raise WireError(f"no kind of error is called {value!r}") from error
+
+
+def _trust(value: Json) -> Trust | None:
+    match value:
+        case None:
+            return None
+        case {
+            "root_file": str(root_file),
+            "repository_url": str(repository_url),
+            "target": str(target),
+            "folder": str(folder),
+        }:
+            return Trust(root_file, repository_url, target, folder)
+        case _:
+            raise WireError("not what a graph is to be trusted by")
 
 
 def _pair(value: Json) -> tuple[str, str]:

@@ -13,9 +13,10 @@ import threading
 from typing import BinaryIO
 
 from tidegate.errors import ErrorKind
-from tidegate.net import graph_request, lock_request
+from tidegate.net import graph_request, lock_request, probe_request
 from tidegate.net.line import WireError
 from tidegate.net.lock_wire import LockRequest
+from tidegate.net.probe_wire import ProbeRequest
 from tidegate.net.wire import (
     MAX_REQUEST_BYTES,
     ErrorEvent,
@@ -82,14 +83,18 @@ def _answer(request: Request, departed: threading.Event) -> Event:
             return graph_request.answer(request)
         case LockRequest():
             return lock_request.answer(request, departed)
+        case ProbeRequest():
+            return probe_request.answer(request)
 
 
-def _out_of_time(request: Request, departed: threading.Event) -> ErrorEvent:
+def _out_of_time(request: Request, departed: threading.Event) -> Event:
     match request:
         case GraphRequest():
             return graph_request.out_of_time(request)
         case LockRequest():
             return lock_request.out_of_time(request, departed)
+        case ProbeRequest():
+            return probe_request.out_of_time(request)
 
 
 if __name__ == "__main__":

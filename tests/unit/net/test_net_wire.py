@@ -19,6 +19,7 @@ from tidegate.net.wire import (
     GraphRequest,
     NetError,
     OffersEvent,
+    Trust,
     decode_event,
     decode_request,
     encode_event,
@@ -41,6 +42,7 @@ OFFERS = st.builds(
     TEXT | st.none(),
     st.lists(HELD_BACK, max_size=2).map(tuple),
 )
+TRUSTS = st.builds(Trust, TEXT, TEXT, TEXT, TEXT)
 QUERIES = st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple)
 ERRORS = st.builds(ErrorEvent, st.sampled_from(ErrorKind), TEXT, TEXT, SECS | st.none())
 
@@ -68,10 +70,12 @@ GRAPH_LINE: dict[str, object] = {
     "max_bytes": 1,
     "ca_file": None,
     "query": [],
+    "trust": None,
 }
+TRUST_LINE = {"root_file": "/r", "repository_url": "http://h/", "target": "g", "folder": "/f"}
 
 
-@given(st.builds(GraphRequest, TEXT, TEXT, SECS, st.integers(0), TEXT | st.none(), QUERIES))
+@given(st.builds(GraphRequest, TEXT, TEXT, SECS, st.integers(0), TEXT | st.none(), QUERIES, st.none() | TRUSTS))
 def test_requests_come_back_as_they_were(request: GraphRequest) -> None:
     line = encode_request(request)
     assert line.endswith(b"\n")
@@ -124,7 +128,7 @@ def test_anything_else_is_no_event(line: bytes) -> None:
 
 def test_the_lines_that_are_spoilt_below_are_good() -> None:
     assert decode_event(json.dumps(OFFERS_LINE | {"held_back": [HELD]}).encode())
-    assert decode_request(json.dumps(GRAPH_LINE | {"query": [["a", "b"]]}).encode())
+    assert decode_request(json.dumps(GRAPH_LINE | {"query": [["a", "b"]], "trust": TRUST_LINE}).encode())
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,9 @@ def test_the_lines_that_are_spoilt_below_are_good() -> None:
         b'{"kind":"offers"}',
         json.dumps(GRAPH_LINE | {"query": {}}).encode(),
         json.dumps(GRAPH_LINE | {"query": ["ab"]}).encode(),
+        json.dumps(GRAPH_LINE | {"trust": False}).encode(),
+        json.dumps(GRAPH_LINE | {"trust": TRUST_LINE | {"root_file": None}}).encode(),
+        json.dumps({key: value for key, value in GRAPH_LINE.items() if key != "trust"}).encode(),
         json.dumps(GRAPH_LINE | {"query": [["a", 1]]}).encode(),
     ],
 )

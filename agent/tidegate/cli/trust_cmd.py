@@ -1,0 +1,138 @@
+"""``tidegate trust``: sign update graphs, so that hosts need not trust the web server that gives them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from tidegate.cli import exits
+
+if TYPE_CHECKING:
+    from tidegate.trust.repository import Repository
+
+MAX_DAYS = 3660
+"""Ten years: a signature that is good for longer is a typing error."""
+
+SOON = timedelta(days=30)
+"""When a person has to find the keys of root and targets, that is time enough."""
+
+_EXTRA = "install it with its dependencies: pip install 'tidegate[trust]'"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _places(command: F) -> F:
+    folder = click.Path(path_type=Path, file_okay=False)
+    options = (
+        click.option("--keys", required=True, metavar="DIR", type=folder, help="Where the keys and root.json are."),
+        click.option("--repository", required=True, metavar="DIR", type=folder, help="What the web server gives out."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _days(role: str, default: int) -> Callable[[F], F]:
+    return click.option(
+        f"--{role}-days",
+        default=default,
+        show_default=True,
+        metavar="N",
+        type=click.IntRange(1, MAX_DAYS),
+        help=f"How long the {role} signature is good.",
+    )
+
+
+_root_days, _targets_days, _online_days = _days("root", 365), _days("targets", 365), _days("online", 7)
+
+
+@click.group()
+def trust() -> None:
+    """Sign update graphs, so that hosts need not trust the web server."""
+
+
+@trust.command()
+@_places
+@_root_days
+@_targets_days
+@_online_days
+def init(keys: Path, repository: Path, **days: int) -> None:
+    """Make keys, and a repository in which nothing is signed yet."""
+    with _told(keys, repository, days) as (one, _):
+        anchor = one.init()
+        click.echo(f"root of trust: {anchor}")
+        click.echo('  on each host: discovery.static_graph.trust = "/etc/tidegate/root.json", and this file there')
+        click.echo(f"  keep {keys}/root-*.pem where no other machine can read it; only rotate needs it")
+
+
+@trust.command()
+@click.argument("graphs", nargs=-1, required=True, metavar="GRAPH...", type=click.Path(path_type=Path, exists=True))
+@_places
+@click.option("--anew", is_flag=True, help="Forget every other graph that was signed.")
+@_targets_days
+@_online_days
+def sign(graphs: tuple[Path, ...], keys: Path, repository: Path, *, anew: bool, **days: int) -> None:
+    """Sign update graphs, which are files in the repository."""
+    with _told(keys, repository, days) as (one, wall):
+        for name in one.sign(graphs, anew=anew):
+            click.echo(f"signed: {name}")
+        _warn(one, wall)
+
+
+@trust.command()
+@_places
+@_online_days
+def refresh(keys: Path, repository: Path, **days: int) -> None:
+    """Sign anew what goes stale by itself; for a timer. Needs the online key and root.json alone."""
+    with _told(keys, repository, days) as (one, wall):
+        from tidegate.clock import rfc3339  # noqa: PLC0415 - `--help` need not know the time
+
+        click.echo(f"good until {rfc3339(one.refresh())}")
+        _warn(one, wall)
+
+
+@trust.command()
+@click.argument("roles", nargs=-1, metavar="[root|targets|online]...", type=click.Choice(("root", "targets", "online")))
+@_places
+@_root_days
+@_targets_days
+@_online_days
+def rotate(roles: tuple[str, ...], keys: Path, repository: Path, **days: int) -> None:
+    """Make a new root, with new keys for these roles; without any, with the same keys and a new expiry."""
+    with _told(keys, repository, days) as (one, _):
+        from tidegate.trust.keys import KeyRole  # noqa: PLC0415 - the extra may not be installed
+
+        click.echo(f"root {one.rotate(frozenset(map(KeyRole, roles)))} is published; hosts follow by themselves")
+
+
+@contextmanager
+def _told(keys: Path, repository: Path, days: dict[str, int]) -> Generator[tuple[Repository, datetime]]:
+    """The repository and the time; what goes wrong with it is told, and ends the command."""
+    try:
+        from tidegate.trust.repository import Lifetimes, Repository  # noqa: PLC0415 - the extra may not be installed
+    except ModuleNotFoundError as error:
+        exits.complain(f"signing needs {error.name}, which is not installed", _EXTRA)
+        raise SystemExit(exits.FAILED) from None
+
+    from tidegate.clock import SystemClock  # noqa: PLC0415
+    from tidegate.errors import TidegateError  # noqa: PLC0415
+
+    wall = SystemClock().now().wall
+    try:
+        yield Repository(keys, repository, wall, Lifetimes(**days)), wall
+    except TidegateError as error:
+        exits.fail(error)
+
+
+def _warn(repository: Repository, wall: datetime) -> None:
+    remedies = {"root": "tidegate trust rotate", "targets": "tidegate trust sign GRAPH..."}
+    for role, until in repository.ending().items():
+        if until - wall < SOON:
+            exits.complain(
+                f"the {role} signature is good only until {until:%Y-%m-%d}", f"{remedies[role]}, before then"
+            )

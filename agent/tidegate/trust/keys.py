@@ -1,0 +1,90 @@
+"""The keys that sign: each in a file of its own, in the clear, for its owner alone.
+
+A file's name has the role and the beginning of the key's id (``targets-3f2a91c0.pem``), so that a new key never takes
+the place of an old one, and the root says which of them counts.
+"""
+# pyright: reportPrivateImportUsage=false
+# python-tuf and securesystemslib re-export without telling type checkers (7.0, 1.6); hence also the ignores below.
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported
+
+from tidegate.errors import ErrorKind, TidegateError
+
+_OTHERS = 0o077
+_SHOWN_CHARS = 8
+
+
+class KeyRole(StrEnum):
+    """What a key is for. ``ONLINE`` signs what goes stale by itself (TUF's snapshot and timestamp)."""
+
+    ROOT = "root"
+    TARGETS = "targets"
+    ONLINE = "online"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What TUF calls the roles that such a key has."""
+        return ("snapshot", "timestamp") if self is KeyRole.ONLINE else (self.value,)
+
+
+def make(folder: Path, role: KeyRole) -> CryptoSigner:
+    """A new key in ``folder``, on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    signer = CryptoSigner.generate_ed25519()
+    path = folder / f"{role}-{signer.public_key.keyid[:_SHOWN_CHARS]}.pem"
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(signer.private_bytes)
+        file.flush()
+        os.fsync(handle)
+    return signer
+
+
+def find(folder: Path, role: KeyRole, wanted: Iterable[str]) -> CryptoSigner:
+    """The key of ``role`` in ``folder`` whose id is in ``wanted``.
+
+    Raises:
+        TidegateError: ``trust.unusable``; there is none, or others could have read it.
+    """
+    allowed = frozenset(wanted)
+    for path in sorted(folder.glob(f"{role}-*.pem")):
+        signer = _read(path)
+        if signer.public_key.keyid in allowed:
+            return signer
+    ids = ", ".join(sorted(keyid[:_SHOWN_CHARS] for keyid in allowed))
+    remedy = f"bring {role}-{ids}.pem there from where it is kept"
+    raise TidegateError(ErrorKind.TRUST_UNUSABLE, f"{folder} has no {role} key that the root names ({ids})", remedy)
+
+
+def _read(path: Path) -> CryptoSigner:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & _OTHERS:
+                message = f"{path} can be read by others than its owner"
+                raise TidegateError(ErrorKind.TRUST_UNUSABLE, message, f"chmod 600 {path}; if anybody has, rotate it")
+            key = load_pem_private_key(file.read(), None)
+    except OSError as error:
+        raise TidegateError(ErrorKind.TRUST_UNUSABLE, f"{path}: {error.strerror}", "run it as its owner") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _no_key(path) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _no_key(path)
+    return CryptoSigner(key)
+
+
+def _no_key(path: Path) -> TidegateError:
+    message = f"{path} is no ed25519 key in PEM form without a passphrase"
+    return TidegateError(ErrorKind.TRUST_UNUSABLE, message, "bring the file that tidegate trust init made")
