@@ -1,36 +1,26 @@
-"""``tidegate check``, ``stage`` and ``apply``: asking the agent over D-Bus."""
+"""``tidegate apply`` and ``lock forget``: asking the agent over D-Bus."""
 
 from __future__ import annotations
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import completing, exits
 
 CHECK_SECS = 15 * 60.0
 """Longer than the agent's own deadline for a check, so that its account of what went wrong arrives."""
-
-STAGE_SECS = 13 * 3600.0
-"""Longer than the agent's own deadline for a staging, which has to do on a slow line."""
 
 APPLY_SECS = 55 * 60.0
 """Longer than arming, both rounds of gates and both of the lock server may take."""
 
 
 @click.command()
-def check() -> None:
-    """Look for a newer release now."""
-    _ask("Check", CHECK_SECS)
-
-
-@click.command()
-def stage() -> None:
-    """Download and prepare the next release now; the next boot still leads into the running one."""
-    _ask("Stage", STAGE_SECS)
-
-
-@click.command()
 @click.option("--now", is_flag=True, help="Do not wait for the strategy: only what guards a person's reboot is asked.")
-@click.option("--override", metavar="GATE[,GATE]", help="Pass these gates over, this once; see tidegate explain.")
+@click.option(
+    "--override",
+    metavar="GATE[,GATE]",
+    shell_complete=completing.gates,
+    help="Pass these gates over, this once; see tidegate explain.",
+)
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the history and the journal.")
 def apply(*, now: bool, override: str | None, reason: str) -> None:
     """Reboot into the staged release, if every rule allows it at this moment.

@@ -11,5 +11,9 @@ BARRIER_KEY = "org.fedoraproject.coreos.updates.barrier"
 DEAD_END_KEY = "org.fedoraproject.coreos.updates.deadend"
 DEAD_END_REASON_KEY = "org.fedoraproject.coreos.updates.deadend_reason"
 
+ROLLBACK_FLOOR_KEY = "org.tidegate.rollback-floor"
+"""This project's own: the version below which a host must not go back from the release by itself, as its data has
+moved on."""
+
 AGE_INDEX_MAX_DIGITS = 18
 """Keeps an index within the signed 64 bits that records and the bus have for it."""

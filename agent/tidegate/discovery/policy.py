@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.release import Release
+from tidegate.versions import compare
 
 CHECKSUM_SCHEME = "checksum"
 """How a graph calls payloads that are OSTree checksums."""
@@ -28,6 +29,9 @@ class Cause(StrEnum):
 
     UNUSABLE = "unusable"
     DENIED = "denied"
+    PINNED = "pinned"
+    ABOVE_MAX = "above-max"
+    YOUNG = "young"
     DOWNGRADE = "downgrade"
     SUPERSEDED = "superseded"
 
@@ -54,12 +58,16 @@ class Rules:
     """What this host accepts.
 
     ``denied`` maps the payloads that were denied to the cause. ``scheme`` is the kind of payload that the engine
-    stages: a release that names another one, or none, is not for this host.
+    stages: a release that names another one, or none, is not for this host. ``pin``: the only version that is wanted;
+    ``max_version``: the newest. ``young`` maps the payloads that have not been on offer for long enough to the reason.
     """
 
     denied: Mapping[str, str]
     allow_downgrade: bool = False
     scheme: str = CHECKSUM_SCHEME
+    pin: str | None = None
+    max_version: str | None = None
+    young: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def scheme_of(payload: str) -> str:
@@ -91,6 +99,19 @@ def _objection(release: Release, booted: Release | None, rules: Rules) -> Passed
         return PassedOver(release, Cause.DENIED, f"is denied: {rules.denied[release.payload]}")
     if not rules.allow_downgrade and not _is_newer(release, booted):
         return PassedOver(release, Cause.DOWNGRADE, _downgrade(release, booted))
+    return unwanted(release, rules)
+
+
+def unwanted(release: Release, rules: Rules) -> PassedOver | None:
+    """What the operator has against ``release``, or None."""
+    if rules.pin is not None and release.version != rules.pin:
+        return PassedOver(
+            release, Cause.PINNED, f"is not the release {rules.pin}, to which updates.pin keeps this host"
+        )
+    if rules.max_version is not None and compare(release.version, rules.max_version) > 0:
+        return PassedOver(release, Cause.ABOVE_MAX, f"is above updates.max_version, {rules.max_version}")
+    if release.payload in rules.young:
+        return PassedOver(release, Cause.YOUNG, rules.young[release.payload])
     return None
 
 

@@ -9,12 +9,11 @@ from tidegate.config.settings import Settings
 from tidegate.discovery import cincinnati, static_graph
 from tidegate.discovery.base import Discovery, Offers
 from tidegate.discovery.cincinnati import Cincinnati
+from tidegate.discovery.native import AskEngine, Native
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
-
-_NO_SOURCE = f"set {cincinnati.KEY} or {static_graph.KEY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +37,31 @@ class Unavailable:
         raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, self.reason, self.remedy)
 
 
-def discovery_for(settings: Settings, host: HostIdentity, net: NetClient, clock: Clock) -> Discovery:
+def discovery_for(
+    settings: Settings, host: HostIdentity, net: NetClient, clock: Clock, ask_engine: AskEngine
+) -> Discovery:
     """The source that ``[discovery] source`` names.
 
-    ``auto`` takes the Cincinnati server where one is set, else the static graph. ``host`` is what they are told, and
-    whose turn in a rollout counts.
+    ``host`` is what they are told, and whose turn in a rollout counts.
     """
-    discovery, base_url = settings.discovery, settings.cincinnati.base_url
-    graph_url = discovery.static_graph.url
-    match discovery.source:
-        case "cincinnati" | "auto" if base_url:
+    discovery, base_url, graph = settings.discovery, settings.cincinnati.base_url, settings.discovery.static_graph
+    match _source(settings):
+        case "cincinnati" if base_url:
             return Cincinnati(base_url, net, host, discovery.timeout_secs, discovery.ca_file)
-        case "static_graph" | "auto" if graph_url:
-            return StaticGraph(graph_url, net, host, clock, discovery.timeout_secs, discovery.ca_file)
-        case "auto":
-            return Unavailable("no source of updates is configured", _NO_SOURCE)
+        case "static_graph" if graph.url:
+            return StaticGraph(graph.url, net, host, clock, discovery.timeout_secs, discovery.ca_file, graph.trust)
         case "native":
-            return Unavailable("discovery from 'native' is not in this version of Tidegate", _NO_SOURCE)
+            return Native(ask_engine, discovery.timeout_secs)
         case source:
             key = cincinnati.KEY if source == "cincinnati" else static_graph.KEY
             return Unavailable(f"{key} is empty", "set it to the address of the source")
+
+
+def _source(settings: Settings) -> str:
+    """What ``auto`` comes to: nobody who has named a root of trust means a source that nobody signs."""
+    graph = settings.discovery.static_graph
+    if settings.discovery.source != "auto":
+        return settings.discovery.source
+    if settings.cincinnati.base_url and not (graph.url and graph.trust):
+        return "cincinnati"
+    return "static_graph" if graph.url else "native"

@@ -48,7 +48,7 @@ class EngineStatus:
     ``entries`` are the releases that have a boot entry, the boot loader's default first, the booted one among them;
     a staged release has none yet. ``finalize_failure`` is the engine's own account of a switch that failed during the
     last shutdown, or None. ``stream`` is what the booted release's origin calls the stream that it belongs to, where
-    there is one.
+    there is one. ``rollback`` is the release to which :meth:`Engine.rollback` would lead, or None where there is none.
     """
 
     engine: str
@@ -57,6 +57,7 @@ class EngineStatus:
     entries: tuple[Deployment, ...]
     finalize_failure: str | None
     stream: str | None = None
+    rollback: Deployment | None = None
 
     @property
     def next_boot(self) -> str:
@@ -64,6 +65,19 @@ class EngineStatus:
         if self.staged is not None and not self.staged.locked:
             return self.staged.payload
         return self.entries[0].payload if self.entries else self.booted.payload
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """What the source that the booted release follows has to offer, both releases with an ``age_index`` of one order.
+
+    ``end_of_life`` is the publisher's word that nothing will come after ``newest``, with the reason; None where it does
+    not say so.
+    """
+
+    booted: Release
+    newest: Release
+    end_of_life: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,14 @@ class Engine(Protocol):
 
     async def status(self) -> EngineStatus:
         """What is booted, staged and bootable now."""
+        ...
+
+    async def latest(self) -> Latest:
+        """Ask the source that the booted release follows for its newest release: facts only, and no trace is left.
+
+        Raises:
+            TidegateError: ``engine.unsupported-verb`` where this engine follows no source of its own.
+        """
         ...
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:

@@ -1,8 +1,8 @@
-"""The root helper: serves this host's engine to the agent, and ends when nobody needs it.
+"""The root helper: serves this host's engine to the agent, runs its checks of health, and ends when nobody needs it.
 
 Started by the bus on demand (``tidegate-engine.service``). It believes nothing that it is told: callers are checked by
 the uid that the bus daemon vouches for, whatever the bus policy says, and arguments before any engine sees them
-(:mod:`~tidegate.engines.served`).
+(:mod:`~tidegate.engines.served`, :mod:`~tidegate.health.served`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tidegate.boot import BootInstance, read_boot
 from tidegate.config import DEFAULT_ROOTS, Settings, load
 from tidegate.dbus.bus import Bus
+from tidegate.dbus.systemd import Systemd
 from tidegate.engines.base import Engine
 from tidegate.engines.detect import engine_for, read_facts
 from tidegate.engines.idle import Idle
@@ -23,6 +25,8 @@ from tidegate.engines.served import ServedEngine
 from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.health.root import RootChecks
+from tidegate.health.served import ServedChecks
 from tidegate.notify import Notifier
 
 AGENT_USER = "tidegate"
@@ -57,7 +61,7 @@ class Terms:
 
 
 async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms) -> None:
-    """Serve the engine that ``choose`` gives, until idle or until SIGTERM.
+    """Serve the engine that ``choose`` gives, and the host's checks, until idle or until SIGTERM.
 
     The name is taken before the engine is chosen: that may ask other programs, and the bus daemon fails callers of a
     service that takes long to appear.
@@ -68,6 +72,7 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
     idle, chosen = Idle(terms.idle_secs), asyncio.ensure_future(choose())
     try:
         served = ServedEngine(bus, chosen, terms.admitted_uids, idle)
+        ServedChecks(bus, RootChecks(lambda: _this_boot(bus)), terms.admitted_uids, idle)
         await bus.request_name(ENGINE.destination)
         terms.notifier.ready()
         await _until_over(idle, bus)
@@ -99,6 +104,10 @@ def _engine(name: str) -> Engine:
             return OstreeEngine.for_host()
         case _:
             raise TidegateError(ErrorKind.ENGINE_UNSUPPORTED_HOST, f"there is no engine {name}", "set [engine] kind")
+
+
+async def _this_boot(bus: Bus) -> BootInstance:
+    return read_boot(await Systemd(bus).soft_reboots_count())
 
 
 def _configured_kind() -> str:

@@ -10,7 +10,7 @@ from tidegate.dbus.bus import Bus
 from tidegate.dbus.errors import CallFailed
 from tidegate.dbus.match import Emission, Match
 from tidegate.engines import wire
-from tidegate.engines.base import Deployment, EngineStatus, ProgressSink, RebootOwner
+from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.release import Release
@@ -56,6 +56,10 @@ class RemoteEngine:
             raise _unreachable(f"the engine helper is of another version: {err}") from err
         self._name = status.engine
         return status
+
+    async def latest(self) -> Latest:
+        """Ask the source that the booted release follows for its newest release; its own deadline comes before ours."""
+        return wire.latest_from_wire(await self._call("Latest", returns=wire.signature_of(wire.LATEST)))
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
         """Download and prepare ``release``. Who is cancelled leaves the helper to it, and may ask again to join."""

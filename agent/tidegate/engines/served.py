@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import cast
 
 from tidegate.dbus.bus import Bus, Exported
-from tidegate.dbus.errors import ACCESS_DENIED, NO_REPLY, ErrorReply
+from tidegate.dbus.errors import ACCESS_DENIED, ErrorReply
 from tidegate.dbus.interface import Caller, Handler, Interface, Method, Property, Signal
+from tidegate.dbus.presence import while_connected
 from tidegate.engines import wire
 from tidegate.engines.arguments import checked_payload, checked_version
 from tidegate.engines.base import Engine, Progress
@@ -47,6 +46,7 @@ class ServedEngine:
             ENGINE.interface,
             methods=(
                 Method("Status", self._status, returns=wire.STATUS),
+                Method("Latest", self._latest, returns=wire.LATEST),
                 Method("Stage", self._stage, takes=wire.DEPLOYMENT),
                 Method("CancelStage", self._cancel_stage),
                 Method("Arm", self._verb("arm", lambda engine: engine.arm), takes=payload),
@@ -78,10 +78,14 @@ class ServedEngine:
         with self._idle.busy():
             return wire.status_to_wire(await engine.status(), engine.reboot_owner)
 
+    async def _latest(self, _caller: Caller) -> tuple[object, ...]:
+        with self._idle.busy():
+            return wire.latest_to_wire(await self._engine.result().latest())
+
     async def _stage(self, caller: Caller, version: str, payload: str) -> tuple[object, ...]:
         engine = self._engine.result()
         release = Release(checked_version(version), checked_payload(engine.name, payload))
-        async with self._while_connected(caller):
+        async with while_connected(self._bus, caller):
             await self._jobs.stage(engine, release)
         return ()
 
@@ -105,22 +109,6 @@ class ServedEngine:
             return ()
 
         return handle
-
-    @asynccontextmanager
-    async def _while_connected(self, caller: Caller) -> AsyncGenerator[None]:
-        """Cancel what runs in the context when ``caller`` leaves the bus: nobody waits for its answer any more."""
-        waiting = cast("asyncio.Task[object]", asyncio.current_task())
-
-        def gone(_old: str, _new: str) -> None:
-            waiting.cancel()
-
-        stop = await self._bus.watch_owner(caller.unique_name, gone)
-        try:
-            if not await self._bus.has_owner(caller.unique_name):  # it left before anybody watched
-                raise ErrorReply(NO_REPLY, "the caller is gone")
-            yield
-        finally:
-            stop()
 
 
 class _ProgressSignals:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from tidegate.engines.base import Deployment, EngineStatus, ProgressSink, RebootOwner
+from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
 from tidegate.errors import Failure
 from tidegate.release import Release
 
@@ -30,6 +30,10 @@ class UnsupportedEngine:
         return RebootOwner.AGENT
 
     async def status(self) -> EngineStatus:
+        """Raises."""
+        self._refuse()
+
+    async def latest(self) -> Latest:
         """Raises."""
         self._refuse()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.flaky_server import FlakyServer, serve
+from tests.integration.ostree.keys import Keys
 from tests.integration.ostree.pretend_host import PretendHost
 from tests.integration.ostree.tiny_os import Published, Repository, Sysroot
 
@@ -65,3 +66,13 @@ def sysroot(installed: Sysroot, server: FlakyServer, tmp_path: Path) -> Generato
 def host(sysroot: Sysroot, tmp_path: Path) -> PretendHost:
     """The same sysroot, to be booted."""
     return PretendHost(sysroot, tmp_path)
+
+
+@pytest.fixture
+def keys(tmp_path: Path, _able: None) -> Generator[Keys]:
+    """Throw-away keys."""
+    if shutil.which("gpg") is None:
+        pytest.skip("needs gpg to sign releases")
+    keys = Keys.create(tmp_path / "g")
+    yield keys
+    keys.dismiss()

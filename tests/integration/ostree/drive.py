@@ -25,6 +25,9 @@ async def perform(engine: OstreeEngine, verb: str, payload: str, progress: Progr
     match verb:
         case "status":
             return dataclasses.asdict(await engine.status())
+        case "latest":
+            found = await engine.latest()
+            return {"booted": _plain(found.booted), "newest": _plain(found.newest), "end_of_life": found.end_of_life}
         case "rollback":
             return dataclasses.asdict(await engine.rollback())
         case "stage":
@@ -34,6 +37,10 @@ async def perform(engine: OstreeEngine, verb: str, payload: str, progress: Progr
         case _:
             await getattr(engine, verb)(payload)
     return None
+
+
+def _plain(release: Release) -> list[str | int | None]:
+    return [release.version, release.payload, release.age_index]
 
 
 async def report(engine: OstreeEngine, verb: str, payload: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import shutil
 import socket
 import subprocess
 from collections.abc import Generator
@@ -16,6 +15,7 @@ import pytest
 
 from tests.fakes.flaky_server import Fault, FlakyServer, Kind, serve
 from tests.integration.ostree.drive import QUICK, report
+from tests.integration.ostree.keys import Keys
 from tests.integration.ostree.pretend_host import Answer
 from tests.integration.ostree.tiny_os import REF, REMOTE, Published, Repository, Sysroot, run
 from tidegate.engines.base import Progress
@@ -350,46 +350,13 @@ def test_sizes_in_the_commit_are_believed(tmp_path: Path, small_disk: Path, publ
         assert [Path(hit.path).suffix for hit in server.hits] == [".commitmeta", ".commit"]
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Two signing keys; hosts trust the first."""
-
-    home: Path
-    trusted: str
-    other: str
-
-    def sign_options(self, key: str) -> tuple[str, str]:
-        """For ``ostree commit``."""
-        return f"--gpg-sign={key}", f"--gpg-homedir={self.home}"
-
-
-@pytest.fixture
-def keys(tmp_path: Path, _able: None) -> Generator[Keys]:
-    """Throw-away keys."""
-    if shutil.which("gpg") is None:
-        pytest.skip("needs gpg to sign releases")
-    home = tmp_path / "g"
-    home.mkdir(mode=0o700)
-    fingerprints = [_make_key(home, name) for name in ("trusted", "other")]
-    run("gpg", "--homedir", home, "--output", home / "trusted.asc", "--armor", "--export", fingerprints[0])
-    yield Keys(home, *fingerprints)
-    run("gpgconf", "--homedir", home, "--kill", "all")
-
-
-def _make_key(home: Path, name: str) -> str:
-    gpg = ("gpg", "--homedir", home, "--batch", "--quiet")
-    run(*gpg, "--passphrase", "", "--quick-generate-key", f"{name}@example.org", "ed25519", "sign", "never")
-    listing = run(*gpg, "--with-colons", "--list-keys", f"{name}@example.org")
-    return next(line for line in listing.splitlines() if line.startswith("fpr")).split(":")[9]
-
-
 def test_signatures_are_asked_for(tmp_path: Path, keys: Keys) -> None:
     repository = Repository.create(tmp_path / "repo")
     signed = keys.sign_options(keys.trusted)
     v1, v2 = repository.commit("1.0", *signed), repository.commit("2.0", *signed)
     stranger = repository.commit("3.0", *keys.sign_options(keys.other))
     unsigned = repository.commit("4.0")
-    trust = ("--set=gpg-verify=true", f"--gpg-import={keys.home / 'trusted.asc'}")
+    trust = ("--set=gpg-verify=true", f"--gpg-import={keys.trusted_file}")
     with serve(repository.path) as server:
         sysroot = Sysroot.create(tmp_path / "sysroot", server.url, *trust)
         sysroot.install(v1)

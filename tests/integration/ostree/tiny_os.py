@@ -85,6 +85,16 @@ class Repository:
         self.refresh_summary()
         return checksum
 
+    def point_branch_to(self, checksum: str) -> None:
+        """Let the branch point to another commit, as a publisher or a thief may."""
+        run("ostree", f"--repo={self.path}", "refs", f"--create={REF}", "--force", checksum)
+        self.refresh_summary()
+
+    def drop_branch(self) -> None:
+        """Take the branch away; its commits stay."""
+        run("ostree", f"--repo={self.path}", "refs", "--delete", REF)
+        self.refresh_summary()
+
     def delta(self, old: str, new: str) -> Path:
         """Generate the static delta between two commits; gives its first part."""
         run("ostree", f"--repo={self.path}", "static-delta", "generate", f"--from={old}", f"--to={new}")

@@ -196,6 +196,7 @@ def test_text_that_is_no_graph(text: bytes, what: str) -> None:
         ("metadata", {AGE_INDEX_KEY: "1_0"}, "is '1_0', not a number in quotes"),
         ("metadata", {AGE_INDEX_KEY: "9" * 19}, "not a number in quotes"),
         ("metadata", {AGE_INDEX_KEY: "1", "a": "\udfff"}, "nodes[1].metadata['a'] holds half of a surrogate pair"),
+        ("metadata", {AGE_INDEX_KEY: "1", "\udc00": ""}, "nodes[1].metadata['\\udc00'] holds half of a surrogate pair"),
         ("metadata", {AGE_INDEX_KEY: "1", "b" * 500: None}, "...] is None, not text"),
     ],
 )
@@ -203,6 +204,38 @@ def test_a_node_that_makes_no_sense(key: str, value: object, what: str) -> None:
     graph = chain(3)
     graph["nodes"][1][key] = value
     assert what in refusal(raw(graph))
+
+
+AGED = f'"{AGE_INDEX_KEY}": "1"'
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}, "twin": "a", "twin": "b"}}}}',
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}, "twin": "a", "twin": "\\"\\""}}}}',
+        f'{{"version": "1", "payload": "p", "metadata": {{"twin": "c", "twin": "d"}}, "metadata": {{{AGED}}}}}',
+        f'{{"version": "1", "twin": "o", "payload": "p", "metadata": {{{AGED}}}, "twin": "p"}}',
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}}}, "beyond": [{{"twin": [], "twin": 2}}]}}',
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}}}, "beyond": 1, "twin": 1, "twin": 2}}',
+    ],
+)
+def test_a_key_given_twice_is_found_wherever_it_is(node: str) -> None:
+    assert "an object has the key 'twin' twice" in refusal(f'{{"nodes": [{node}], "edges": []}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}}}}}',
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}, "said": "\\"no\\" \\u0022 \\\\"}}}}',
+        f'{{"version": "1", "payload": "p", "metadata": {{{AGED}}}, "beyond": {{"a": "b"}}, "more": "c"}}',
+        f'{{ "version" : "1" , "payload" : "p" , "metadata" : {{ {AGED} }} }}',
+    ],
+)
+def test_whatever_else_a_node_has_and_however_it_is_written_it_is_one(node: str) -> None:
+    (read,) = parse_graph(f'{{"nodes": [{node}], "edges": []}}'.encode()).nodes
+    assert (read.version, read.payload, read.age_index) == ("1", "p", 1)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +251,7 @@ def test_a_node_that_makes_no_sense(key: str, value: object, what: str) -> None:
         ([0, 1, 2], "edges[2] is a list, not a pair of node numbers"),
         ("01", "edges[2] is '01', not a pair of node numbers"),
         ({"from": 0}, "edges[2] is a dict, not a pair of node numbers"),
+        ({"from": 0, "to": 1}, "edges[2] is a dict, not a pair of node numbers"),
     ],
 )
 def test_an_edge_that_makes_no_sense(edge: object, what: str) -> None:

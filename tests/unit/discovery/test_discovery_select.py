@@ -7,12 +7,14 @@ import asyncio
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.engine import FakeEngine, FakeHost
 from tidegate.config.settings import Cincinnati as CincinnatiSettings
 from tidegate.config.settings import Discovery as DiscoverySettings
 from tidegate.config.settings import Settings
 from tidegate.config.settings import StaticGraph as StaticGraphSettings
 from tidegate.discovery.base import Discovery
 from tidegate.discovery.cincinnati import Cincinnati, query
+from tidegate.discovery.native import Native
 from tidegate.discovery.select import Unavailable, discovery_for
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
@@ -21,6 +23,7 @@ from tidegate.net.client import NetClient
 
 NOBODY = NetClient(argv=("/nonexistent/worker",))
 HOST = HostIdentity("workers", "x86_64", "qemu", "stable", "e0f3745b108f471cbd4883c6fbed8cdd", 0.5)
+ENGINE = FakeEngine(FakeHost("1"))
 SERVER, GRAPH = "https://updates.example/", "file:///graph.json"
 CHECKSUM = "a" * 64
 IMAGE = f"quay.io/fedora/fedora-coreos@sha256:{'b' * 64}"
@@ -29,7 +32,7 @@ IMAGE = f"quay.io/fedora/fedora-coreos@sha256:{'b' * 64}"
 def chosen(source: str, base_url: str = "", graph: str = "") -> Discovery:
     discovery = DiscoverySettings(source, 12, "/etc/ca.pem", StaticGraphSettings(graph))
     settings = Settings(discovery=discovery, cincinnati=CincinnatiSettings(base_url))
-    return discovery_for(settings, HOST, NOBODY, FakeClock())
+    return discovery_for(settings, HOST, NOBODY, FakeClock(), ENGINE.latest)
 
 
 def refusal(discovery: Discovery) -> TidegateError:
@@ -53,12 +56,17 @@ def test_a_graph(source: str, server: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "server", "graph"), [("auto", "", ""), ("native", "", ""), ("native", SERVER, GRAPH)]
+)
+def test_the_engine(source: str, server: str, graph: str) -> None:
+    assert chosen(source, server, graph) == Native(ENGINE.latest, 12)
+
+
+@pytest.mark.parametrize(
     ("source", "server", "graph", "what"),
     [
-        ("auto", "", "", "no source of updates is configured"),
         ("cincinnati", "", GRAPH, "cincinnati.base_url is empty"),
         ("static_graph", SERVER, "", "discovery.static_graph.url is empty"),
-        ("native", SERVER, GRAPH, "'native' is not in this version"),
     ],
 )
 def test_a_source_that_cannot_be_asked_says_why_at_each_check(source: str, server: str, graph: str, what: str) -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tidegate.engines import wire
 from tidegate.engines.arguments import MAX_PAYLOAD_CHARS, MAX_VERSION_CHARS, checked_payload, checked_version
-from tidegate.engines.base import Deployment, EngineStatus, Progress, RebootOwner, StagedDeployment
+from tidegate.engines.base import Deployment, EngineStatus, Latest, Progress, RebootOwner, StagedDeployment
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.release import Release
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 deployments = st.builds(Deployment, texts, texts)
@@ -26,6 +27,18 @@ statuses = st.builds(
 @given(statuses, st.sampled_from(RebootOwner))
 def test_a_status_comes_back_as_it_was(status: EngineStatus, owner: RebootOwner) -> None:
     assert wire.status_from_wire(wire.status_to_wire(status, owner)) == (status, owner)
+
+
+@given(
+    st.builds(
+        Latest,
+        booted=st.builds(Release, texts, texts, st.none() | st.integers(0, 2**63 - 1)),
+        newest=st.builds(Release, texts, texts, st.none() | st.integers(0, 2**63 - 1)),
+        end_of_life=st.none() | texts,
+    )
+)
+def test_the_latest_comes_back_as_it_was(latest: Latest) -> None:
+    assert wire.latest_from_wire(wire.latest_to_wire(latest)) == latest
 
 
 @given(st.builds(Progress, texts, st.none() | st.floats(0.0, 1.0), st.integers(0, 2**64 - 1)))

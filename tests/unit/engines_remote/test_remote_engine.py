@@ -25,6 +25,7 @@ from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.notify import Notifier
+from tidegate.release import Release
 
 US = frozenset({os.getuid()})
 FOR_EVER = 1000.0
@@ -123,6 +124,24 @@ def test_a_rollback_says_where_to(address: str) -> None:
         at.host.stage_by_hand("2")
         at.host.reboot()
         assert await at.remote.rollback() == deployment("1")
+
+    check(address, scenario)
+
+
+def test_the_newest_release_is_told_without_a_change(address: str) -> None:
+    async def scenario(at: Bench) -> None:
+        at.host.publish("2")
+        at.host.end_of_life = "the last one"
+        assert await at.remote.latest() == await at.engine.latest()
+        assert (await at.remote.latest()).newest == Release("2", payload_of("2"), 2)
+        at.host.remote_down = True
+        assert (await refused(at.remote.latest())).kind is ErrorKind.ENGINE_REMOTE_DOWN
+        at.host.remote_down = False
+        with at.engine.hold("stage") as hold:
+            staging = asyncio.create_task(at.remote.stage(at.host.publish("3"), ignore))
+            await hold.reached.wait()
+            assert (await at.remote.latest()).newest.version == "3"
+        await staging
 
     check(address, scenario)
 
@@ -350,6 +369,7 @@ def test_where_no_engine_fits_every_verb_says_why(address: str) -> None:
             verbs = (agent.arm, agent.disarm, agent.discard, agent.mark_good)
             doings = (
                 agent.status(),
+                agent.latest(),
                 agent.stage(release, ignore),
                 agent.prune_rollback(),
                 agent.rollback(),

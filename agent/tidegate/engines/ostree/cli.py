@@ -8,19 +8,22 @@ from pathlib import Path
 from tidegate.engines import process
 from tidegate.engines.ostree.errors import classify
 from tidegate.engines.ostree.limits import Limits
-from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text
+from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text, parse_text_value
 
 # The host's own sysroot. ostree then works on the booted one, whatever is mounted where.
 HOST = Path("/")
 
 
 class OstreeCli:
-    """Runs ``ostree`` for one sysroot. Options are found in ``--help``, never derived from a version number."""
+    """Runs ``ostree`` for one sysroot. Options are found in ``--help``, never derived from a version number.
 
-    def __init__(self, sysroot: Path = HOST, limits: Limits | None = None) -> None:
+    ``repo_path`` is another repository than the sysroot's, for what is not to touch that.
+    """
+
+    def __init__(self, sysroot: Path = HOST, limits: Limits | None = None, repo_path: Path | None = None) -> None:
         self.sysroot = sysroot
         self.limits = limits or Limits()
-        self.repo_path = sysroot / "ostree/repo"
+        self.repo_path = repo_path or sysroot / "ostree/repo"
         self._helps: dict[tuple[str, ...], str] = {}
 
     async def admin(self, verb: str, *arguments: str, doing: str) -> str:
@@ -67,9 +70,13 @@ class OstreeCli:
 
     async def version_of(self, checksum: str) -> str | None:
         """The version in a commit's metadata, None when it has none."""
-        argv = ("ostree", "show", f"--repo={self.repo_path}", "--print-metadata-key=version", checksum)
+        return await self.metadata_of(checksum, "version")
+
+    async def metadata_of(self, checksum: str, key: str) -> str | None:
+        """The text at ``key`` of a commit's metadata, None when it has none."""
+        argv = ("ostree", "show", f"--repo={self.repo_path}", f"--print-metadata-key={key}", checksum)
         done = await process.run(argv, deadline_secs=self.limits.query_secs)
-        return done.stdout.strip().strip("'") if done.returncode == 0 else None
+        return parse_text_value(done.stdout) if done.returncode == 0 else None
 
     async def date_of(self, checksum: str) -> datetime:
         """When a commit was made, by its own word."""

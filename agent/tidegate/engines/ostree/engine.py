@@ -12,11 +12,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tidegate.engines.base import Deployment, EngineStatus, Progress, ProgressSink, RebootOwner
+from tidegate.engines.base import Deployment, EngineStatus, Latest, Progress, ProgressSink, RebootOwner
 from tidegate.engines.ostree import bless, room
 from tidegate.engines.ostree.booted import BootedHost
 from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
+from tidegate.engines.ostree.latest import read_latest
 from tidegate.engines.ostree.limits import Limits
 from tidegate.engines.ostree.pull import Jitter, Puller, Sleep
 from tidegate.engines.ostree.scratch import ScratchSysroot
@@ -66,6 +67,7 @@ class OstreeEngine:
     async def status(self) -> EngineStatus:
         """What is booted, staged and bootable now."""
         survey = await self._place.survey()
+        back = await self._back(survey)
         return EngineStatus(
             engine=NAME,
             booted=deployment_of(survey.booted),
@@ -73,12 +75,20 @@ class OstreeEngine:
             entries=tuple(deployment_of(entry) for entry in survey.entries),
             finalize_failure=await self._place.finalize_failure(),
             stream=stream_of(survey.booted),
+            rollback=None if back is None else deployment_of(back),
         )
+
+    async def latest(self) -> Latest:
+        """Ask the remote for the newest commit of the booted release's branch; no ref moves, and staging may go on."""
+        booted = (await self._place.survey()).booted
+        source = source_of(booted)
+        async with self._deadline(f"asking {source.remote} for {source.ref}", self._cli.limits.latest_secs):
+            return await read_latest(self._cli, source, booted)
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
         """Fetch and stage, locked. The target staged by somebody else is adopted: it is locked from then on."""
         payload = checked_payload(release.payload)
-        async with self._alone("stage"), self._deadline(f"staging {payload}"):
+        async with self._alone("stage"), self._deadline(f"staging {payload}", self._cli.limits.stage_secs):
             survey = await self._place.survey()
             if payload == survey.booted.checksum:
                 return
@@ -122,7 +132,7 @@ class OstreeEngine:
         """
         async with self._alone("rollback"):
             survey = await self._place.survey()
-            target = await self._rolled_back_already(survey) or survey.earlier
+            target = await self._back(survey)
             if target is None:
                 raise _no_rollback(survey)
             await self._place.drop_staged(f"the rollback to {target.version}")
@@ -163,6 +173,10 @@ class OstreeEngine:
         if entry != survey.default:
             await make_default(self._cli, entry)
 
+    async def _back(self, survey: Survey) -> Listed | None:
+        """Where a rollback leads."""
+        return await self._rolled_back_already(survey) or survey.earlier
+
     async def _rolled_back_already(self, survey: Survey) -> Listed | None:
         """The default, when a rollback made it that; a newer one is an update that this boot fell back from."""
         if survey.default.checksum == survey.booted.checksum:
@@ -182,8 +196,7 @@ class OstreeEngine:
             self._under_way = None
 
     @asynccontextmanager
-    async def _deadline(self, doing: str) -> AsyncGenerator[None]:
-        limit_secs = self._cli.limits.stage_secs
+    async def _deadline(self, doing: str, limit_secs: float) -> AsyncGenerator[None]:
         try:
             async with asyncio.timeout(limit_secs):
                 yield
@@ -203,7 +216,7 @@ def _too_long(doing: str, limit_secs: float) -> TidegateError:
     return TidegateError(
         ErrorKind.ENGINE_TIMEOUT,
         f"{doing} took longer than {limit_secs:g} s and was stopped",
-        "what was fetched is kept until the next boot; it goes on from there at the next attempt",
+        "it is tried again; what was fetched of a release is kept until the next boot and not fetched twice",
     )
 
 

@@ -41,13 +41,14 @@ _PATTERNS = (
     ),
     _pattern(
         ErrorKind.ENGINE_CORRUPT,
-        r"corrupt|Invalid checksum|Input buffer too small|Invalid rdev|Invalid mode",
+        r"corrupt|Invalid (checksum|rev|rdev|mode)|Input buffer too small|exceeded maximum size|normal form",
         "the server or something on the way damages the data: check its repository with `ostree fsck`",
     ),
     _pattern(
         ErrorKind.ENGINE_UNKNOWN_RELEASE,
         r"HTTP (404|403|410)|No such (branch|metadata object)|in ref binding metadata",
-        "the server does not have this release: check the update graph and the remote's URL (`ostree remote show-url`)",
+        "the server does not have it: check what names it (the update graph, the branch in `ostree admin status`)"
+        " and the remote's URL (`ostree remote show-url`)",
     ),
     _pattern(
         ErrorKind.ENGINE_REMOTE_DOWN,

@@ -12,13 +12,15 @@ class Limits:
     ``stage_secs`` bounds a whole staging, retries included: a large OS over a slow line takes hours, not days.
     ``silence_secs`` is how long a download may show no change before it is killed and tried again; libcurl gives up
     after 30 s on a dead connection by itself. ``query_secs`` bounds what only reads, ``change_secs`` what writes
-    boot entries or checks a tree out (rotating disks, a sysroot lock that another ostree holds).
+    boot entries or checks a tree out (rotating disks, a sysroot lock that another ostree holds). ``latest_secs`` bounds
+    the whole look for a newer release: some kilobytes, and of them the agent waits for no more than two minutes.
     ``attempts`` is how many failures in a row are taken; a failure that brought new objects home counts as the first.
     """
 
     stage_secs: float = 6 * 3600
     silence_secs: float = 300
     query_secs: float = 60
+    latest_secs: float = 90
     change_secs: float = 600
     attempts: int = 6
     backoff_base_secs: float = 2

@@ -87,6 +87,12 @@ def parse_date(text: str) -> datetime:
     return datetime.strptime(match["date"], "%Y-%m-%d %H:%M:%S %z")
 
 
+def parse_text_value(printed: str) -> str:
+    """A text as ``ostree show --print-metadata-key`` prints it: in quotes, double ones where it has a single one."""
+    text = printed.strip()
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
 def _blocks(lines: Iterable[str]) -> Iterable[tuple[re.Match[str], dict[str, str]]]:
     current: tuple[re.Match[str], dict[str, str]] | None = None
     for line in lines:
