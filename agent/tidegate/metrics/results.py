@@ -1,0 +1,121 @@
+"""What came of it: attempts, health, denials, the lock that may be held, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from tidegate.document import NOTHING, Document, instant, number, rows, table, text
+from tidegate.errors import ErrorKind
+from tidegate.metrics.shapes import OTHER, PREFIX, bounded, by_label, gauge, known, one_of, tally
+from tidegate.purpose import Purpose
+from tidegate.records import DenialCause, LockState, Outcome
+
+VERDICTS = ("watching", "good", "bad")
+WEIGHTS = ("required", "advisory")
+
+MAX_CHECKS = 50
+"""Health checks with a series of their own; the operator names them, and nobody writes so many."""
+
+NO_LOCK = "none"
+
+
+def results(told: Document) -> Iterator[Metric]:
+    """What is known of the past and of what it has left behind."""
+    history = rows(told, "history")
+    yield _kept(history)
+    yield from _attempts(history)
+    yield from _health(table(told, "health"))
+    due = table(told, "rollback_due")
+    yield gauge("rollback_due", "Whether the booted release is to be left again", bool(due))
+    since = instant(due, "since")
+    yield from known("rollback_due_since_timestamp_seconds", "Since when the booted release is to be left again", since)
+    denied = tally(tuple(DenialCause), (text(row, "cause") for row in rows(told, "denied")))
+    yield by_label("denied_releases", "Releases that are never staged until somebody lifts it", "cause", denied)
+    yield from _lock(told)
+    yield from _trouble(told)
+
+
+def _kept(history: Sequence[Document]) -> Metric:
+    """The history is cut at a hundred attempts, so this is no counter: it can go down."""
+    doc = "Attempts in the history that is kept, which are the last 100"
+    family = GaugeMetricFamily(f"{PREFIX}_history_attempts", doc, labels=["purpose", "outcome"])
+    kept = Counter((bounded(text(row, "purpose"), _PURPOSES), _outcome(row)) for row in history)
+    for purpose in (*_PURPOSES, OTHER):
+        for outcome in (*_OUTCOMES, OTHER):
+            family.add_metric([purpose, outcome], kept[purpose, outcome])
+    return family
+
+
+def _attempts(history: Sequence[Document]) -> Iterator[Metric]:
+    last = history[-1] if history else NOTHING
+    outcome = _outcome(last) if last else None
+    yield one_of("last_attempt_outcome", "1 for what the last attempt came to", "outcome", _OUTCOMES, outcome)
+    ended = instant(last, "ended_at")
+    yield from known("last_attempt_timestamp_seconds", "When the last attempt came to its end", ended)
+    good = [at for at, row in enumerate(history) if _is_update(row) and _outcome(row) == Outcome.APPLIED]
+    since = history[good[-1] + 1 :] if good else history
+    success = instant(history[good[-1]], "ended_at") if good else None
+    yield from known("last_success_timestamp_seconds", "When an update was found good last", success)
+    failed = sum(_outcome(row) != Outcome.APPLIED for row in since)
+    yield gauge("failed_attempts_since_success", "Attempts since then that came to nothing", failed)
+
+
+def _is_update(attempt: Document) -> bool:
+    """A rollback that succeeds is not what anybody wants to see as a success."""
+    return text(attempt, "purpose") != Purpose.ROLLBACK
+
+
+def _outcome(attempt: Document) -> str:
+    return bounded(text(attempt, "outcome"), _OUTCOMES)
+
+
+def _health(health: Document) -> Iterator[Metric]:
+    verdict = text(health, "verdict") or None
+    yield one_of("health_verdict", "1 for what is held of this boot's health", "verdict", VERDICTS, verdict)
+    until = instant(health, "until")
+    yield from known("health_watched_until_timestamp_seconds", "Until when the boot is watched", until)
+    doc = "Whether this check failed when it was made last"
+    family = GaugeMetricFamily(f"{PREFIX}_health_check_failed", doc, labels=["check", "weight"])
+    for (check, weight), failed in _checks(rows(health, "checks")).items():
+        family.add_metric([check, weight], failed)
+    yield family
+
+
+def _checks(checks: Sequence[Document]) -> dict[tuple[str, str], bool]:
+    """Whether each has failed; all beyond the limit, and two of one name, are one."""
+    failed: dict[tuple[str, str], bool] = {}
+    for row in checks:
+        key = (text(row, "check"), bounded(text(row, "weight"), WEIGHTS))
+        key = key if key in failed or len(failed) < MAX_CHECKS else (OTHER, OTHER)
+        failed[key] = failed.get(key, False) or text(row, "state") == "failed"
+    return failed
+
+
+def _lock(told: Document) -> Iterator[Metric]:
+    lock = table(told, "lock")
+    state = text(lock, "state") if lock else NO_LOCK
+    states = (NO_LOCK, *LockState)
+    yield one_of("lock_state", "1 for what is known of the lock server's slot", "state", states, state)
+    since = instant(lock, "since")
+    yield from known("lock_held_since_timestamp_seconds", "Since when a slot is held, or may be", since)
+
+
+def _trouble(told: Document) -> Iterator[Metric]:
+    stale = bool(table(told, "stale_config"))
+    yield gauge("config_stale", "Whether the configuration on disk is bad and an older one is in force", stale)
+    error = table(told, "last_error")
+    kind = {bounded(text(error, "kind"), _KINDS): error} if error else {}
+    counts = {word: number(each, "count") or 1.0 for word, each in kind.items()}
+    doc = "How often the same has gone wrong and not gone right since"
+    yield by_label("failures_in_a_row", doc, "kind", counts)
+    since = {word: at for word, each in kind.items() if (at := instant(each, "at")) is not None}
+    yield by_label("failing_since_timestamp_seconds", "Since when that has been so", "kind", since)
+
+
+_OUTCOMES = tuple(Outcome)
+_PURPOSES = tuple(Purpose)
+_KINDS = tuple(ErrorKind)
