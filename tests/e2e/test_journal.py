@@ -1,0 +1,43 @@
+"""Decisions in the journal of a whole host: found by their fields, explained by the catalogue."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.suites import on_one_suite
+from tests.e2e.world import MANUAL, World
+from tidegate.machine.topics import Topic
+from tidegate.message_ids import MESSAGE_IDS
+
+pytestmark = [pytest.mark.host, on_one_suite]
+
+
+def test_a_decision_is_found_by_its_fields_and_explained(world: World) -> None:
+    host = world.started(MANUAL)
+    world.source.release(world.new)
+    host.machine.sh("tidegate stage")
+    kind = MESSAGE_IDS[Topic.STAGED]
+    (entry,) = [json.loads(line) for line in host.machine.sh(f"journalctl -o json MESSAGE_ID={kind}").splitlines()]
+    told = {name: entry.get(name) for name in ("TIDEGATE_TOPIC", "TIDEGATE_RELEASE", "TIDEGATE_STATE", "PRIORITY")}
+    assert told == {
+        "TIDEGATE_TOPIC": "staged", "TIDEGATE_RELEASE": "2", "TIDEGATE_STATE": "staged", "PRIORITY": "5",
+    }  # fmt: skip
+    assert (entry["_SYSTEMD_UNIT"], entry["SYSLOG_IDENTIFIER"]) == ("tidegate.service", "tidegate")
+    assert entry["_TRANSPORT"] == "journal"
+    host.machine.sh("journalctl --update-catalog")
+    explained = host.machine.sh(f"journalctl --no-pager -x MESSAGE_ID={kind}")
+    assert "Subject: Release 2 is staged" in explained
+    assert "tidegate explain" in explained
+
+
+def test_other_messages_are_in_the_journal_once_however_often_they_are_said(world: World) -> None:
+    host = world.started(MANUAL)
+    as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+    host.machine.sh(f"for n in $(seq 60); do {as_nobody} tidegate check 2>/dev/null || true; done", timeout_secs=120)
+    entries = host.machine.journal("-t", "tidegate")
+    refused = [entry for entry in entries if "refused check to nobody" in entry["MESSAGE"]]
+    assert 0 < len(refused) <= 51
+    assert {entry["PRIORITY"] for entry in refused} == {"4"}
+    assert {entry["LOGGER"].partition(".")[0] for entry in refused} == {"tidegate"}
