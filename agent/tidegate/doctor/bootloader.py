@@ -1,0 +1,85 @@
+"""Area ``boot``: was this boot a good one, and does the boot loader leave a release that does not boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.reading import Unit, in_thread, read_units
+
+AREA = Area("boot")
+TARGET = "boot-complete.target"
+OSTREE_COMPLETE = "ostree-boot-complete.service"
+
+EFI = "sys/firmware/efi"
+COUNTED = f"{EFI}/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+"""Set by a boot loader that counts the attempts at this boot's entry (systemd's Boot Loader Interface)."""
+
+BLESS = "usr/lib/systemd/systemd-bless-boot"
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """What firmware and boot loader tell."""
+
+    efi: bool
+    counting: bool
+    bless: bool
+
+
+async def examine(patient: Patient) -> Sequence[Finding]:
+    """Look at the target that says that a boot is complete, and at the boot loader's word."""
+    units = await read_units(TARGET, OSTREE_COMPLETE)
+    required = tuple(name for name in units[TARGET].requires if name.endswith(".service"))
+    checks = await read_units(*required)
+    loader = await in_thread(_loader, patient.root)
+    return [*judge_target(units[TARGET], checks), *judge_last_switch(units[OSTREE_COMPLETE]), judge_loader(loader)]
+
+
+def _loader(root: Path) -> Loader:
+    return Loader((root / EFI).is_dir(), (root / COUNTED).exists(), (root / BLESS).exists())
+
+
+def judge_target(target: Unit, checks: Mapping[str, Unit]) -> Iterator[Finding]:
+    """Whether this boot is complete; ``checks`` are the services that it requires."""
+    evidence = [f"it requires {check.name}: {check.active}" for check in checks.values()]
+    if target.active == "active":
+        yield AREA.ok("boot-complete", "this boot is complete", *evidence)
+        return
+    bad = [check.name for check in checks.values() if check.active == "failed" or not check.exists]
+    because = f", because {' and '.join(bad)} failed" if bad else ""
+    text = f"this boot is not complete{because}: a release whose first boot this is does not count as good"
+    again = f"systemctl restart {' '.join(bad)} && " if bad else ""
+    yield AREA.problem(
+        "boot-complete",
+        text,
+        f"{again}systemctl start {TARGET}",
+        f"{TARGET}: {target.load}, {target.active}",
+        *evidence,
+    )
+
+
+def judge_last_switch(unit: Unit) -> Iterator[Finding]:
+    """Whether the last shutdown failed to apply what was staged."""
+    if unit.active == "failed":
+        text = "the last shutdown failed to apply what was staged"
+        remedy = f"journalctl -b -u {unit.name}; when that is mended: systemctl reset-failed {unit.name}"
+        yield AREA.problem("last-switch", text, remedy)
+    elif unit.exists:
+        yield AREA.ok("last-switch", "the last shutdown left no failure behind")
+
+
+def judge_loader(loader: Loader) -> Finding:
+    """What happens to a release that does not come up at all."""
+    if loader.counting and not loader.bless:
+        text = "the boot loader counts attempts at this boot, and systemd-bless-boot is not there to confirm it"
+        return AREA.problem(
+            "boot-counting", text, "bring systemd-bless-boot into the releases (on Debian: systemd-boot)"
+        )
+    if loader.counting:
+        return AREA.ok("boot-counting", "the boot loader counts attempts, and leaves a release that does not come up")
+    firmware = "EFI" if loader.efi else "no EFI firmware"
+    text = "the boot loader counts no attempts: where a release does not come up at all, a person has to choose another"
+    return AREA.ok("boot-counting", text, firmware)

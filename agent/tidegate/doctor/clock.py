@@ -1,0 +1,82 @@
+"""Area ``clock``: may windows and expiries be gone by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tidegate.clock import Clock, Now, SystemClock, rfc3339
+from tidegate.dbus.bus import Bus
+from tidegate.dbus.timedate import TIMEDATE
+from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.errors import TidegateError
+from tidegate.gates.clock import BUILT_AFTER
+
+AREA = Area("clock")
+_UNIT = "systemd-timedated.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What timedated says: None where it does not answer, which ``error`` explains."""
+
+    now: Now
+    synchronized: bool | None
+    service: bool | None
+    service_known: bool | None
+    error: str = ""
+
+
+async def examine(patient: Patient, clock: Clock | None = None) -> Sequence[Finding]:
+    """Ask timedated, as the gate does."""
+    return [*judge(await _read((clock or SystemClock()).now()), needed=_is_needed(patient))]
+
+
+async def _read(now: Now) -> Facts:
+    bus = await Bus.connect()
+    try:
+        synchronized, service, known = [
+            bool(await bus.get_property(TIMEDATE, name, "b")) for name in ("NTPSynchronized", "NTP", "CanNTP")
+        ]
+    except TidegateError as err:
+        return Facts(now, None, None, None, err.message)
+    finally:
+        await bus.close()
+    return Facts(now, synchronized, service, known)
+
+
+def _is_needed(patient: Patient) -> bool:
+    """Whether the gate ``clock`` may hold a reboot: what has an end is reckoned by the clock."""
+    require, chosen = patient.settings.clock.require, set(patient.settings.updates.strategy)
+    return require == "always" or (require == "auto" and bool(chosen & {"periodic", "marker_file"}))
+
+
+def judge(facts: Facts, *, needed: bool) -> Iterator[Finding]:
+    """What the clock comes to; ``needed``: reboots wait for one that is right."""
+    wall = facts.now.wall
+    if wall < BUILT_AFTER:
+        text = f"the clock is wrong: it shows {rfc3339(wall)}, and Tidegate was built after {rfc3339(BUILT_AFTER)}"
+        yield AREA.problem("time", text, "timedatectl set-ntp true; or timedatectl set-time 'YYYY-MM-DD hh:mm'")
+    else:
+        yield AREA.ok("time", f"the clock shows {rfc3339(wall)}")
+    yield _synchronized(facts, needed=needed)
+
+
+def _synchronized(facts: Facts, *, needed: bool) -> Finding:
+    evidence = f"timedated: NTPSynchronized={facts.synchronized}, NTP={facts.service}, CanNTP={facts.service_known}"
+    hold = "; reboots wait for that (gates.clock)" if needed else "; no rule goes by the clock at present"
+    if facts.synchronized is None:
+        tell = AREA.problem if needed else AREA.unknown
+        remedy = f"systemctl unmask {_UNIT}; systemctl start {_UNIT}"
+        return tell("synchronized", f"timedated does not say whether the clock is right{hold}", remedy, facts.error)
+    if facts.synchronized:
+        return AREA.ok("synchronized", "the clock is synchronised", evidence)
+    tell = AREA.problem if needed else AREA.warning
+    why = "" if facts.service else ", and no time service is switched on"
+    return tell("synchronized", f"the clock is not synchronised{why}{hold}", _switch_on(facts), evidence)
+
+
+def _switch_on(facts: Facts) -> str:
+    if not facts.service_known:
+        return "install a time service: systemd-timesyncd or chrony"
+    return "see timedatectl timesync-status, chronyc tracking" if facts.service else "timedatectl set-ntp true"

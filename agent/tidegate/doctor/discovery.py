@@ -1,0 +1,110 @@
+"""Area ``discovery``: can the source of updates be asked, and does it know the running release."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+from tidegate.clock import SystemClock
+from tidegate.discovery.base import Discovery, Offers
+from tidegate.discovery.native import Native
+from tidegate.discovery.select import discovery_for
+from tidegate.discovery.static_graph import StaticGraph
+from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.reading import in_thread
+from tidegate.engines.base import Latest
+from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.net.client import NetClient
+
+AREA = Area("discovery")
+ASK_SECS = 15
+"""A source that takes longer works for the agent, which has ``discovery.timeout_secs``; a person waits here."""
+
+_UNKNOWN_PAYLOAD = "?"
+
+
+async def examine(patient: Patient) -> Sequence[Finding]:
+    """Ask the source once, through a net-worker, as the agent does."""
+    version, payload, stream = running(patient)
+    settings = patient.settings
+    within = min(settings.discovery.timeout_secs, ASK_SECS)
+    settings = replace(settings, discovery=replace(settings.discovery, timeout_secs=within))
+    source = discovery_for(settings, patient.identity, NetClient(), SystemClock(), _not_asked)
+    if isinstance(source, Native):
+        return [AREA.ok("source", "new releases are looked for at the engine's own remote: see engine")]
+    with TemporaryDirectory(prefix="tidegate-doctor-") as scratch:
+        harmless = await in_thread(_on_a_copy, source, Path(scratch) / "trust")
+        answer = await _ask(harmless, payload or _UNKNOWN_PAYLOAD, version, stream)
+    return [*judge(answer, version if payload else "", patient.snapshot.get("denied"))]
+
+
+async def _not_asked() -> Latest:
+    raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, "the engine is not asked here", "tidegate check")
+
+
+def _on_a_copy(source: Discovery, folder: Path) -> Discovery:
+    """A look at a signed graph writes down what was trusted; that is the agent's to do, and its own files."""
+    if not isinstance(source, StaticGraph) or source.trust is None:
+        return source
+    with suppress(OSError):  # it is not there yet, or hidden from whoever looks: trust begins anew at its root
+        shutil.copytree(source.trust_folder, folder)
+    folder.mkdir(exist_ok=True)
+    return replace(source, trust_folder=str(folder))
+
+
+async def _ask(source: Discovery, payload: str, version: str, stream: str | None) -> Offers | Failure:
+    try:
+        async with asyncio.timeout(ASK_SECS):
+            return await source.find(payload, version, stream)
+    except TidegateError as err:
+        return err.failure
+    except TimeoutError:
+        return Failure(ErrorKind.DISCOVERY_UNREACHABLE, f"no answer within {ASK_SECS} s", "see tidegate check")
+
+
+def running(patient: Patient) -> tuple[str, str, str | None]:
+    """Version and payload of the running release, by the agent's own word, and the stream that it follows."""
+    booted, host = (_table(patient.snapshot.get(key)) for key in ("booted", "host"))
+    stream = host.get("stream")
+    return str(booted.get("version") or ""), str(booted.get("payload") or ""), str(stream) if stream else None
+
+
+def _table(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+def judge(answer: Offers | Failure, version: str, denied: object = None) -> Iterator[Finding]:
+    """What the answer comes to; ``version`` is the running release's, empty where that is not known."""
+    if isinstance(answer, Failure):
+        remedy = answer.remedy or "tidegate config show --origin"
+        if answer.kind is ErrorKind.DISCOVERY_UNAVAILABLE:
+            yield AREA.problem("source", f"no source of updates can be asked: {answer.message}", remedy)
+        else:
+            yield AREA.problem("source", f"the source of updates gives no answer: {answer.message}", remedy)
+        return
+    count = len(answer.candidates) + len(answer.held_back)
+    yield AREA.ok("source", "the source of updates answers", f"{count} newer releases, denied here: {_count(denied)}")
+    yield _booted(answer, version)
+
+
+def _count(rows: object) -> int:
+    return len(cast("list[object]", rows)) if isinstance(rows, list) else 0
+
+
+def _booted(offers: Offers, version: str) -> Finding:
+    if not version:
+        text = "not known whether the source knows the running release: the agent has not said which it is"
+        return AREA.unknown("running-release", text, "systemctl start tidegate.service")
+    if not offers.booted_known:
+        text = f"the source does not list the running release {version}, so it offers no way on from it"
+        return AREA.problem("running-release", text, "check that the source is the one for this host's stream")
+    if offers.dead_end:
+        text = f"the running release {version} will get no successor: {offers.dead_end}"
+        return AREA.warning("running-release", text, "whoever publishes the releases knows the way on")
+    return AREA.ok("running-release", f"the source knows the running release {version}")

@@ -1,0 +1,158 @@
+"""Area ``engine``: what stages releases here, whether a shutdown applies them, and where they come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.doctor import rooms
+from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.reach import Reached, Unreached, reach
+from tidegate.doctor.reading import Unit, ask, read_units
+from tidegate.engines.detect import HostFacts, engine_for, read_facts
+from tidegate.engines.ostree.source import Source, source_of
+from tidegate.engines.ostree.status import Listed, parse_json, parse_text
+from tidegate.errors import ErrorKind, Failure, TidegateError
+
+AREA = Area("engine")
+REPO = "/ostree/repo"
+FINALIZE = "ostree-finalize-staged.service"
+FINALIZE_PATH = "ostree-finalize-staged.path"
+
+OLDEST = (2022, 2)
+"""Staging under a lock came with it."""
+
+KNOWN_BUGS: Mapping[tuple[int, int], str] = {
+    (2023, 6): "cannot put a release back in front by itself (needs python3-gi and gir1.2-ostree-1.0)",
+    (2023, 7): "downloads all objects beside a static delta, unless its metadata is fetched first: it is",
+    (2023, 8): "does not retry transfers that break off: Tidegate does",
+    (2025, 1): "loses a staging when the host reboots at once: Tidegate starts the unit that applies it by itself",
+}
+"""What versions before these have, and what is done about it."""
+
+_VERSION = re.compile(r"Version: '?(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFacts:
+    """Where the booted release's branch comes from. ``verify`` is the setting ``gpg-verify``."""
+
+    source: Source
+    url: str
+    verify: bool
+    answer: Reached | Unreached | None
+
+
+async def examine(patient: Patient) -> Sequence[Finding]:
+    """Look at the engine that fits the host; at ostree itself where it is that."""
+    kind = patient.settings.engine.kind
+    chosen = judge_kind(kind, await read_facts(patient.root))
+    if any(finding.remedy for finding in chosen):
+        return chosen
+    version = await ask("ostree", "--version")
+    units = await read_units(FINALIZE, FINALIZE_PATH)
+    found = [*chosen, *judge_version(version.stdout), *judge_units(units)]
+    listing = await _listing()
+    booted = next((entry for entry in listing if entry.booted), None)
+    if booted is None:
+        text = "ostree does not take any of its deployments for the running one"
+        return [*found, AREA.problem("deployments", text, "ostree admin status")]
+    rollback = [entry for entry in listing if not entry.booted and not entry.staged]
+    return [*found, *await rooms.examine(patient.root, rollback), *await _remote(booted)]
+
+
+async def _listing() -> tuple[Listed, ...]:
+    as_json = await ask("ostree", "admin", "status", "--json")  # 2025.3 and newer
+    if as_json.returncode == 0:
+        return parse_json(as_json.stdout)
+    done = await ask("ostree", "admin", "status")
+    if done.returncode != 0:
+        raise TidegateError(ErrorKind.ENGINE_FAILED, f"ostree admin status: {done.stderr.strip()}", "run it by hand")
+    return parse_text(done.stdout)
+
+
+def judge_kind(kind: str, facts: HostFacts) -> list[Finding]:
+    """Which engine it is, or why there is none."""
+    if kind != "auto":
+        return [AREA.ok("kind", f"the engine is {kind}, as configured")]
+    try:
+        return [AREA.ok("kind", f"the engine is {engine_for(facts)}")]
+    except TidegateError as err:
+        return [AREA.problem("kind", err.message, err.remedy)]
+
+
+def judge_version(text: str) -> Iterator[Finding]:
+    """What this version of ostree is known for."""
+    match = _VERSION.search(text)
+    if match is None:
+        yield AREA.unknown("version", "ostree does not say which version it is", "ostree --version")
+        return
+    version = (int(match[1]), int(match[2]))
+    shown = f"ostree {version[0]}.{version[1]}"
+    if version < OLDEST:
+        text = f"{shown} is too old: it cannot stage a release that stays out of the next boot"
+        yield AREA.problem("version", text, f"bring ostree {OLDEST[0]}.{OLDEST[1]} or newer into the releases")
+        return
+    bugs = (f"it {bug}" for before, bug in KNOWN_BUGS.items() if version < before)
+    yield AREA.ok("version", f"{shown} will do", *bugs)
+
+
+def judge_units(units: Mapping[str, Unit]) -> Iterator[Finding]:
+    """Whether a shutdown applies what is staged."""
+    service, path = units[FINALIZE], units[FINALIZE_PATH]
+    evidence = tuple(f"{unit.name}: {unit.load}, {unit.active}" for unit in (service, path))
+    masked = [unit for unit in (service, path) if unit.is_masked]
+    if masked:
+        names = " and ".join(unit.name for unit in masked)
+        text = f"{names} masked: a shutdown does not apply what is staged"
+        remedy = " && ".join([*(unit.unmask for unit in masked), f"systemctl start {FINALIZE_PATH}"])
+        yield AREA.problem("finalize", text, remedy, *evidence)
+    elif not service.exists:
+        text = f"{FINALIZE} is not installed: a shutdown does not apply what is staged"
+        yield AREA.problem("finalize", text, "bring it into the releases; on Debian it is in ostree-boot", *evidence)
+    elif path.active != "active":
+        text = f"{FINALIZE_PATH} does not watch for what others stage; what Tidegate stages is applied all the same"
+        yield AREA.warning("finalize", text, f"systemctl start {FINALIZE_PATH}", *evidence)
+    else:
+        yield AREA.ok("finalize", "a shutdown applies what is staged", *evidence)
+
+
+async def _remote(booted: Listed) -> list[Finding]:
+    try:
+        source = source_of(booted)
+    except TidegateError as err:
+        return [AREA.problem("remote", err.message, err.remedy)]
+    url = await ask("ostree", "remote", f"--repo={REPO}", "show-url", source.remote)
+    if url.returncode != 0:
+        return [*judge_remote(source, Failure(ErrorKind.ENGINE_FAILED, url.stderr.strip()))]
+    verify = await ask("ostree", "config", f"--repo={REPO}", "get", f'remote "{source.remote}".gpg-verify')
+    facts = RemoteFacts(source, url.stdout.strip(), verify.stdout.strip() != "false", None)
+    remote_url = facts.url.removeprefix("mirrorlist=")
+    if remote_url.startswith(("http://", "https://")):
+        facts = replace(facts, answer=await reach(remote_url))
+    return [*judge_remote(source, facts)]
+
+
+def judge_remote(source: Source, facts: RemoteFacts | Failure) -> Iterator[Finding]:
+    """What the remote of the running release comes to."""
+    remote = source.remote
+    if isinstance(facts, Failure):
+        text = f"the running release follows {source.refspec}, and ostree knows no remote {remote}: {facts.message}"
+        yield AREA.problem("remote", text, f"ostree remote add {remote} URL --gpg-import=KEYFILE")
+        return
+    change = f"ostree config --repo={REPO} set 'remote \"{remote}\".url' URL"
+    match facts.answer:
+        case Unreached(why=why, place=place):
+            text = f"the remote {remote} cannot be reached, so nothing can be staged: {place}: {why}"
+            yield AREA.problem("remote", text, f"mend the server, or the address: {change}", source.refspec)
+        case Reached(place=place):
+            yield AREA.ok("remote", f"the remote {remote} can be reached", place, source.refspec)
+        case None:
+            yield AREA.ok("remote", f"the remote {remote} is no server", source.refspec)
+    if facts.verify:
+        yield AREA.ok("signatures", f"releases from {remote} have to be signed")
+    else:
+        text = f"signatures of releases from {remote} are not checked: who has its server has this host"
+        remedy = f"ostree config --repo={REPO} set 'remote \"{remote}\".gpg-verify' true, and import the key first: "
+        yield AREA.warning("signatures", text, f"{remedy}ostree remote gpg-import {remote} -k KEYFILE")

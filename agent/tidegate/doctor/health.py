@@ -1,0 +1,122 @@
+"""Area ``health``: can the checks that are to judge a boot be made at all. None of them is run."""
+
+from __future__ import annotations
+
+import pwd
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.config.health import CommandCheck, Health, UnitCheck
+from tidegate.doctor.base import AS_ROOT, Area, Finding, Patient
+from tidegate.doctor.reading import FileFacts, Unit, file_facts, in_thread, read_units
+from tidegate.engines.process import ENVIRONMENT
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.health.folders import programs
+from tidegate.health.ownership import ROOT, why_not_run
+
+AREA = Area("health")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFacts:
+    """A program in a folder of checks, and why it is not run, by the same rule as whoever would run it."""
+
+    name: str
+    file: FileFacts
+    why_not: str | None
+
+
+async def examine(patient: Patient) -> Sequence[Finding]:
+    """Look at the programs, units and commands."""
+    wanted = patient.settings.health
+    found = await in_thread(_programs, patient.root)
+    units = await read_units(*(check.unit for check in wanted.unit))
+    missing = await in_thread(_missing, wanted.command)
+    judged = [*judge_programs(found), *judge_units(wanted.unit, units), *judge_commands(missing)]
+    return [*judged, summary(wanted, found)]
+
+
+def _programs(root: Path) -> tuple[ProgramFacts, ...]:
+    try:
+        found = programs(root)
+    except OSError as err:
+        text = f"{err.filename} cannot be looked into: {err.strerror}"
+        raise TidegateError(ErrorKind.HEALTH_UNREADABLE, text, AS_ROOT) from err
+    return tuple(ProgramFacts(one.name, file_facts(one.path), why_not_run(one.path)) for one in found)
+
+
+def _missing(commands: Sequence[CommandCheck]) -> Mapping[str, str]:
+    """By the name of the check: what of it is not here."""
+    found = {check.name: _why_no_command(check) for check in commands}
+    return {name: why for name, why in found.items() if why}
+
+
+def _why_no_command(check: CommandCheck) -> str:
+    program, *_ = check.command
+    if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
+        return f"there is no program {program} that can be run"
+    return "" if check.user is None or _is_user(check.user) else f"there is no user {check.user}"
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except KeyError:
+        return name.isdecimal()  # systemd takes a number that nobody has
+    return True
+
+
+def judge_programs(found: Sequence[ProgramFacts]) -> Iterator[Finding]:
+    """Whether each program is one that is run."""
+    for one in found:
+        path = one.file.path
+        if one.why_not is None:
+            yield AREA.ok(one.name, f"the check {path} can be run", f"mode {one.file.octal}")
+        else:
+            yield AREA.problem(one.name, f"the check {path} is not run: it {one.why_not}", _mend(one.file))
+
+
+def _mend(file: FileFacts) -> str:
+    path = file.path
+    if not file.exists or file.is_folder:
+        return f"namei -l {path}"
+    steps = [f"chown root: {path}"] if file.uid != ROOT else []
+    if file.mode & 0o022:
+        steps.append(f"chmod go-w {path}")
+    if not file.mode & 0o100:
+        steps.append(f"chmod +x {path}")
+    return " && ".join(steps) or f"namei -l {path}"
+
+
+def judge_units(checks: Sequence[UnitCheck], units: Mapping[str, Unit]) -> Iterator[Finding]:
+    """Whether the units that have to be active can be."""
+    for check in checks:
+        unit, name = units[check.unit], f"unit/{check.name}"
+        if unit.is_masked:
+            yield AREA.problem(name, f"{unit.name} has to be active after a boot, and is masked", unit.unmask)
+        elif not unit.exists:
+            text = f"{unit.name} has to be active after a boot, and there is no such unit"
+            yield AREA.problem(name, text, "correct or remove its [[health.unit]]: tidegate config show --origin")
+        elif unit.active not in {"active", "reloading"}:
+            text = f"{unit.name} is {unit.active}: after a boot like this one the check would not pass"
+            yield AREA.warning(name, text, f"systemctl start {unit.name}")
+        else:
+            yield AREA.ok(name, f"{unit.name} is active")
+
+
+def judge_commands(missing: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether what the commands need is here."""
+    for name, why in missing.items():
+        remedy = "install it, or correct its [[health.command]]: tidegate config show --origin"
+        yield AREA.problem(f"command/{name}", f"the check {name} cannot be run: {why}", remedy)
+
+
+def summary(wanted: Health, found: Sequence[ProgramFacts]) -> Finding:
+    """What judges a boot on this host."""
+    counts = {"programs": len(found), "units": len(wanted.unit), "commands": len(wanted.command)}
+    counts |= {"http": len(wanted.http), "files": len(wanted.file)}
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    text = f"a boot is judged by {told}" if told else "a boot is judged by boot-complete.target and by units that fail"
+    return AREA.ok("checks", text, f"failure_action: {wanted.failure_action}")

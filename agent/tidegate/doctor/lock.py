@@ -1,0 +1,140 @@
+"""Area ``lock``: the fleet's lock server, its certificate and our files for it. Nothing is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from tidegate.clock import SystemClock, rfc3339
+from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Patient
+from tidegate.doctor.reach import SOON, Reached, TlsFiles, Unreached, reach
+from tidegate.doctor.reading import FileFacts, file_facts, in_thread
+from tidegate.errors import TidegateError
+from tidegate.lockserver import LockAccount
+from tidegate.machine.lock import FLEET_LOCK
+from tidegate.strategies.fleet_lock import lock_account
+
+AREA = Area("lock")
+
+SECRETS = frozenset({"token_file", "client_key_file"})
+HIDDEN_FOLDERS = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - named, not used
+"""What the agent's unit does not see (ProtectHome, PrivateTmp)."""
+
+_GRANT = "chgrp tidegate {0} && chmod 0640 {0}"
+_ADMIT = "chgrp tidegate {0} && chmod g+x {0}"
+_READ, _ENTER = 0o4, 0o1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file that the agent needs: what it is, and the file and its folders, from the root down."""
+
+    what: str
+    facts: tuple[FileFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What is in the way, and what moves it."""
+
+    why: str
+    remedy: str
+
+
+async def examine(patient: Patient) -> Sequence[Finding]:
+    """Connect to the server, where there is one, and look at the files."""
+    settings = patient.settings
+    if FLEET_LOCK not in settings.updates.strategy:
+        return [AREA.ok("server", "no lock server is needed: fleet_lock is not among the strategies")]
+    try:
+        account = lock_account(settings, patient.identity.variables, "doctor", patient.identity.group)
+    except TidegateError as err:
+        return [AREA.problem("server", err.message, err.remedy)]
+    files = await in_thread(_key_files, account)
+    tls = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
+    answer = await reach(account.base_url, tls)
+    now = SystemClock().now().wall
+    return [*judge_server(answer, now), *judge_files(files, patient.agent), *judge_owed(patient.snapshot)]
+
+
+def _key_files(account: LockAccount) -> tuple[KeyFile, ...]:
+    named = {
+        "token_file": account.token_file,
+        "ca_file": account.ca_file,
+        "client_cert_file": account.client_cert_file,
+        "client_key_file": account.client_key_file,
+    }
+    return tuple(KeyFile(what, _on_the_way(Path(path))) for what, path in named.items() if path)
+
+
+def _on_the_way(path: Path) -> tuple[FileFacts, ...]:
+    return tuple(file_facts(step) for step in (*reversed(path.parents), path))
+
+
+def judge_server(answer: Reached | Unreached, now: datetime) -> Iterator[Finding]:
+    """What the connection came to."""
+    if isinstance(answer, Unreached):
+        text = f"the lock server cannot be reached, so the host finalizes nothing: {answer.place}: {answer.why}"
+        yield AREA.problem(
+            "server", text, "mend the server or updates.fleet_lock.base_url: tidegate config show --origin"
+        )
+        return
+    yield AREA.ok("server", "the lock server can be reached (nothing was asked of it)", answer.place)
+    if answer.expires_at is not None:
+        left = answer.expires_at - now
+        text = f"the lock server's certificate ends {rfc3339(answer.expires_at)}"
+        soon = AREA.warning("certificate", f"{text}, in {left.days} days", "renew it there")
+        yield soon if left < SOON else AREA.ok("certificate", text)
+
+
+def judge_files(files: Sequence[KeyFile], agent: AgentUser | None) -> Iterator[Finding]:
+    """Whether the agent can read what it needs, and others cannot."""
+    for file in files:
+        *_, last = file.facts
+        found = None if agent is None else obstacle(file.facts, agent)
+        if found is not None:
+            text = f"the agent cannot read updates.fleet_lock.{file.what}: {found.why}"
+            yield AREA.problem(file.what, text, found.remedy)
+        elif file.what in SECRETS and last.mode & 0o007:
+            text = f"everybody may read the secret in {last.path} (mode {last.octal})"
+            yield AREA.warning(file.what, text, _GRANT.format(last.path))
+        else:
+            yield AREA.ok(file.what, f"the agent can read {last.path}", f"mode {last.octal}")
+
+
+def obstacle(way: Sequence[FileFacts], agent: AgentUser) -> Obstacle | None:
+    """What keeps the agent from reading the last of ``way``. Access lists are not looked at."""
+    *folders, file = way
+    if str(file.path).startswith(HIDDEN_FOLDERS):
+        return Obstacle(f"{file.path} is where its unit cannot see it", "put it below /etc/tidegate")
+    for step in way:
+        if step.error:
+            return Obstacle(f"{step.path} cannot be seen: {step.error}", AS_ROOT)
+        if not step.exists:
+            return Obstacle(f"{step.path} does not exist", "put it there, or name the right file")
+    shut = next((folder for folder in folders if not _permits(folder, agent, _ENTER)), None)
+    if shut is not None:
+        return Obstacle(f"it may not enter {shut.path} (mode {shut.octal})", _ADMIT.format(shut.path))
+    if _permits(file, agent, _READ):
+        return None
+    why = f"{file.path} has mode {file.octal} and belongs to user {file.uid}"
+    return Obstacle(why, _GRANT.format(file.path))
+
+
+def _permits(file: FileFacts, agent: AgentUser, bit: int) -> bool:
+    if file.uid == agent.uid:
+        return bool(file.mode & bit << 6)
+    return bool(file.mode & (bit << 3 if file.gid in agent.gids else bit))
+
+
+def judge_owed(snapshot: Mapping[str, object]) -> Iterator[Finding]:
+    """Whether an earlier slot is still to be given back."""
+    lock = snapshot.get("lock")
+    fields = cast("dict[str, object]", lock) if isinstance(lock, dict) else {}
+    if fields.get("state") == "release_owed":
+        why = fields.get("why") or "not tried yet"
+        text = f"a slot is still to be given back at {fields.get('server')}, and until then nothing is finalized: {why}"
+        yield AREA.warning("owed", text, "mend that; where the server is gone for good: tidegate lock forget")

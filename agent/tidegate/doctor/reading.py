@@ -1,0 +1,154 @@
+"""Reading the host: programs that only tell, units, and files as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
+
+from tidegate.engines import process
+from tidegate.errors import ErrorKind, TidegateError
+
+PROGRAM_SECS = 10.0
+"""For one program. All of them tell what is known already; a busy disk has its part."""
+
+_UNIT_PROPERTIES = (
+    "Id", "LoadState", "UnitFileState", "ActiveState", "Result", "NRestarts", "DropInPaths", "NeedDaemonReload",
+    "Requires",
+)  # fmt: skip
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit as ``systemctl show`` has it; ``enabled`` is its UnitFileState."""
+
+    name: str
+    load: str = "not-found"
+    enabled: str = ""
+    active: str = "inactive"
+    result: str = ""
+    restarts: int = 0
+    drop_ins: tuple[str, ...] = ()
+    needs_reload: bool = False
+    requires: tuple[str, ...] = ()
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether somebody has seen to it that it cannot be started."""
+        return self.load == "masked"
+
+    @property
+    def unmask(self) -> str:
+        """The command that lets it be started again."""
+        return f"systemctl unmask {'--runtime ' if self.enabled == 'masked-runtime' else ''}{self.name}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a unit."""
+        return self.load not in {"not-found", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file or folder: its permissions and owner. ``error`` is why it could not be seen; ``exists`` is False then."""
+
+    path: Path
+    exists: bool = False
+    mode: int = 0
+    uid: int = -1
+    gid: int = -1
+    is_folder: bool = False
+    error: str = ""
+
+    @property
+    def octal(self) -> str:
+        """The permissions as chmod takes them."""
+        return f"{self.mode:04o}"
+
+
+async def ask(*argv: str, secs: float = PROGRAM_SECS) -> process.Completed:
+    """Run a program that tells something.
+
+    Raises:
+        TidegateError: it is not installed, or hangs.
+    """
+    return await process.run(argv, deadline_secs=secs)
+
+
+async def in_thread(look: Callable[..., T], *args: object) -> T:
+    """Look at files beside the other areas: a disk may be slow."""
+    return await asyncio.to_thread(look, *args)
+
+
+async def read_units(*names: str) -> Mapping[str, Unit]:
+    """The units called ``names``, in one question.
+
+    Raises:
+        TidegateError: systemd cannot be asked.
+    """
+    if not names:  # systemctl would tell of itself
+        return {}
+    done = await ask("systemctl", "show", f"--property={','.join(_UNIT_PROPERTIES)}", "--", *names)
+    if done.returncode != 0:
+        why = done.stderr.strip().partition("\n")[0]
+        raise TidegateError(ErrorKind.BUS_UNREACHABLE, f"systemd cannot be asked: {why}", "systemctl status")
+    return parse_units(done.stdout, names)
+
+
+def parse_units(text: str, names: Iterable[str]) -> Mapping[str, Unit]:
+    """What ``systemctl show`` printed of ``names``: a block each, in their order. Pure."""
+    blocks = (block for block in text.split("\n\n") if block.strip())
+    return {name: _unit(name, block) for name, block in zip(names, blocks, strict=False)}
+
+
+def _unit(name: str, block: str) -> Unit:
+    pairs = (line.partition("=") for line in block.strip().splitlines())
+    fields = {key: value for key, _, value in pairs}
+    restarts = fields.get("NRestarts", "")
+    return Unit(
+        name=name,
+        load=fields.get("LoadState", ""),
+        enabled=fields.get("UnitFileState", ""),
+        active=fields.get("ActiveState", ""),
+        result=fields.get("Result", ""),
+        restarts=int(restarts) if restarts.isdigit() else 0,
+        drop_ins=tuple(fields.get("DropInPaths", "").split()),
+        needs_reload=fields.get("NeedDaemonReload") == "yes",
+        requires=tuple(fields.get("Requires", "").split()),
+    )
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Look at ``path``, following links."""
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return FileFacts(path)
+    except OSError as err:
+        return FileFacts(path, error=err.strerror or str(err))
+    mode = stat.S_IMODE(seen.st_mode)
+    return FileFacts(path, True, mode, seen.st_uid, seen.st_gid, stat.S_ISDIR(seen.st_mode))  # noqa: FBT003 - it exists
+
+
+def json_object(path: Path) -> Mapping[str, object]:
+    """The JSON object in ``path``; an empty one where there is none that can be read."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("Mapping[str, object]", document) if isinstance(document, dict) else {}
+
+
+def listed(folder: Path) -> list[Path]:
+    """What is in ``folder``, sorted; nothing where it cannot be read."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder))  # noqa: PTH208 - iterdir() of 3.11 fails only later
+    except OSError:
+        return []

@@ -1,0 +1,133 @@
+"""Area ``units``: is there a systemd, do our units run, and has somebody weakened them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.reading import Unit, in_thread, read_units
+
+AREA = Area("units")
+AGENT = "tidegate.service"
+ENGINE = "tidegate-engine.service"
+
+MANY_RESTARTS = 3
+"""An agent that loses its bus once is restarted once; more than that has a reason that stays."""
+
+_RUNNING_SYSTEMD = "run/systemd/system"
+_SETTING = re.compile(r"^\s*([A-Za-z]+)\s*=", re.MULTILINE)
+
+SANDBOX = frozenset(
+    {
+        "AmbientCapabilities", "CapabilityBoundingSet", "DeviceAllow", "Group", "LockPersonality",
+        "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices", "PrivateTmp", "ProtectClock",
+        "ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules",
+        "ProtectKernelTunables", "ProtectSystem", "ReadWritePaths", "RestrictAddressFamilies", "RestrictNamespaces",
+        "RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter", "UMask", "User",
+    }
+)  # fmt: skip
+"""What a drop-in may take away of the protection that the shipped units have."""
+
+PURPOSE = frozenset({"ExecStart", "Restart", "Type", "WatchdogSec", "StateDirectory", "NotifyAccess", "BusName"})
+"""What a drop-in may change of what the shipped units do."""
+
+
+async def examine(patient: Patient) -> Sequence[Finding]:
+    """Look at our two units; without systemd there is nothing to look at."""
+    if not await in_thread((patient.root / _RUNNING_SYSTEMD).is_dir):
+        return [no_systemd(await in_thread(_first_process, patient.root))]
+    units = await read_units(AGENT, ENGINE)
+    texts = await in_thread(_texts, [path for unit in units.values() for path in unit.drop_ins])
+    return [*judge(units), *judge_drop_ins(texts)]
+
+
+def _first_process(root: Path) -> str:
+    try:
+        return (root / "proc/1/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return "something else"
+
+
+def _texts(paths: Sequence[str]) -> Mapping[str, str | None]:
+    return {path: _text(Path(path)) for path in paths}
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def no_systemd(first_process: str) -> Finding:
+    """This machine was not booted by systemd."""
+    return AREA.problem(
+        "systemd",
+        f"systemd does not run this machine: its first process is {first_process}. Without it there are no units, and "
+        "nobody reboots",
+        "run Tidegate on a host that systemd has booted; in a container it can only read configurations",
+    )
+
+
+def judge(units: Mapping[str, Unit]) -> Iterator[Finding]:
+    """What the states of our units come to."""
+    yield from _agent(units[AGENT])
+    yield from _engine(units[ENGINE])
+    stale = [unit.name for unit in units.values() if unit.needs_reload]
+    if stale:
+        text = f"systemd has older versions in force of {' and '.join(stale)} than are on disk"
+        yield AREA.warning("stale-units", text, "systemctl daemon-reload && systemctl restart tidegate.service")
+
+
+def _agent(unit: Unit) -> Iterator[Finding]:
+    evidence = (f"{unit.name}: {unit.load}, {unit.enabled or 'no unit file'}, {unit.active}, {unit.result}",)
+    if unit.is_masked:
+        remedy = f"{unit.unmask} && systemctl enable --now {AGENT}"
+        yield AREA.problem("agent", "the agent's unit is masked: it cannot be started", remedy, *evidence)
+        return
+    if not unit.exists:
+        yield AREA.problem("agent", "the agent's unit is not installed", "tidegate install", *evidence)
+        return
+    if unit.active not in {"active", "reloading"}:
+        remedy = f"systemctl start {AGENT} || journalctl -u {AGENT} -n 20"
+        yield AREA.problem("agent", f"the agent does not run: its unit is {unit.active}", remedy, *evidence)
+    else:
+        yield AREA.ok("agent", "the agent runs", *evidence)
+    if unit.enabled not in {"enabled", "enabled-runtime", "static", "generated", "alias", "indirect"}:
+        text = "the agent is not enabled: it does not run after the next boot"
+        yield AREA.problem("enabled", text, f"systemctl enable {AGENT}", *evidence)
+    if unit.restarts >= MANY_RESTARTS:
+        text = f"systemd has had to restart the agent {unit.restarts} times in this boot"
+        yield AREA.warning("restarts", text, f"journalctl -u {AGENT} -p warning")
+
+
+def _engine(unit: Unit) -> Iterator[Finding]:
+    evidence = f"{unit.name}: {unit.load}, {unit.active}, {unit.result}"
+    if unit.is_masked:
+        text = "the engine helper's unit is masked: nothing can be staged, nor even read"
+        yield AREA.problem("engine-helper", text, unit.unmask, evidence)
+    elif not unit.exists:
+        yield AREA.problem("engine-helper", "the engine helper's unit is not installed", "tidegate install", evidence)
+    elif unit.active == "failed":
+        text = f"the engine helper failed when it was last started ({unit.result})"
+        yield AREA.warning("engine-helper", text, f"journalctl -u {ENGINE}", evidence)
+    else:
+        yield AREA.ok("engine-helper", "the engine helper can be started on demand", evidence)
+
+
+def judge_drop_ins(texts: Mapping[str, str | None]) -> Iterator[Finding]:
+    """What somebody has laid over our units; None for what could not be read."""
+    for path, text in texts.items():
+        if text is None:
+            yield AREA.unknown("drop-in", f"{path} cannot be read", "run it as root: sudo tidegate doctor")
+            continue
+        keys = set(_SETTING.findall(text))
+        weakened, changed = sorted(keys & SANDBOX), sorted(keys & PURPOSE)
+        if weakened or changed:
+            told = ", ".join([*weakened, *changed])
+            remedy = f"compare it with the shipped unit: systemctl cat {Path(path).parent.name.removesuffix('.d')}"
+            yield AREA.warning("drop-in", f"{path} changes how the unit is protected or started: {told}", remedy)
+        else:
+            yield AREA.ok("drop-in", f"{path} leaves the unit's protection alone")
