@@ -1,0 +1,118 @@
+"""What the packages consist of, and where it goes: run by debian/rules in the build tree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tidegate.cli import install_cmd, roff
+
+COMMON, AGENT, COORDINATOR = (Path("debian", name) for name in ("tidegate-common", "tidegate", "tidegate-coordinator"))
+HOME = Path("usr/lib/tidegate")
+LIBRARIES = HOME / "lib/python3/site-packages"
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""The versions of Debian's python3 that the packages work with; debian/control has the same bounds."""
+
+VENV = "home = /usr/bin\ninclude-system-site-packages = false\n"
+"""A virtual environment of no version: what the distribution has installed for others is not loaded (dbus-next would
+load PyGObject, for one), and ``sys.executable`` leads the agent's children back here."""
+
+COMMAND = f"#!/{HOME}/bin/python3 -I\nfrom tidegate.cli.entry import main\n\nmain()\n"
+
+RECOMPILE = """\
+#!/bin/sh
+set -e
+# Debian's python3 became another version.
+if [ "$1" = rtupdate ]; then
+	py3clean -p {package}
+	py3compile -p {package} /usr/lib/tidegate
+fi
+"""
+
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+_UNSHIPPED = shutil.ignore_patterns("tests", "dateutil-zoneinfo.tar.gz")  # the latter: the host has zones of its own
+LICENCE = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
+
+
+def main() -> None:
+    """Fill the folders of the packages."""
+    _command()
+    shutil.copytree("agent/tidegate", COMMON / LIBRARIES / "tidegate")
+    _libraries(Path("vendor/agent"), COMMON)
+    _libraries(Path("vendor/coordinator"), COORDINATOR)
+    _trust_the_hosts_authorities()
+    for package in (COMMON, COORDINATOR):
+        hook = package / "usr/share/python3/runtime.d" / f"{package.name}.rtupdate"
+        _write(hook, RECOMPILE.format(package=package.name)).chmod(0o755)
+    for package, source, place in _data():
+        _copy(source, package / place)
+    for page in sorted(Path("contrib/man").glob("*.md")):
+        _write(COMMON / install_cmd.manual_place(page), roff.page(page.read_text(encoding="utf-8")))
+
+
+def _command() -> None:
+    """``/usr/bin/tidegate`` and the environment that it runs in."""
+    home = COMMON / HOME
+    _write(home / "pyvenv.cfg", VENV)
+    _write(COMMON / "usr/bin/tidegate", COMMAND).chmod(0o755)
+    (home / "bin").mkdir()
+    (home / "bin/python3").symlink_to("/usr/bin/python3")
+    for version in PYTHONS:
+        (home / "lib").mkdir(exist_ok=True)
+        (home / "lib" / f"python{version}").symlink_to("python3")
+
+
+def _libraries(vendored: Path, package: Path) -> None:
+    """All but commands of their own; licences go where Debian's users look for them."""
+    place, licences = package / LIBRARIES, package / "usr/share/doc" / package.name / "vendored"
+    for part in sorted(vendored.iterdir()):
+        if part.name.endswith(".dist-info"):
+            _metadata(part, place / part.name, licences)
+        elif part.is_dir() and part.name != "bin":
+            shutil.copytree(part, place / part.name, ignore=_UNSHIPPED, copy_function=shutil.copyfile)
+        elif part.suffix == ".py":
+            _copy(part, place / part.name)
+
+
+def _metadata(found: Path, place: Path, licences: Path) -> None:
+    """Name and version, for those who look for versions with known holes."""
+    name = found.name.removesuffix(".dist-info")
+    _copy(found / "METADATA", place / "METADATA")
+    for file in sorted(found.rglob("*")):
+        if file.is_file() and LICENCE.match(file.name):
+            _copy(file, licences / f"{name}.{'notice' if 'notice' in file.name.lower() else 'terms'}.txt")
+
+
+def _trust_the_hosts_authorities() -> None:
+    bundle = COMMON / LIBRARIES / "certifi/cacert.pem"
+    bundle.unlink()
+    bundle.symlink_to(AUTHORITIES)
+
+
+def _data() -> Iterator[tuple[Path, Path, str]]:
+    """What ``tidegate install`` puts in place from a wheel, at the same places; and what is for shells."""
+    for name, place in install_cmd.PLACES.items():
+        yield COORDINATOR if "coordinator" in name else AGENT, Path("systemd", name), place
+    for snippet in sorted(Path("config.d").glob("*.toml")):
+        yield AGENT, snippet, f"{install_cmd.CONFIG}/{snippet.name}"
+    for name, place in install_cmd.COMPLETIONS.items():
+        yield COMMON, Path("contrib/completions", name), place
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _write(target: Path, text: str) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+if __name__ == "__main__":
+    main()

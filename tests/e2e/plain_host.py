@@ -1,0 +1,100 @@
+"""A plain Debian host in a container: a real systemd, dpkg, and a disk that may be written to; no OSTree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.e2e.bed.apt_sources import lines_for, read_apt_sources
+from tests.e2e.bed.cache import Cache, digest, remove_tree
+from tests.e2e.bed.chamber import MOUNTS_ONLY, Chamber
+from tests.e2e.bed.guest import Guest, GuestGoneError, find_leader, pids_below
+from tests.e2e.bed.lab import Lab
+from tests.e2e.bed.process import must
+from tests.e2e.bed.waiting import wait_for
+
+# What the packages depend on; nothing can be fetched from within the lab.
+PACKAGES = (
+    "systemd-sysv",
+    "dbus",
+    "polkitd",
+    "python3",
+    "ca-certificates",
+    "bash-completion",
+    "man-db",
+    "systemd-timesyncd",
+)
+BUILD_SECS = 900.0
+UP_SECS = 60.0
+OFF_SECS = 30.0
+KEPT_PER_SUITE = 1
+
+
+def plain_root(cache: Cache, suite: str) -> Path:
+    """The files of such a host, only ever to be copied."""
+
+    def build(into: Path) -> None:
+        cache.say(f"building a plain host, Debian {suite}, with mmdebstrap: a minute, once")
+        (into / "tmp").mkdir()
+        with Chamber.open(MOUNTS_ONLY) as chamber:
+            in_scratch = os.environ | {"TMPDIR": str(into / "tmp")}
+            chamber.must(_mmdebstrap(suite, into / "root"), timeout_secs=BUILD_SECS, env=in_scratch)
+
+    return cache.entry(f"plain-{suite}", digest(suite, *PACKAGES), build, keep=KEPT_PER_SUITE) / "root"
+
+
+def _mmdebstrap(suite: str, root: Path) -> list[str | Path]:
+    plain = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
+    choice = [f"--include={','.join(PACKAGES)}", "--aptopt=APT::Install-Recommends false"]
+    return [*plain, *choice, suite, root, *lines_for(suite, read_apt_sources())]
+
+
+@contextmanager
+def plain_host(lab: Lab, suite: str) -> Generator[tuple[Guest, Path]]:
+    """A running host, and its root as the harness sees it. At the end its plug is pulled and its disk wiped."""
+    root = lab.folder(f"plain-{suite}") / "root"
+    must(["cp", "-a", plain_root(lab.cache, suite), root])
+    (root / "etc/machine-id").write_text("")
+    name = root.parent.name  # two hosts of one name would kill each other's processes
+    cgroup = lab.chamber.outside(lab.cgroup(name))
+    cgroup.mkdir()
+    try:
+        with _start(lab, name, root):
+            try:
+                yield _up(cgroup), root
+            finally:
+                (cgroup / "cgroup.kill").write_text("1")
+    finally:
+        # A container that was killed is gone before the last of its processes is.
+        wait_for(lambda: not [*pids_below(cgroup)], f"end of {name}'s processes", deadline_secs=OFF_SECS)
+        lab.remove_cgroup(lab.cgroup(name))
+        remove_tree(root)
+
+
+def _start(lab: Lab, name: str, root: Path) -> subprocess.Popen[bytes]:
+    join: list[str | Path] = ["sh", "-c", 'echo 0 > "$0/cgroup.procs"; exec "$@"', lab.cgroup(name)]
+    options = ["--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--timezone=off"]
+    boot: list[str | Path] = ["systemd-nspawn", "--quiet", f"--directory={root}", "--boot", *options]
+    boot += ["--console=read-only", f"--machine={name}", f"--hostname={name}"]
+    log = root.with_name("console.log").open("ab")
+    with log:
+        return subprocess.Popen(
+            lab.chamber.enter([*join, *boot]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _up(cgroup: Path) -> Guest:
+    def look() -> Guest | None:
+        leader = find_leader(cgroup)
+        if leader is None:
+            return None
+        guest = Guest(leader, cgroup)
+        with suppress(GuestGoneError):
+            state = guest.run(["systemctl", "is-system-running", "--wait"]).out.strip()
+            return guest if state in {"running", "degraded"} else None
+        return None
+
+    return wait_for(look, "a plain host that is up", deadline_secs=UP_SECS)
