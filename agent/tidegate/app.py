@@ -9,15 +9,18 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tidegate import __version__, terminals
 from tidegate.boot import read_boot
+from tidegate.chronicle import Chronicle
 from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.config import DEFAULT_ROOTS
-from tidegate.configured import Configured, Reader
+from tidegate.configured import Configured, Outside, Reader
 from tidegate.dbus.bus import Bus
+from tidegate.dbus.face import Face
 from tidegate.dbus.logind import Logind
 from tidegate.dbus.power import LogindPower
 from tidegate.dbus.service import serve_agent
@@ -29,20 +32,23 @@ from tidegate.explain import Explainer
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
 from tidegate.gates.select import Sources
-from tidegate.health.boot import BootHealth
+from tidegate.health.select import checks_for
+from tidegate.journal import sink_of_process
 from tidegate.loop import Keeper, Loop
+from tidegate.machine.effects import Announce
 from tidegate.machine.events import Event, PolicyChanged, ShutdownSignal
 from tidegate.machine.lock import FLEET_LOCK
 from tidegate.machine.phases import Rebooting
-from tidegate.machine.state import State
+from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.net.lock_client import NetLock
+from tidegate.notices import NoticeBoard
 from tidegate.notify import Notifier
 from tidegate.records import Records
 from tidegate.runner import Host, Runner
 from tidegate.snapshot import PUBLIC_FOLDER, Publisher
 from tidegate.store import FileStore, SealedStore, Store
-from tidegate.summary import summary
+from tidegate.summary import public_state, summary
 from tidegate.timers import Alarm
 
 STATE_FOLDER = Path("/var/lib/tidegate")
@@ -74,9 +80,12 @@ async def run_agent(paths: Paths, clock: Clock, alarm: Alarm) -> None:
 
 
 async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
-    systemd, logind, notifier = Systemd(bus), Logind(bus), Notifier()
+    systemd, logind, engine, notifier = Systemd(bus), Logind(bus), RemoteEngine(bus), Notifier()
     boot = read_boot(await systemd.soft_reboots_count())
-    reader = Reader(paths.config_roots, Sources(logind, Timedate(bus), boot_began_secs()), clock)
+    net = NetClient()
+    sources = Sources(logind, Timedate(bus), boot_began_secs())
+    probe_for = partial(checks_for, systemd=systemd, net=net, bus=bus, clock=clock)
+    reader = Reader(paths.config_roots, Outside(clock, sources, engine.latest, probe_for))
     store, records, unreadable = _open_records(FileStore(paths.state))
 
     def configured() -> Configured:
@@ -84,28 +93,40 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
         return now if unreadable is None else now.blocked_by(unreadable)
 
     start = configured()
-    host = Host(RemoteEngine(bus), LogindPower(logind), BootHealth(systemd), NetLock(NetClient()), _Announcer())
+    host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer())
     runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
-    publisher = Publisher(paths.public, __version__)
+    publisher, face = Publisher(paths.public, __version__), Face(bus, __version__)
     publisher.host = asdict(start.identity)
-    loop = Loop(clock, alarm, keeper, runner, _Observer(publisher, notifier))
+    observer = _Observer(publisher, NoticeBoard(paths.public), notifier, face)
+    chronicle = Chronicle(sink_of_process(), clock)
+    loop = Loop(clock, alarm, keeper, runner, observer, _Herald(chronicle, face))
     await logind.on_prepare_for_shutdown(lambda active: loop.post(ShutdownSignal(active)))
-    await serve_agent(bus, _Served(loop, runner, clock))
 
-    def reload() -> None:
-        again = configured()
-        runner.world = again.world
-        publisher.host = asdict(again.identity)
-        loop.post(PolicyChanged(again.policy))
+    def reload() -> Policy:
+        notifier.reloading(monotonic_usec())
+        try:
+            again = configured()
+            runner.world = again.world
+            publisher.host = asdict(again.identity)
+            loop.post(PolicyChanged(again.policy))
+        finally:
+            notifier.ready()
+        return again.policy
 
-    await _supervise(loop, bus, notifier, reload)
+    observer(keeper.state, clock.now())  # whoever finds the agent on the bus finds something there
+    await serve_agent(bus, _Served(loop, runner, clock, reload), face)
+    try:
+        await _supervise(loop, bus, notifier, reload)
+    finally:
+        face.flush()
+        chronicle.close()
 
 
-async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[[], None]) -> None:
+async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[[], Policy]) -> None:
     """Run the loop until a signal says stop; the end of the bus or of the loop itself is an error."""
     stop = asyncio.Event()
-    _on_signals(stop, notifier, reload)
+    _on_signals(stop, reload)
     notifier.ready()
     parts: set[asyncio.Task[object]] = {
         asyncio.create_task(loop.run(), name="loop"),
@@ -125,16 +146,11 @@ async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[
         raise TidegateError(ErrorKind.BUS_UNREACHABLE, "the connection to the bus ended", "check that dbus is running")
 
 
-def _on_signals(stop: asyncio.Event, notifier: Notifier, reload: Callable[[], None]) -> None:
-    def hang_up() -> None:
-        notifier.reloading(monotonic_usec())
-        reload()
-        notifier.ready()
-
+def _on_signals(stop: asyncio.Event, reload: Callable[[], Policy]) -> None:
     running = asyncio.get_running_loop()
     running.add_signal_handler(signal.SIGTERM, stop.set)
     running.add_signal_handler(signal.SIGINT, stop.set)
-    running.add_signal_handler(signal.SIGHUP, hang_up)
+    running.add_signal_handler(signal.SIGHUP, reload)
 
 
 async def _heartbeat(notifier: Notifier) -> None:
@@ -157,20 +173,26 @@ def _open_records(store: FileStore) -> tuple[Store, Records, Failure | None]:
 class _Served:
     """The agent as its D-Bus service sees it: requests go to the loop, explanations past it."""
 
-    def __init__(self, loop: Loop, runner: Runner, clock: Clock) -> None:
+    def __init__(self, loop: Loop, runner: Runner, clock: Clock, reload: Callable[[], Policy]) -> None:
         self._loop = loop
         self._runner = runner
+        self._reload = reload
         self._explainer = Explainer(clock, lambda: runner.world.gates, lambda: loop.state)
-
-    @property
-    def state(self) -> State:
-        return self._loop.state
 
     async def ask(self, request: Callable[[int], Event]) -> str:
         return await self._loop.ask(request)
 
     async def explain(self) -> dict[str, object]:
         return await self._explainer.explain()
+
+    def reload(self) -> str:
+        policy = self._reload()
+        if policy.stale is not None:
+            kept = f"{policy.stale.message}; the last good configuration stays in force"
+            raise replace(policy.stale, message=kept).error()
+        if policy.blocked is not None:
+            raise policy.blocked.error()
+        return "the configuration is reloaded"
 
     def overridable(self) -> Mapping[str, bool]:
         gates = {gate.name: gate.overridable for gate in self._runner.world.gates}
@@ -186,19 +208,35 @@ class _Announcer:
 
 
 class _Observer:
-    """Tells the world of every state: the snapshot for readers, one line for ``systemctl status``."""
+    """Tells the world of every state: the snapshot, the same on the bus, notices, one line for ``systemctl status``."""
 
-    def __init__(self, publisher: Publisher, notifier: Notifier) -> None:
+    def __init__(self, publisher: Publisher, board: NoticeBoard, notifier: Notifier, face: Face) -> None:
         self._publisher = publisher
+        self._board = board
         self._notifier = notifier
+        self._face = face
         self._last = ""
 
     def __call__(self, state: State, now: Now) -> None:
         try:
             self._publisher.publish(state, now)
+            self._board.post(self._publisher.document)
         except OSError as err:
-            _log.warning("cannot write the snapshot: %s", err)
+            _log.warning("cannot write the snapshot or a notice: %s", err)
+        self._face.show(self._publisher.document)
         line = summary(state)
         if line != self._last:
             self._last = line
             self._notifier.status(line)
+
+
+class _Herald:
+    """Spreads what was decided: in the journal, and on the bus."""
+
+    def __init__(self, chronicle: Chronicle, face: Face) -> None:
+        self._chronicle = chronicle
+        self._face = face
+
+    def __call__(self, said: Announce, state: State) -> None:
+        self._chronicle.tell(said, public_state(state))
+        self._face.announce(said)

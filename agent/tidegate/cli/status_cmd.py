@@ -31,17 +31,27 @@ _CODES = {
     "failed": LAST_FAILED,
 }
 
+_VERDICTS = {"watching": "is watched", "good": "is well", "bad": "is not well"}
+
+_TOLD_ELSEWHERE = frozenset({"denied", "superseded"})
+"""Why a release on offer is passed over, and what need not be said: denied ones have their line, and a newer one is."""
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the snapshot as it is.")
 @click.option("--exit-code", "with_code", is_flag=True, help="Exit with the state: see tidegate(1).")
-def status(*, as_json: bool, with_code: bool) -> None:
+@click.option("--watch", is_flag=True, help="Go on, and show what changes; needs the bus.")
+def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
     """What the host runs, what is staged, and what it waits for.
 
     Without --exit-code the exit code is 0, or 4 where the agent does not run.
     """
+    if watch and with_code:
+        raise click.UsageError("--watch goes on for as long as the agent does: there is no state to exit with")
     document = read()
     live = is_live(document)
+    if watch and live:
+        raise SystemExit(_watch(as_json=as_json))
     if as_json:
         click.echo(json.dumps({**document, "live": live, "source": "snapshot"}, indent=1))
     else:
@@ -51,6 +61,12 @@ def status(*, as_json: bool, with_code: bool) -> None:
         raise SystemExit(exits.UNREACHABLE)
     if with_code:
         raise SystemExit(exit_code(document))
+
+
+def _watch(*, as_json: bool) -> int:
+    from tidegate.cli.watch import run, view_for  # noqa: PLC0415 - asyncio and the bus cost more than all the rest
+
+    return run(view_for(lambda document: lines(document, SystemClock().now().wall), as_json=as_json), read)
 
 
 def exit_code(document: Document) -> int:
@@ -69,15 +85,12 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
     yield _line("State", text(document, "summary"))
     if text(document, "since"):
         yield _line("Since", when(text(document, "since"), now))
-    yield _line("Booted", _release(table(document, "booted")))
-    staged = table(document, "staged")
-    if staged:
-        locked = "locked: stays out of the next boot" if staged.get("locked") else "the next boot leads into it"
-        yield _line("Staged", f"{_release(staged)}, {locked}")
-    if table(document, "rollback"):
-        yield _line("Rollback", _release(table(document, "rollback")))
+    yield from _deployments(document)
+    yield from _health(table(document, "health"), now)
+    yield from _rollback_due(table(document, "rollback_due"), now)
     for held in rows(document, "held_back"):
         yield from _held_back(held, now)
+    yield from _passed_over(rows(document, "passed_over"))
     for gate in rows(document, "gates"):
         yield from _wait(gate, now)
     yield from _lock(table(document, "lock"), now)
@@ -87,6 +100,42 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
         yield _line("Denied", f"{_release(table(denial, 'release'))}: {text(denial, 'evidence')}")
     yield from _trouble(document, now)
     yield from _host(table(document, "host"))
+
+
+def _deployments(document: Document) -> Iterator[str]:
+    yield _line("Booted", _release(table(document, "booted")))
+    staged = table(document, "staged")
+    if staged:
+        locked = "locked: stays out of the next boot" if staged.get("locked") else "the next boot leads into it"
+        yield _line("Staged", f"{_release(staged)}, {locked}")
+    if table(document, "rollback"):
+        yield _line("Rollback", _release(table(document, "rollback")))
+
+
+def _passed_over(releases: list[Document]) -> Iterator[str]:
+    for one in releases:
+        if text(one, "cause") not in _TOLD_ELSEWHERE:
+            yield _line("Skipped", f"{text(table(one, 'release'), 'version')} {text(one, 'reason')}")
+
+
+def _health(health: Document, now: datetime) -> Iterator[str]:
+    """The watch over a boot, and what is not well or not known yet."""
+    if not health:
+        return
+    version, verdict = text(table(health, "release"), "version"), text(health, "verdict")
+    reason = f": {text(health, 'reason')}" if text(health, "reason") else ""
+    end = f", ends {when(text(health, 'until'), now)}" if verdict == "watching" else ""
+    yield _line("Health", f"{version} {_VERDICTS.get(verdict, verdict)}{reason}{end}")
+    for check in rows(health, "checks"):
+        if text(check, "state") != "passed":
+            detail = f": {text(check, 'detail')}" if text(check, "detail") else ""
+            yield _line("", f"{text(check, 'check')} ({text(check, 'weight')}): {text(check, 'state')}{detail}")
+
+
+def _rollback_due(due: Document, now: datetime) -> Iterator[str]:
+    if due:
+        since = when(text(due, "since"), now)
+        yield _line("Due", f"back to {_release(table(due, 'release'))}, since {since}: {text(due, 'reason')}")
 
 
 def _held_back(held: Document, now: datetime) -> Iterator[str]:

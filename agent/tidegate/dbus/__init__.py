@@ -1,1 +1,1 @@
-"""D-Bus: :mod:`.bus` alone imports dbus-next; wire types stop in this folder."""
+"""D-Bus: :mod:`.connection` alone imports dbus-next; wire types stop in this folder."""

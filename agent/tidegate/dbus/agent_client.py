@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidegate.dbus.bus import Bus
-from tidegate.dbus.errors import ABSENT, ACCESS_DENIED, CallFailed
+from tidegate.dbus.errors import ABSENT, ACCESS_DENIED, INTERNAL, LIMITS_EXCEEDED, CallFailed
 from tidegate.dbus.match import Endpoint
 from tidegate.errors import ErrorKind, TidegateError
 
@@ -34,6 +34,10 @@ def _explained(error: TidegateError) -> TidegateError:
         return error
     if error.error_name in ABSENT:
         return TidegateError(ErrorKind.AGENT_UNREACHABLE, "the agent does not run", "systemctl start tidegate.service")
+    if error.error_name == INTERNAL:
+        return TidegateError(ErrorKind.AGENT_INTERNAL, error.text, "journalctl -u tidegate.service says more")
+    if error.error_name == LIMITS_EXCEEDED:
+        return TidegateError(ErrorKind.AGENT_BUSY, error.text, "try again in a moment")
     if error.error_name == ACCESS_DENIED:
         return TidegateError(ErrorKind.AGENT_NOT_AUTHORISED, error.message, "run it as root")
     return error

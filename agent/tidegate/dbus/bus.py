@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Self, cast
 
 from tidegate.dbus import errors
-from tidegate.dbus.interface import Caller, Interface
-from tidegate.dbus.link import Link, close_all
+from tidegate.dbus.channel import close_all
+from tidegate.dbus.interface import Caller, Emits, Interface
+from tidegate.dbus.link import Link
 from tidegate.dbus.match import Emission, Endpoint, Match, matches
 from tidegate.dbus.message import Kind, Message, Typed, unwrapped
 from tidegate.dbus.server import Server
@@ -264,11 +265,12 @@ class Exported:
         self.bus.emit(Endpoint("", self.path, self.interface.name), signal, signature, args)
 
     def changed(self, *names: str) -> None:
-        """Tell everybody that the properties ``names`` have new values, and which."""
+        """Tell everybody that the properties ``names`` have new values; which, as far as the properties emit them."""
         props = [prop for prop in self.interface.properties if prop.name in names]
-        values = {prop.name: Typed(prop.signature, prop.read()) for prop in props}
+        values = {prop.name: Typed(prop.signature, prop.read()) for prop in props if prop.emits is Emits.VALUE}
+        unread = [prop.name for prop in props if prop.emits is Emits.INVALIDATION]
         source = Endpoint("", self.path, PROPERTIES)
-        self.bus.emit(source, "PropertiesChanged", "sa{sv}as", (self.interface.name, values, ()))
+        self.bus.emit(source, "PropertiesChanged", "sa{sv}as", (self.interface.name, values, unread))
 
     def remove(self) -> None:
         """Stop serving it."""

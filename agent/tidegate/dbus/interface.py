@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 Handler = Callable[..., Awaitable[tuple[object, ...]]]
@@ -34,6 +35,14 @@ class Method:
     returns: Mapping[str, str] = field(default_factory=_no_arguments)
 
 
+class Emits(StrEnum):
+    """What is told of a property when it changes, in the words of the D-Bus specification."""
+
+    VALUE = "true"
+    INVALIDATION = "invalidates"
+    NEVER_CHANGES = "const"
+
+
 @dataclass(frozen=True, slots=True)
 class Property:
     """A property that anyone whom the interface admits may read; none can be written."""
@@ -41,6 +50,7 @@ class Property:
     name: str
     signature: str
     read: Callable[[], object]
+    emits: Emits = Emits.VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ class Interface:
         return {signal.name: signal for signal in self.signals}[name]
 
 
+EMITS_CHANGED_SIGNAL = "org.freedesktop.DBus.Property.EmitsChangedSignal"
+
 _HEADER = """<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 """
@@ -98,12 +110,22 @@ def _interface(interface: Interface) -> Iterator[str]:
         yield from _arguments(method.returns, ' direction="out"')
         yield "  </method>"
     for prop in interface.properties:
-        yield f'  <property name="{prop.name}" type="{prop.signature}" access="read"/>'
+        yield from _property(prop)
     for signal in interface.signals:
         yield f'  <signal name="{signal.name}">'
         yield from _arguments(signal.carries, "")
         yield "  </signal>"
     yield " </interface>"
+
+
+def _property(prop: Property) -> Iterator[str]:
+    head = f'  <property name="{prop.name}" type="{prop.signature}" access="read"'
+    if prop.emits is Emits.VALUE:  # which is what is meant where nothing is said
+        yield f"{head}/>"
+    else:
+        yield f"{head}>"
+        yield f'   <annotation name="{EMITS_CHANGED_SIGNAL}" value="{prop.emits}"/>'
+        yield "  </property>"
 
 
 def _arguments(arguments: Mapping[str, str], direction: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The socket to the message bus; the only importer of dbus-next.
+"""The connection to the message bus, in this project's own types.
 
-dbus-next 0.2.3 authenticates, frames and marshals, and nothing more: its own ``call()`` never returns once the bus
-has died, its service classes hide the sender and send tracebacks to callers. :mod:`.bus` does those things.
+dbus-next 0.2.3 authenticates and marshals, and nothing more: its own ``call()`` never returns once the bus has died,
+its service classes hide the sender and send tracebacks to callers. :mod:`.bus` does those things.
 """
 
 # dbus-next has no annotations: whatever comes out of it gets its type in this file.
@@ -11,27 +11,22 @@ has died, its service classes hide the sender and send tracebacks to callers. :m
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import socket
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self, cast
 
+from tidegate.dbus.channel import CONNECT_SECS, close_all
+from tidegate.dbus.connection import Connection, dbus_next
+from tidegate.dbus.errors import LIMITS_EXCEEDED
 from tidegate.dbus.message import Kind, Message, Typed
 
-with warnings.catch_warnings():
-    # dbus-next 0.2.3 uses typing.no_type_check_decorator, which Python 3.13 deprecates.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import dbus_next
-    from dbus_next.aio import MessageBus
-
-CONNECT_SECS = 5.0
-"""The daemon answers in milliseconds; a full backlog must not hold the process for ever."""
 FLUSH_SECS = 1.0
 """How long closing waits for answers that are still on their way out."""
-MESSAGES_A_TURN = 32
-"""How many messages are taken before timers and everything else get their turn: a peer may send without end."""
+
+_log = logging.getLogger(__name__)
 
 _KINDS = {
     Kind.CALL: dbus_next.MessageType.METHOD_CALL,
@@ -45,7 +40,7 @@ _OURS = {theirs: ours for ours, theirs in _KINDS.items()}
 class Link:
     """An authenticated connection that sends and receives messages."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._last_sent: asyncio.Future[None] | None = None
 
@@ -57,7 +52,7 @@ class Link:
             OSError: the daemon is not there or does not answer in time.
             ValueError: the address makes no sense, or the daemon refused the authentication.
         """
-        connection = _Connection(bus_address=address, negotiate_unix_fd=True)
+        connection = Connection(address)
         try:
             async with asyncio.timeout(CONNECT_SECS):
                 await connection.connect()
@@ -87,15 +82,33 @@ class Link:
                 message = _from_wire(wire)
             except (IndexError, ValueError):  # a descriptor that was never sent: the daemon does not look at values
                 close_all(wire.unix_fds)
-            else:
+                return True
+            try:
                 received(message)
+            except Exception:  # noqa: BLE001 - dbus-next would send the traceback to the caller
+                _log.exception("%s of %s failed", message.member or "a message", message.sender)
             return True  # dbus-next has nothing to add
 
         self._connection.add_message_handler(take)
+        self._connection.took_head = lambda wire: self._took_head(wire, received)
         self._connection.ended = ended
 
+    def _took_head(self, wire: dbus_next.Message, received: Callable[[Message], None]) -> None:
+        """Answer a call that was too long to be taken; an answer that was is an error to whoever waits for it."""
+        text = "the message is too long"
+        fault = Message(Kind.ERROR, error_name=LIMITS_EXCEEDED, signature="s", body=(text,))
+        match _OURS[wire.message_type]:
+            case Kind.CALL if not wire.flags & dbus_next.MessageFlag.NO_REPLY_EXPECTED:
+                self.send(replace(fault, destination=wire.sender or "", answers=wire.serial))
+            case Kind.RETURN | Kind.ERROR:
+                received(replace(fault, sender=wire.sender or "", answers=wire.reply_serial or 0))
+            case _:
+                pass
+
     def send(self, message: Message) -> int:
-        """Queue ``message``; its serial. Descriptors in it remain the sender's. Lost when the connection has ended.
+        """Queue ``message``; its serial. Descriptors in it remain the sender's.
+
+        It is lost when the connection has ended; a signal also when too much waits to be sent.
 
         Raises:
             ValueError: the body is not what the signature says.
@@ -104,7 +117,8 @@ class Link:
         serial = int(self._connection.next_serial())
         try:
             wire = _to_wire(message, serial, descriptors)
-            sending = self._connection.send(wire) if self.connected else None
+            lost = not self.connected or (message.kind is Kind.SIGNAL and self._connection.is_choked)
+            sending = None if lost else self._connection.send(wire)
         except BaseException:
             close_all(descriptors)
             raise
@@ -112,99 +126,21 @@ class Link:
             close_all(descriptors)
             return serial
         self._last_sent = sending
-        sending.add_done_callback(lambda sent: _sent(sent, descriptors))
+        sending.add_done_callback(partial(self._sent, descriptors))
         return serial
+
+    def _sent(self, descriptors: Sequence[int], sending: asyncio.Future[None]) -> None:
+        """Looks at how it ended, or asyncio reports it; that the bus is lost is told elsewhere."""
+        if not sending.cancelled():
+            sending.exception()
+        close_all(descriptors)
+        self._connection.sent()
 
     async def close(self) -> None:
         """End the connection after what was queued has been sent."""
         if self.connected and self._last_sent is not None:
             await asyncio.wait([self._last_sent], timeout=FLUSH_SECS)
         self._connection.end()
-
-
-class _Connection(MessageBus):
-    """dbus-next's connection without its ways of hanging, leaking and making noise."""
-
-    ended: Callable[[], None] = staticmethod(lambda: None)
-
-    def end(self) -> None:
-        """Close now. disconnect() only shuts the socket down, and logs a warning when it is down already."""
-        self._user_disconnect = True
-        self._finalize()
-
-    def disconnect(self) -> None:
-        self.end()
-
-    def _finalize(self, err: Exception | None = None) -> None:
-        """As dbus-next does, and once only: the number of the closed socket may be another's afterwards."""
-        if self._disconnected:
-            return
-        super()._finalize(err)  # type: ignore[no-untyped-call]  # see above
-        if self._disconnect_future.done():
-            self._disconnect_future.exception()  # looked at, or asyncio reports it as never retrieved
-        with suppress(OSError):
-            self._stream.close()
-        self._sock.close()
-        self.ended()
-
-    def _setup_socket(self) -> None:
-        """As dbus-next does, but nothing is left open on failure, and a full backlog does not block for ever."""
-        self._sock = _open_socket(self._bus_address)
-        self._stream = self._sock.makefile("rwb")
-        self._fd = self._sock.fileno()
-
-    def _message_reader(self) -> None:
-        """As dbus-next does, which goes on as long as there is anything to read."""
-        try:
-            for _ in range(MESSAGES_A_TURN):
-                if not self._unmarshaller.unmarshall():
-                    return
-                self._on_message(self._unmarshaller.message)  # type: ignore[no-untyped-call]  # dbus-next has no types
-                self._unmarshaller = self._create_unmarshaller()  # type: ignore[no-untyped-call]  # as above
-        except Exception as error:  # noqa: BLE001 - end of file, or bytes that make no sense: nothing more can be read
-            self._finalize(error)
-
-    async def _auth_readline(self) -> str:
-        """As dbus-next does, whose version spins without ever yielding when the daemon hangs up."""
-        line = b""
-        while not line.endswith(b"\r\n"):
-            piece = await self._loop.sock_recv(self._sock, 1)
-            if not piece:
-                raise EOFError("the daemon hung up during the authentication")
-            line += piece
-        return line[:-2].decode()
-
-
-def _open_socket(addresses: Iterable[tuple[str, Mapping[str, str]]]) -> socket.socket:
-    problem = OSError("the address names no unix socket")
-    for transport, options in addresses:
-        name = options.get("path") or "\0" + options.get("abstract", "")
-        if transport != "unix" or name == "\0":
-            continue
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            channel.settimeout(CONNECT_SECS)
-            channel.connect(name)
-        except OSError as error:
-            channel.close()
-            problem = error
-            continue
-        channel.settimeout(0)  # not blocking, as asyncio wants it
-        return channel
-    raise problem
-
-
-def _sent(sending: asyncio.Future[None], descriptors: Sequence[int]) -> None:
-    """Looks at how it ended, or asyncio reports it; that the bus is lost is told elsewhere."""
-    if not sending.cancelled():
-        sending.exception()
-    close_all(descriptors)
-
-
-def close_all(descriptors: Sequence[int]) -> None:
-    """Close every one of ``descriptors``."""
-    for descriptor in descriptors:
-        os.close(descriptor)
 
 
 def _to_wire(message: Message, serial: int, descriptors: list[int]) -> dbus_next.Message:

@@ -16,6 +16,9 @@ AUTHORITY = Endpoint(
 )
 _NO_INTERACTION = 0
 
+ANSWER_SECS = 10.0
+"""Nobody is asked for a password, so polkit answers at once; one that hangs must not hold a caller's place for long."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ async def check_authorization(bus: Bus, caller: Caller, action: str) -> bool:
             _NO_INTERACTION,
             "",
             returns="(bba{ss})",
+            timeout_secs=ANSWER_SECS,
         )
     except TidegateError as err:
         _log.warning("polkit does not answer, so %s is refused: %s", action, err.message)

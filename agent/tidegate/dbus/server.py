@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from tidegate.dbus import errors
+from tidegate.dbus.callers import Callers
 from tidegate.dbus.interface import Caller
 from tidegate.dbus.link import Link
 from tidegate.dbus.message import Kind, Message, unwrapped
+from tidegate.dbus.places import Places, too_many
 from tidegate.dbus.serving import Exports, Request
 from tidegate.errors import TidegateError
 
-MAX_CALLS = 64
-"""Calls being handled at once: memory must stay flat."""
-MAX_CALLS_OF_ONE = 16
-"""Of those, from one connection: a caller gone wild must not take the place of the others."""
+_DEFECT_REMEDY = "the journal of the service says more; report the defect with that"
 
 _log = logging.getLogger(__name__)
 
@@ -30,18 +28,17 @@ class Server:
         self.exports = Exports()
         """What is served."""
         self._link = link
-        self._identify = identify
+        self._callers = Callers(identify)
+        self._places = Places()
         self._running: set[asyncio.Task[None]] = set()
-        self._of_each: Counter[str] = Counter()
 
     def take(self, call: Message) -> None:
         """Start to handle ``call``."""
-        if len(self._running) >= MAX_CALLS or self._of_each[call.sender] >= MAX_CALLS_OF_ONE:
-            self._fail(call, errors.LIMITS_EXCEEDED, "too many calls are being handled already")
+        if not self._places.take(call.sender, self._callers.uid_of(call.sender)):
+            self._refuse(call, too_many())
             return
         task = asyncio.create_task(self._handle(call), name=f"call of {call.member}")
         self._running.add(task)
-        self._of_each[call.sender] += 1
         task.add_done_callback(lambda task: self._handled(task, call.sender))
 
     async def finish(self, timeout_secs: float) -> None:
@@ -58,9 +55,7 @@ class Server:
 
     def _handled(self, task: asyncio.Task[None], sender: str) -> None:
         self._running.discard(task)
-        self._of_each[sender] -= 1
-        if not self._of_each[sender]:
-            del self._of_each[sender]
+        self._places.leave(sender)
 
     async def _handle(self, call: Message) -> None:
         """Answer one call, whatever its handler does."""
@@ -68,18 +63,23 @@ class Server:
             answer = await self._answer(call)
             self._reply(call, answer)
         except errors.ErrorReply as error:
-            self._fail(call, error.error_name, error.text)
+            self._refuse(call, error)
         except TidegateError as error:
             self._fail(call, errors.name_of(error.kind), error.message, error.remedy)
         except Exception:  # noqa: BLE001 - the journal has the traceback, the caller has not
             _log.exception("%s.%s failed", call.interface, call.member)
-            self._fail(call, errors.INTERNAL, f"{call.member} met a defect; the journal of the service says more")
+            self._fail(call, errors.INTERNAL, f"{call.member} met a defect", _DEFECT_REMEDY)
 
     async def _answer(self, call: Message) -> Message:
         args = tuple(unwrapped(value) for value in call.body)
         request = Request(call.path, call.interface, call.member, call.signature, args)
-        reply = await self.exports.answer(request, await self._identify(call.sender))
+        caller = await self._callers.identify(call.sender)
+        with self._places.of_user(caller.uid):
+            reply = await self.exports.answer(request, caller)
         return Message(Kind.RETURN, signature=reply.signature, body=reply.values)
+
+    def _refuse(self, call: Message, error: errors.ErrorReply) -> None:
+        self._fail(call, error.error_name, error.text)
 
     def _fail(self, call: Message, error_name: str, *texts: str) -> None:
         self._reply(call, Message(Kind.ERROR, error_name=error_name, signature="s" * len(texts), body=texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -41,6 +42,15 @@ class Systemd:
         active = await self._bus.get_property(unit, "ActiveState", "s")
         sub = await self._bus.get_property(unit, "SubState", "s")
         return UnitState(str(load), str(active), str(sub))
+
+    async def failed_units(self) -> frozenset[str]:
+        """The names of the units that have failed.
+
+        Raises:
+            TidegateError: systemd cannot be asked.
+        """
+        (units,) = await self._bus.call(MANAGER, "ListUnitsByPatterns", "asas", ["failed"], [], returns="a(ssssssouso)")
+        return frozenset(unit[0] for unit in cast("Sequence[tuple[str, ...]]", units))
 
     async def soft_reboots_count(self) -> int:
         """How often userspace was started anew in this boot; 0 on systemd before 254, which cannot do it.

@@ -6,62 +6,46 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from types import MappingProxyType
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
-from tests.fakes.asyncs import run
-from tests.fakes.builders import deciding
-from tests.fakes.private_bus import PrivateBus, connected
-from tidegate.dbus import service
+from tests.fakes.asyncs import run, until
+from tests.fakes.bus_agent import EXPLANATION, GATES, FakeAgent, agent, served
+from tests.fakes.polkit import FakePolkit
+from tests.fakes.private_bus import PrivateBus, connected, settle
+from tidegate.dbus import polkit
 from tidegate.dbus.agent_client import AGENT, ask_agent
 from tidegate.dbus.bus import Bus
 from tidegate.dbus.errors import CallFailed
 from tidegate.dbus.interface import Caller
-from tidegate.dbus.service import MAX_OVERRIDES, MAX_REASON_CHARS, checked_overrides, reason_in, serve_agent
+from tidegate.dbus.requests import (
+    MAX_OVERRIDES,
+    MAX_REASON_CHARS,
+    MAX_RELEASE_CHARS,
+    checked_overrides,
+    reason_in,
+    release_in,
+)
+from tidegate.dbus.service import ACTION_PREFIX
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.machine.events import ApplyAsked, CheckAsked, Event, ForgetLockAsked, StageAsked
-from tidegate.machine.state import State
+from tidegate.machine.events import (
+    AllowAsked,
+    ApplyAsked,
+    CheckAsked,
+    DenyAsked,
+    Event,
+    ForgetLockAsked,
+    ResumeAsked,
+    RollbackAsked,
+    StageAsked,
+)
 from tidegate.purpose import Purpose
 
 CALL_SECS = 5.0
-GATES = MappingProxyType({"fleet_lock": True, "inhibitors": False, "periodic": True, "sessions": True})
-DOCUMENT: dict[str, object] = {"schema": 1, "verdict": "wait", "gates": []}
-
-
-class Machine:
-    """What is behind the service; ``answer`` may be an error."""
-
-    def __init__(self, answer: str | TidegateError = "on it") -> None:
-        self.answer = answer
-        self.asked: list[Event] = []
-        self.explained = 0
-
-    @property
-    def state(self) -> State:
-        return deciding().state
-
-    async def ask(self, request: Callable[[int], Event]) -> str:
-        self.asked.append(request(7))
-        if isinstance(self.answer, TidegateError):
-            raise self.answer
-        return self.answer
-
-    async def explain(self) -> dict[str, object]:
-        self.explained += 1
-        return DOCUMENT
-
-    def overridable(self) -> Mapping[str, bool]:
-        return GATES
-
-
-@asynccontextmanager
-async def agent(daemon: PrivateBus, machine: Machine) -> AsyncGenerator[None]:
-    async with connected(daemon.address) as bus:
-        await serve_agent(bus, machine)
-        yield
+SYSTEMD = Path(__file__).parents[3] / "systemd"
 
 
 async def apply(reason: str, *, now: bool = False, overrides: Sequence[str] = ()) -> str:
@@ -95,23 +79,38 @@ def pretend_uid(monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
     monkeypatch.setattr(Bus, "_identify", identify)
 
 
-def test_what_is_asked_reaches_the_machine(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+TOLD = "kernel fix (asked for by root)"
+CALLS: dict[str, tuple[str, tuple[object, ...], Event | None]] = {
+    "Check": ("", (), CheckAsked(7)),
+    "Stage": ("", (), StageAsked(7)),
+    "Apply": ("sbas", ("kernel\nfix", False, ()), ApplyAsked(7, TOLD, Purpose.UPDATE, frozenset())),
+    "Resume": ("s", ("kernel\nfix",), ResumeAsked(7, TOLD)),
+    "Rollback": ("sas", ("kernel\nfix", ()), RollbackAsked(7, TOLD)),
+    "Allow": ("ss", ("42.1", "kernel\nfix"), AllowAsked(7, "42.1", TOLD)),
+    "Deny": ("ss", ("42.1", "kernel\nfix"), DenyAsked(7, "42.1", TOLD)),
+    "ForgetLock": ("s", ("kernel\nfix",), ForgetLockAsked(7, TOLD)),
+    "Reload": ("", (), None),
+}
+"""Every method that somebody has to allow, with good arguments, and what comes of it."""
+
+VERBS = {member: "forget-lock" if member == "ForgetLock" else member.lower() for member in CALLS}
+
+
+async def call(member: str) -> str:
+    signature, arguments, _ = CALLS[member]
+    return await ask_agent(member, CALL_SECS, signature, *arguments)
+
+
+@pytest.mark.parametrize("member", CALLS)
+def test_what_is_asked_reaches_the_machine(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, member: str) -> None:
     pretend_uid(monkeypatch, 0)
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
-            assert await ask_agent("Check", CALL_SECS) == "on it"
-            assert await ask_agent("Stage", CALL_SECS) == "on it"
-            assert await apply("kernel\nfix") == "on it"
-            assert await ask_agent("ForgetLock", CALL_SECS, "s", "kernel\nfix") == "on it"
-        told = "kernel fix (asked for by root)"
-        assert machine.asked == [
-            CheckAsked(7),
-            StageAsked(7),
-            ApplyAsked(7, told, Purpose.UPDATE, frozenset()),
-            ForgetLockAsked(7, told),
-        ]
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
+            assert await call(member) == "on it"
+        expected = CALLS[member][2]
+        assert behind.asked == ([] if expected is None else [expected])
 
     run(scenario())
 
@@ -121,67 +120,141 @@ def test_a_refusal_of_the_machine_comes_as_it_is(daemon: PrivateBus, monkeypatch
     why = TidegateError(ErrorKind.AGENT_NOTHING_TO_APPLY, "nothing is staged", "tidegate stage")
 
     async def scenario() -> None:
-        async with agent(daemon, Machine(why)):
+        async with agent(daemon.address, FakeAgent(why)):
             assert (await refused_apply("fix")).failure == why.failure
 
     run(scenario())
 
 
-def test_others_need_polkits_word(
-    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_every_method_but_explain_has_an_action_of_its_own() -> None:
+    text = (SYSTEMD / "org.tidegate.agent1.policy").read_text(encoding="utf-8")
+    actions = {action.attrib["id"]: action for action in ET.fromstring(text).iter("action")}
+    assert set(actions) == {ACTION_PREFIX + verb for verb in VERBS.values()}
+    for action in actions.values():
+        defaults = [one.text for one in action.findall("defaults/*")]
+        assert defaults == ["auth_admin", "auth_admin", "auth_admin_keep"], "nobody may anything unasked"
+        assert [note.text for note in action.findall("annotate")] == ["unix-user:tidegate"]
+
+
+@pytest.mark.parametrize("allowed", CALLS)
+def test_who_may_one_thing_may_that_and_nothing_else(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, allowed: str
 ) -> None:
     pretend_uid(monkeypatch, 4321)
-    asked: list[tuple[int, str]] = []
-
-    async def only_checks(_bus: Bus, caller: Caller, action: str) -> bool:
-        asked.append((caller.uid, action))
-        return action == "org.tidegate.agent1.check"
-
-    monkeypatch.setattr(service, "check_authorization", only_checks)
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
-            assert await ask_agent("Check", CALL_SECS) == "on it"
-            with pytest.raises(TidegateError) as forgetting:
-                await ask_agent("ForgetLock", CALL_SECS, "s", "please")
-            for verb, error in (
-                ("stage", await refused("Stage")),
-                ("apply", await refused_apply("please")),
-                ("forget-lock", forgetting.value),
-            ):
-                assert error.kind is ErrorKind.AGENT_NOT_AUTHORISED
-                assert error.message == f"4321 may not {verb}"
-                assert f"org.tidegate.agent1.{verb}" in error.remedy
-        assert machine.asked == [CheckAsked(7)]
+        behind, polkit = FakeAgent(), FakePolkit(ACTION_PREFIX + VERBS[allowed])
+        async with agent(daemon.address, behind), connected(daemon.address) as authority:
+            await polkit.serve(authority)
+            for member, verb in VERBS.items():
+                if member == allowed:
+                    assert await call(member) == "on it"
+                    continue
+                with pytest.raises(TidegateError) as caught:
+                    await call(member)
+                assert caught.value.kind is ErrorKind.AGENT_NOT_AUTHORISED
+                assert caught.value.message == f"4321 may not {verb}"
+                assert caught.value.remedy.endswith(f"allow the polkit action {ACTION_PREFIX}{verb}")
+        assert polkit.actions == [ACTION_PREFIX + verb for verb in VERBS.values()], "each is asked for by its own name"
+        assert len(set(polkit.subjects)) == len(CALLS), "and for the connection that asks"
+        expected = CALLS[allowed][2]
+        assert [type(event) for event in behind.asked] == ([] if expected is None else [type(expected)])
 
     with caplog.at_level(logging.INFO):
         run(scenario())
-    assert [uid for uid, _ in asked] == [4321] * 4
-    assert "check asked for by 4321 (uid 4321, pid " in caplog.text
-    assert "refused apply to 4321 (uid 4321, pid " in caplog.text
+    assert f"{VERBS[allowed]} asked for by 4321 (uid 4321, pid " in caplog.text
+    assert caplog.text.count("refused ") == len(CALLS) - 1
 
 
-def test_without_polkit_others_may_nothing(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_uid(monkeypatch, 4321)
-
-    async def scenario() -> None:
-        async with agent(daemon, Machine()):
-            assert (await refused("Check")).kind is ErrorKind.AGENT_NOT_AUTHORISED
-
-    run(scenario())
-
-
-def test_an_empty_reason_is_no_reason(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_is_not_asked_about(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_uid(monkeypatch, 0)
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
-            assert (await refused_apply(" \n\t\x1b ")).kind is ErrorKind.AGENT_BAD_REQUEST
-        assert machine.asked == []
+        polkit = FakePolkit()
+        async with agent(daemon.address, FakeAgent()), connected(daemon.address) as authority:
+            await polkit.serve(authority)
+            for member in CALLS:
+                assert await call(member) == "on it"
+        assert polkit.asked == []
 
     run(scenario())
+
+
+@pytest.mark.parametrize("member", CALLS)
+def test_a_polkit_that_hangs_or_fails_allows_nothing(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, member: str
+) -> None:
+    pretend_uid(monkeypatch, 4321)
+    monkeypatch.setattr(polkit, "ANSWER_SECS", 0.05)
+
+    async def scenario() -> None:
+        everything = [ACTION_PREFIX + verb for verb in VERBS.values()]
+        behind = FakeAgent()
+        for broken in (FakePolkit(*everything, hangs=True), FakePolkit(*everything, error=ValueError("broken"))):
+            async with agent(daemon.address, behind), connected(daemon.address) as authority:
+                await broken.serve(authority)
+                with pytest.raises(TidegateError) as caught:
+                    await call(member)
+                assert caught.value.kind is ErrorKind.AGENT_NOT_AUTHORISED
+                assert broken.asked
+        assert behind.asked == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("member", CALLS)
+def test_without_polkit_others_may_nothing(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, member: str) -> None:
+    pretend_uid(monkeypatch, 4321)
+
+    async def scenario() -> None:
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
+            with pytest.raises(TidegateError) as caught:
+                await call(member)
+            assert caught.value.kind is ErrorKind.AGENT_NOT_AUTHORISED
+        assert behind.asked == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("member", "signature", "arguments"),
+    [
+        ("Apply", "sbas", (" \n\t\x1b ", False, ())),
+        ("Resume", "s", ("",)),
+        ("Rollback", "sas", (" ", ())),
+        ("Allow", "ss", ("2", "\u202e")),
+        ("Deny", "ss", ("2", "")),
+        ("ForgetLock", "s", ("\x07",)),
+        ("Allow", "ss", ("", "fix")),
+        ("Deny", "ss", (" 2", "fix")),
+        ("Deny", "ss", ("2\n3", "fix")),
+        ("Deny", "ss", ("x" * 513, "fix")),
+        ("Rollback", "sas", ("fix", ["nonsense"])),
+    ],
+)
+def test_what_makes_no_sense_reaches_nobody(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, member: str, signature: str, arguments: tuple[object, ...]
+) -> None:
+    pretend_uid(monkeypatch, 0)
+
+    async def scenario() -> None:
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
+            with pytest.raises(TidegateError) as caught:
+                await ask_agent(member, CALL_SECS, signature, *arguments)
+            assert caught.value.kind is ErrorKind.AGENT_BAD_REQUEST
+            assert caught.value.message
+            assert caught.value.remedy
+        assert behind.asked == []
+
+    run(scenario())
+
+
+def test_a_release_is_called_what_it_is_called() -> None:
+    image = "quay.io/fedora/fedora-bootc@sha256:" + "0a" * 32
+    for name in ("42.20260301.3.0", "0a" * 32, image, "x" * MAX_RELEASE_CHARS, "42 (beta)"):
+        assert release_in(name) == name
 
 
 def test_a_reason_is_one_printable_line() -> None:
@@ -191,9 +264,9 @@ def test_a_reason_is_one_printable_line() -> None:
 
 def test_one_agent_only(daemon: PrivateBus) -> None:
     async def scenario() -> None:
-        async with agent(daemon, Machine()), connected(daemon.address) as bus:
+        async with agent(daemon.address, FakeAgent()), connected(daemon.address) as bus:
             with pytest.raises(TidegateError, match="belongs to another process"):
-                await serve_agent(bus, Machine())
+                await served(bus, FakeAgent())
 
     run(scenario())
 
@@ -213,12 +286,12 @@ def test_an_agent_that_dies_over_the_question_is_gone(daemon: PrivateBus, monkey
     async def scenario() -> None:
         async with connected(daemon.address) as bus:
 
-            class Dying(Machine):
+            class Dying(FakeAgent):
                 async def ask(self, request: Callable[[int], Event]) -> str:
                     await bus.close()
                     return "too late"
 
-            await serve_agent(bus, Dying())
+            await served(bus, Dying())
             assert (await refused("Check")).kind is ErrorKind.AGENT_UNREACHABLE
 
     run(scenario())
@@ -230,12 +303,12 @@ def test_an_agent_that_hangs_is_given_up(daemon: PrivateBus, monkeypatch: pytest
     async def scenario() -> None:
         async with connected(daemon.address) as bus:
 
-            class Hanging(Machine):
+            class Hanging(FakeAgent):
                 async def ask(self, request: Callable[[int], Event]) -> str:
                     await asyncio.Event().wait()
                     return "never"
 
-            await serve_agent(bus, Hanging())
+            await served(bus, Hanging())
             with pytest.raises(TidegateError) as caught:
                 await ask_agent("Check", 0.05)
             assert caught.value.kind is ErrorKind.BUS_TIMEOUT
@@ -255,12 +328,12 @@ def test_now_and_overrides_make_the_order_and_are_in_its_reason_and_in_the_journ
     told = "fix (asked for by root, passing over fleet_lock, periodic)"
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
             await apply("fix", now=True)
             await apply("fix", overrides=["periodic", "fleet_lock", "periodic"])
             await apply("fix", now=True, overrides=["fleet_lock", "periodic"])
-        assert machine.asked == [
+        assert behind.asked == [
             ApplyAsked(7, "fix (asked for by root)", Purpose.MANUAL, frozenset()),
             ApplyAsked(7, told, Purpose.UPDATE, both),
             ApplyAsked(7, told, Purpose.MANUAL, both),
@@ -292,13 +365,13 @@ def test_a_gate_that_cannot_be_passed_over_stops_the_whole_request(
     pretend_uid(monkeypatch, 0)
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
             error = await refused_apply("fix", now=True, overrides=names)
         kind = ErrorKind.REBOOT_REFUSED if message.endswith("cannot be passed over") else ErrorKind.AGENT_BAD_REQUEST
         assert (error.kind, error.message) == (kind, message)
         assert error.remedy == "these can be: fleet_lock, periodic, sessions; see tidegate explain"
-        assert machine.asked == []
+        assert behind.asked == []
 
     run(scenario())
 
@@ -322,7 +395,7 @@ def test_who_may_not_apply_learns_nothing_of_the_gates(daemon: PrivateBus, monke
     pretend_uid(monkeypatch, 4321)
 
     async def scenario() -> None:
-        async with agent(daemon, Machine()):
+        async with agent(daemon.address, FakeAgent()):
             error = await refused_apply("fix", overrides=["nonsense"])
         assert error.kind is ErrorKind.AGENT_NOT_AUTHORISED
         assert "periodic" not in str(error)
@@ -334,11 +407,11 @@ def test_an_apply_of_another_shape_is_refused_by_the_bus(daemon: PrivateBus, mon
     pretend_uid(monkeypatch, 0)
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
             with pytest.raises(CallFailed, match="takes 'sbas', not 's'"):
                 await ask_agent("Apply", CALL_SECS, "s", "fix")
-        assert machine.asked == []
+        assert behind.asked == []
 
     run(scenario())
 
@@ -352,18 +425,98 @@ def test_anybody_may_ask_why_and_the_machine_is_not_asked_for_anything(
     pretend_uid(monkeypatch, 4321)
 
     async def scenario() -> None:
-        machine = Machine()
-        async with agent(daemon, machine):
-            assert json.loads(await ask_agent("Explain", CALL_SECS)) == DOCUMENT
-        assert (machine.explained, machine.asked) == (1, [])
+        behind = FakeAgent()
+        async with agent(daemon.address, behind):
+            assert json.loads(await ask_agent("Explain", CALL_SECS)) == EXPLANATION
+        assert (behind.explained, behind.asked) == (1, [])
 
     run(scenario())
 
 
-def test_the_state_is_a_property_for_everybody(daemon: PrivateBus) -> None:
+def test_nobody_is_explained_to_beside_somebody_else(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_uid(monkeypatch, 4321)
+
     async def scenario() -> None:
-        async with agent(daemon, Machine()), connected(daemon.address) as bus:
-            values = [await bus.get_property(AGENT, name, "s") for name in ("State", "Summary")]
-        assert values == ["finalizing", "asking every gate whether the host may reboot into 2"]
+        behind = FakeAgent()
+        behind.open.clear()
+        async with agent(daemon.address, behind), connected(daemon.address) as bus:
+            asking = [asyncio.ensure_future(bus.call(AGENT, "Explain", returns="s")) for _ in range(10)]
+            await until(lambda: behind.explaining == 1)
+            await settle(bus)
+            behind.open.set()
+            answers = await asyncio.gather(*asking)  # the fake sees to it that there are never two at once
+            assert [json.loads(str(text)) for (text,) in answers] == [EXPLANATION] * 10
 
     run(scenario())
+
+
+def test_an_explanation_that_fails_fails_for_everybody_who_waits_for_it_and_for_nobody_else(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_uid(monkeypatch, 4321)
+
+    async def scenario() -> None:
+        behind = FakeAgent(TidegateError(ErrorKind.BUS_LOST, "logind is gone", "wait"))
+        async with agent(daemon.address, behind):
+            failed = await asyncio.gather(*(refused("Explain") for _ in range(3)))
+            assert {str(error) for error in failed} == {"logind is gone (wait)"}
+            behind.answer = "well"
+            assert json.loads(await ask_agent("Explain", CALL_SECS)) == EXPLANATION
+
+    run(scenario())
+
+
+def test_a_caller_who_leaves_holds_no_place(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_uid(monkeypatch, 0)
+
+    async def scenario() -> None:
+        behind = FakeAgent()
+        behind.open.clear()
+        async with agent(daemon.address, behind):
+            leaving = await Bus.connect(daemon.address)
+            waiting = asyncio.ensure_future(leaving.call(AGENT, "Stage", returns="s"))
+            await until(lambda: behind.waiting == 1)
+            await leaving.close()
+            await until(lambda: behind.waiting == 0)
+            with pytest.raises(TidegateError):
+                await waiting
+
+    run(scenario())
+
+
+# --------------------------------------------------------------------------- reloading
+
+
+def test_what_is_wrong_with_the_configuration_is_the_answer(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_uid(monkeypatch, 0)
+    why = TidegateError(ErrorKind.CONFIG_INVALID, "20-x.toml:3: no such key", "tidegate config check")
+
+    async def scenario() -> None:
+        async with agent(daemon.address, FakeAgent(why)):
+            assert (await refused("Reload")).failure == why.failure
+
+    run(scenario())
+
+
+# --------------------------------------------------------------------------- defects
+
+
+@pytest.mark.parametrize("member", CALLS)
+def test_a_defect_is_an_error_with_a_remedy_and_no_traceback(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, member: str
+) -> None:
+    pretend_uid(monkeypatch, 0)
+
+    async def scenario() -> None:
+        async with agent(daemon.address, FakeAgent(ZeroDivisionError("the secret is 42"))):
+            with pytest.raises(TidegateError) as caught:
+                await call(member)
+            assert caught.value.kind is ErrorKind.AGENT_INTERNAL
+            assert "journalctl" in caught.value.remedy
+            assert "42" not in str(caught.value)
+
+    with caplog.at_level(logging.ERROR):
+        run(scenario())
+    assert "the secret is 42" in caplog.text

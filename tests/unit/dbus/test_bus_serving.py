@@ -21,7 +21,7 @@ from tidegate.dbus.interface import Caller, Interface, Method, Property, Signal
 from tidegate.dbus.link import Link
 from tidegate.dbus.match import Endpoint, Match
 from tidegate.dbus.message import Kind, Message, Typed
-from tidegate.dbus.server import MAX_CALLS_OF_ONE
+from tidegate.dbus.places import MAX_CALLS_OF_ONE
 from tidegate.dbus.serving import INTROSPECTABLE, PEER, PROPERTIES
 from tidegate.errors import ErrorKind, TidegateError
 

