@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidegate.clock import Clock
 from tidegate.config import Problem, Settings, load
+from tidegate.discovery.native import AskEngine
 from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.gates.select import Sources, local_gates
+from tidegate.health.base import HealthProbe
+from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
 from tidegate.machine.lock import FLEET_LOCK
-from tidegate.machine.state import Policy
+from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.net.client import NetClient
 from tidegate.runner import World
 from tidegate.strategies.fleet_lock import fleet_locking
@@ -38,13 +41,22 @@ class Configured:
         return replace(self, policy=replace(self.policy, blocked=failure))
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the parts of the world that the settings choose are made with."""
+
+    clock: Clock
+    sources: Sources
+    ask_engine: AskEngine
+    probe_for: Callable[[Settings], HealthProbe]
+
+
 class Reader:
     """Reads the folders. A bad configuration never takes the place of a good one."""
 
-    def __init__(self, roots: Sequence[Path], sources: Sources, clock: Clock) -> None:
+    def __init__(self, roots: Sequence[Path], outside: Outside) -> None:
         self._roots = roots
-        self._sources = sources
-        self._clock = clock
+        self._outside = outside
         self._good: Configured | None = None
 
     def read(self) -> Configured:
@@ -54,34 +66,50 @@ class Reader:
         """
         loaded = load(self._roots)
         if loaded.settings is not None:
-            self._good = _configured(loaded.settings, self._sources, self._clock)
+            self._good = self._configured(loaded.settings)
             return self._good
         for problem in loaded.problems:
             _log.error("%s", problem)
         failure = _failure(loaded.problems)
         if self._good is not None:
             return replace(self._good, policy=replace(self._good.policy, stale=failure))
-        return _configured(Settings(), self._sources, self._clock).blocked_by(failure)
+        return self._configured(Settings()).blocked_by(failure)
+
+    def _configured(self, settings: Settings) -> Configured:
+        outside = self._outside
+        identity = identify(settings.identity)
+        _log.info("this host is %s, in group %s", identity.node_uuid or "without an id", identity.group)
+        for doubt in identity.doubts:
+            _log.warning("%s", doubt)
+        gates = local_gates(settings, outside.sources)
+        try:
+            locking = fleet_locking(settings, identity.variables)
+        except TidegateError as err:
+            locking, gates = None, (*gates, Unavailable(FLEET_LOCK, err.message, err.remedy))
+        discovery = discovery_for(settings, identity, NetClient(), outside.clock, outside.ask_engine)
+        world = World(discovery, gates, outside.probe_for(settings))
+        return Configured(_policy(settings, locking), world, identity)
 
 
-def _configured(settings: Settings, sources: Sources, clock: Clock) -> Configured:
-    identity = identify(settings.identity)
-    _log.info("this host is %s, in group %s", identity.node_uuid or "without an id", identity.group)
-    for doubt in identity.doubts:
-        _log.warning("%s", doubt)
-    gates = local_gates(settings, sources)
-    try:
-        locking = fleet_locking(settings, identity.variables)
-    except TidegateError as err:
-        locking, gates = None, (*gates, Unavailable(FLEET_LOCK, err.message, err.remedy))
-    policy = Policy(
-        enabled=settings.updates.enabled,
-        allow_downgrade=settings.updates.allow_downgrade,
+def _policy(settings: Settings, locking: FleetLocking | None) -> Policy:
+    updates, health = settings.updates, settings.health
+    return Policy(
+        enabled=updates.enabled,
+        allow_downgrade=updates.allow_downgrade,
+        pin=updates.pin,
+        max_version=updates.max_version,
+        min_release_age_secs=updates.min_release_age_secs,
+        health=HealthTerms(
+            monitor_secs=health.monitor_secs,
+            interval_secs=health.interval_secs,
+            start_delay_secs=health.start_delay_secs,
+            retries=health.retries,
+            max_failed_ratio=health.max_failed_checks_ratio,
+        ),
+        failure_action=FailureAction(health.failure_action),
         steady_interval_secs=settings.timing.steady_interval_secs,
         fleet_lock=locking,
     )
-    discovery = discovery_for(settings, identity, NetClient(), clock)
-    return Configured(policy, World(discovery, gates), identity)
 
 
 def _failure(problems: Sequence[Problem]) -> Failure:

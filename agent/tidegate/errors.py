@@ -22,6 +22,7 @@ class ErrorKind(StrEnum):
     DISCOVERY_NONSENSE = "discovery.nonsense"
     DISCOVERY_UNAVAILABLE = "discovery.unavailable"
     DISCOVERY_UNKNOWN_BOOTED = "discovery.unknown-booted"
+    DISCOVERY_UNTRUSTED = "discovery.untrusted"
 
     NET_WORKER_FAILED = "net.worker-failed"
 
@@ -41,6 +42,12 @@ class ErrorKind(StrEnum):
     ENGINE_CANCELLED = "engine.cancelled"
     ENGINE_FAILED = "engine.failed"
     ENGINE_UNREACHABLE = "engine.unreachable"
+
+    HEALTH_BAD = "health.bad"
+    HEALTH_UNREADABLE = "health.unreadable"
+    HEALTH_UNKNOWN_CHECK = "health.unknown-check"
+
+    ROLLBACK_IMPOSSIBLE = "rollback.impossible"
 
     REBOOT_REFUSED = "reboot.refused"
     REBOOT_UNREACHABLE = "reboot.unreachable"
@@ -64,6 +71,7 @@ class ErrorKind(StrEnum):
     AGENT_BAD_REQUEST = "agent.bad-request"
     AGENT_BUSY = "agent.busy"
     AGENT_NOTHING_TO_APPLY = "agent.nothing-to-apply"
+    AGENT_UNKNOWN_RELEASE = "agent.unknown-release"
     AGENT_INTERNAL = "agent.internal"
 
     COORDINATOR_STORE_UNAVAILABLE = "coordinator.store-unavailable"
@@ -73,6 +81,11 @@ class ErrorKind(StrEnum):
     COORDINATOR_UNREACHABLE = "coordinator.unreachable"
     COORDINATOR_REFUSED = "coordinator.refused"
     COORDINATOR_CANNOT_LISTEN = "coordinator.cannot-listen"
+
+    TRUST_UNUSABLE = "trust.unusable"
+
+    PUBLISH_REFUSED = "publish.refused"
+    PUBLISH_FAILED = "publish.failed"
 
 
 class TidegateError(Exception):

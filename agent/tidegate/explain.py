@@ -12,10 +12,12 @@ from tidegate.clock import Clock, rfc3339
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.panel import ask_all
 from tidegate.machine.lock import FLEET_LOCK
+from tidegate.machine.parts import booted_release
 from tidegate.machine.phases import (
-    AUTOMATIC,
+    Accepting,
     Disarming,
     Finalizing,
+    Leaving,
     Paused,
     Rebooting,
     Staged,
@@ -24,8 +26,7 @@ from tidegate.machine.phases import (
     Verifying,
 )
 from tidegate.machine.state import State
-from tidegate.machine.waiting import holds, holds_before_lock
-from tidegate.purpose import Purpose
+from tidegate.machine.waiting import holds, holds_before_lock, order_of
 from tidegate.records import LockState
 from tidegate.release import Release
 
@@ -48,7 +49,8 @@ class Explainer:
     async def explain(self) -> dict[str, object]:
         """The document of ``tidegate explain --json``."""
         state = self._state()
-        question = Question(target_of(state) or _ANY, Purpose.UPDATE, self._clock.now(), noticed=state.noticed)
+        purpose = order_of(state).purpose
+        question = Question(target_of(state) or _ANY, purpose, self._clock.now(), noticed=state.noticed)
         verdicts = await ask_all(self._gates(), question)
         return explanation(self._state(), verdicts)
 
@@ -56,14 +58,25 @@ class Explainer:
 def explanation(state: State, verdicts: Sequence[Verdict]) -> dict[str, object]:
     """What stands between the host and its next release, if there is one; ``verdicts`` are the gates' latest."""
     rows = gate_rows(state, verdicts)
-    target = None if isinstance(state.phase, Verifying | Paused) else target_of(state)
     return {
         "schema": SCHEMA,
         "verdict": "wait" if any(row["verdict"] == "wait" for row in rows) else "allow",
-        "release": None if target is None else {"version": target.version, "payload": target.payload},
-        "staged": isinstance(state.phase, Staged | Finalizing | Rebooting | Disarming),
-        "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged) else None,
+        **prospect(state),
         "gates": rows,
+    }
+
+
+def prospect(state: State) -> Row:
+    """What the next reboot would lead to, and why; ``staged``: there is nothing to be done for it but to reboot.
+
+    ``since`` is when that began to wait; nothing is in prospect while a boot is watched.
+    """
+    target = None if isinstance(state.phase, Verifying | Accepting | Paused) else target_of(state)
+    return {
+        "purpose": order_of(state).purpose,
+        "release": None if target is None else {"version": target.version, "payload": target.payload},
+        "staged": isinstance(state.phase, Staged | Leaving | Finalizing | Rebooting | Disarming),
+        "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged | Leaving) else None,
     }
 
 
@@ -72,16 +85,15 @@ def target_of(state: State) -> Release | None:
     match state.phase:
         case Steady(wanted=wanted):
             return wanted
-        case Verifying() | Paused():
-            intent = state.records.intent
-            return None if intent is None else intent.target
+        case Verifying() | Accepting() | Paused():
+            return booted_release(state)
         case phase:
             return getattr(phase, "target", None)
 
 
 def last_verdicts(state: State) -> tuple[Verdict, ...]:
     """What the gates said when they were asked last for the release that is staged now."""
-    return state.phase.verdicts if isinstance(state.phase, Staged | Disarming) else ()
+    return state.phase.verdicts if isinstance(state.phase, Staged | Leaving | Disarming) else ()
 
 
 def waits_of(state: State) -> tuple[Wait, ...]:
@@ -119,7 +131,7 @@ def _held(state: State) -> tuple[Wait, ...]:
         case Rebooting() | Disarming():
             return () if state.policy.block is None else (state.policy.block,)
         case _:
-            return holds_before_lock(state, target, AUTOMATIC)
+            return holds_before_lock(state, target, order_of(state))
 
 
 def _busy(state: State) -> tuple[Wait, ...]:
@@ -130,8 +142,11 @@ def _busy(state: State) -> tuple[Wait, ...]:
             return (Wait("host", f"the host has not been read yet{why}"),)
         case Verifying(pending=pending):
             return (Wait("health", f"this boot is being verified{pending and f': {pending}'}"),)
+        case Accepting():
+            return (Wait("health", "this boot is well; the engine is being told"),)
         case Paused(reason=reason):
-            return (Wait("health", f"this boot is not well: {reason}", remedy="mend it; the agent looks every minute"),)
+            remedy = "mend it, the agent looks every minute; or tidegate resume, or tidegate rollback, --reason TEXT"
+            return (Wait("health", f"this boot is not well: {reason}", remedy=remedy),)
         case _:
             return ()
 

@@ -67,6 +67,13 @@ class Node:
             raise self._mismatch(key, "a boolean", value)
         return value
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """The strings of the array at ``key``; a missing key is an empty array."""
+        value = self.fields.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in cast(list[object], value)):
+            raise self._mismatch(key, "an array of strings", value)
+        return tuple(cast(list[str], value))
+
     def instant(self, key: str) -> datetime:
         """The RFC 3339 instant at ``key``."""
         text = self.text(key)

@@ -7,107 +7,89 @@ optional for ever, and no field changes its meaning.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable
+from typing import TypeVar
 
-from tidegate.boot import BootInstance
 from tidegate.clock import rfc3339
 from tidegate.jsonshape import Node
-from tidegate.lockserver import LockAccount
-from tidegate.records import Attempt, Denial, Intent, LockRecord, LockRelease, RebootRequest, Records, Waiting
-from tidegate.release import Release
+from tidegate.recordduties import (
+    decode_lock,
+    decode_rollback,
+    decode_verification,
+    decode_waiting,
+    encode_lock,
+    encode_rollback,
+    encode_verification,
+    encode_waiting,
+)
+from tidegate.records import Attempt, Denial, Intent, RebootRequest, Records
+from tidegate.recordvalues import (
+    beyond,
+    decode_boot,
+    decode_instants,
+    decode_release,
+    encode_boot,
+    encode_instants,
+    encode_release,
+    with_extra,
+)
 
 SCHEMA = 1
-
-_RELEASE = frozenset({"version", "payload"})
-_BOOT = frozenset({"boot_id", "soft_reboots", "init_ticks"})
-_PARTS = {
-    "boot": _BOOT,
-    "from": _RELEASE,
-    "to": _RELEASE,
-    "release": _RELEASE,
-    "requested": frozenset({"at", "boot_secs"}),
-}
-"""The objects inside an intent, a denial, an attempt or a lock, with the keys that this agent knows of them."""
 
 
 def encode(records: Records) -> dict[str, object]:
     """The document as JSON values."""
-    return {
-        **records.extra,
+    known: dict[str, object] = {
         "schema": records.extra.get("schema", SCHEMA),
         "intent": None if records.intent is None else _encode_intent(records.intent),
-        "lock": None if records.lock is None else _encode_lock(records.lock),
-        "waiting": None if records.waiting is None else _encode_waiting(records.waiting),
+        "verification": None if records.verification is None else encode_verification(records.verification),
+        "rollback": None if records.rollback is None else encode_rollback(records.rollback),
+        "lock": None if records.lock is None else encode_lock(records.lock),
+        "waiting": None if records.waiting is None else encode_waiting(records.waiting),
+        "settled": None if records.settled is None else encode_release(records.settled),
+        "first_seen": encode_instants(records.first_seen),
         "denied": [_encode_denial(denial) for denial in records.denied],
         "history": [encode_attempt(attempt) for attempt in records.history],
     }
+    return with_extra(known, records.extra)
 
 
 def _encode_intent(intent: Intent) -> dict[str, object]:
     requested = intent.requested
     known: dict[str, object] = {
         "id": intent.id,
-        "boot": _encode_boot(intent.boot),
-        "from": _encode_release(intent.origin),
-        "to": _encode_release(intent.target),
+        "boot": encode_boot(intent.boot),
+        "from": encode_release(intent.origin),
+        "to": encode_release(intent.target),
         "purpose": intent.purpose,
         "reason": intent.reason,
         "written_at": rfc3339(intent.written_at),
         "had_entry": intent.had_entry,
         "requested": requested and {"at": rfc3339(requested.at), "boot_secs": requested.boot_secs},
+        "failed_units": list(intent.failed_units),
+        "rollback_floor": intent.rollback_floor,
     }
-    return _with_extra(known, intent.extra)
-
-
-def _encode_lock(lock: LockRecord) -> dict[str, object]:
-    account = lock.account
-    known: dict[str, object] = {
-        "server": account.base_url,
-        "group": account.group,
-        "id": account.id,
-        "timeout_secs": account.timeout_secs,
-        "ca_file": account.ca_file,
-        "client_cert_file": account.client_cert_file,
-        "client_key_file": account.client_key_file,
-        "token_file": account.token_file,
-        "boot": _encode_boot(lock.boot),
-        "state": lock.state,
-        "since": rfc3339(lock.since),
-        "release_when": lock.release,
-        "tells": lock.tells,
-    }
-    return _with_extra(known, lock.extra)
-
-
-def _encode_waiting(waiting: Waiting) -> dict[str, object]:
-    known: dict[str, object] = {
-        "booted": waiting.booted,
-        "since": rfc3339(waiting.since),
-        "gates": {gate: rfc3339(since) for gate, since in waiting.gates.items()},
-    }
-    return _with_extra(known, waiting.extra)
-
-
-def _encode_boot(boot: BootInstance) -> dict[str, object]:
-    return {"boot_id": boot.boot_id, "soft_reboots": boot.soft_reboots, "init_ticks": boot.init_ticks}
+    return with_extra(known, intent.extra)
 
 
 def _encode_denial(denial: Denial) -> dict[str, object]:
     known: dict[str, object] = {
-        "release": _encode_release(denial.release),
+        "release": encode_release(denial.release),
         "cause": denial.cause,
         "evidence": denial.evidence,
         "at": rfc3339(denial.at),
+        "boot_id": denial.boot_id,
+        "journal_cursor": denial.journal_cursor,
     }
-    return _with_extra(known, denial.extra)
+    return with_extra(known, denial.extra)
 
 
 def encode_attempt(attempt: Attempt) -> dict[str, object]:
     """One attempt as JSON values; also the shape of ``tidegate history --json``."""
     known: dict[str, object] = {
         "id": attempt.id,
-        "from": _encode_release(attempt.origin),
-        "to": _encode_release(attempt.target),
+        "from": encode_release(attempt.origin),
+        "to": encode_release(attempt.target),
         "purpose": attempt.purpose,
         "reason": attempt.reason,
         "started_at": rfc3339(attempt.started_at),
@@ -115,21 +97,7 @@ def encode_attempt(attempt: Attempt) -> dict[str, object]:
         "outcome": attempt.outcome,
         "detail": attempt.detail,
     }
-    return _with_extra(known, attempt.extra)
-
-
-def _with_extra(known: dict[str, object], extra: Mapping[str, object]) -> dict[str, object]:
-    """The known fields over what a newer writer added, in the object itself and in the objects inside it."""
-    whole = {**extra, **known}
-    for key in _PARTS.keys() & known.keys() & extra.keys():
-        inner, added = known[key], extra[key]
-        if isinstance(inner, dict) and isinstance(added, dict):
-            whole[key] = {**added, **inner}
-    return whole
-
-
-def _encode_release(release: Release) -> dict[str, object]:
-    return {"version": release.version, "payload": release.payload}
+    return with_extra(known, attempt.extra)
 
 
 def decode(document: object) -> Records:
@@ -139,69 +107,57 @@ def decode(document: object) -> Records:
         ShapeError: a field that this agent needs is missing or of the wrong type; the text names the place.
     """
     node = Node.root(document)
-    intent, lock, waiting = (node.optional_child(key) for key in ("intent", "lock", "waiting"))
+    first_seen = node.optional_child("first_seen")
     return Records(
-        intent=None if intent is None else _decode_intent(intent),
-        lock=None if lock is None else _decode_lock(lock),
-        waiting=None if waiting is None else _decode_waiting(waiting),
+        intent=_decoded(node, "intent", _decode_intent),
+        verification=_decoded(node, "verification", decode_verification),
+        rollback=_decoded(node, "rollback", decode_rollback),
+        lock=_decoded(node, "lock", decode_lock),
+        waiting=_decoded(node, "waiting", decode_waiting),
+        settled=_decoded(node, "settled", decode_release),
+        first_seen={} if first_seen is None else decode_instants(first_seen),
         denied=tuple(_decode_denial(child) for child in node.children("denied")),
         history=tuple(_decode_attempt(child) for child in node.children("history")),
-        extra=node.beyond({"intent", "lock", "waiting", "denied", "history"}),
+        extra=beyond(node, _RECORDS_KEYS),
     )
 
 
-_INTENT_KEYS = frozenset({"id", "boot", "from", "to", "purpose", "reason", "written_at", "had_entry", "requested"})
+_RECORDS_KEYS = frozenset(
+    {"intent", "verification", "rollback", "lock", "waiting", "settled", "first_seen", "denied", "history"}
+)
+
+
+T = TypeVar("T")
+
+
+def _decoded(node: Node, key: str, decode_child: Callable[[Node], T]) -> T | None:
+    child = node.optional_child(key)
+    return None if child is None else decode_child(child)
+
+
+_INTENT_KEYS = frozenset(
+    {
+        *("id", "boot", "from", "to", "purpose", "reason", "written_at", "had_entry", "requested"),
+        *("failed_units", "rollback_floor"),
+    }
+)
 
 
 def _decode_intent(node: Node) -> Intent:
     requested = node.optional_child("requested")
     return Intent(
         id=node.text("id"),
-        boot=_decode_boot(node.child("boot")),
-        origin=_decode_release(node.child("from")),
-        target=_decode_release(node.child("to")),
+        boot=decode_boot(node.child("boot")),
+        origin=decode_release(node.child("from")),
+        target=decode_release(node.child("to")),
         purpose=node.text("purpose"),
         reason=node.text("reason"),
         written_at=node.instant("written_at"),
         had_entry=node.flag("had_entry"),
         requested=None if requested is None else _decode_request(requested),
-        extra=_extra(node, _INTENT_KEYS),
-    )
-
-
-def _decode_boot(node: Node) -> BootInstance:
-    return BootInstance(node.text("boot_id"), node.integer("soft_reboots", 0), node.integer("init_ticks", 0))
-
-
-_ACCOUNT_FILES = ("ca_file", "client_cert_file", "client_key_file", "token_file")
-_LOCK_KEYS = frozenset(
-    {"server", "group", "id", "timeout_secs", *_ACCOUNT_FILES, "boot", "state", "since", "release_when", "tells"}
-)
-
-
-def _decode_lock(node: Node) -> LockRecord:
-    files = {key: node.optional_text(key) for key in _ACCOUNT_FILES}
-    account = LockAccount(
-        node.text("server"), node.text("group"), node.text("id"), node.number("timeout_secs"), **files
-    )
-    return LockRecord(
-        account=account,
-        boot=_decode_boot(node.child("boot")),
-        state=node.text("state"),
-        since=node.instant("since"),
-        release=node.optional_text("release_when") or LockRelease.AFTER_HEALTH,
-        tells=node.flag("tells"),
-        extra=_extra(node, _LOCK_KEYS),
-    )
-
-
-def _decode_waiting(node: Node) -> Waiting:
-    gates = node.child("gates")
-    return Waiting(
-        booted=node.text("booted"),
-        since=node.instant("since"),
-        gates={gate: gates.instant(gate) for gate in gates.fields},
-        extra=_extra(node, {"booted", "since", "gates"}),
+        failed_units=node.texts("failed_units"),
+        rollback_floor=node.optional_text("rollback_floor") or "",
+        extra=beyond(node, _INTENT_KEYS),
     )
 
 
@@ -211,11 +167,13 @@ def _decode_request(node: Node) -> RebootRequest:
 
 def _decode_denial(node: Node) -> Denial:
     return Denial(
-        release=_decode_release(node.child("release")),
+        release=decode_release(node.child("release")),
         cause=node.text("cause"),
         evidence=node.text("evidence"),
         at=node.instant("at"),
-        extra=_extra(node, {"release", "cause", "evidence", "at"}),
+        boot_id=node.optional_text("boot_id") or "",
+        journal_cursor=node.optional_text("journal_cursor") or "",
+        extra=beyond(node, {"release", "cause", "evidence", "at", "boot_id", "journal_cursor"}),
     )
 
 
@@ -223,25 +181,13 @@ def _decode_attempt(node: Node) -> Attempt:
     known = {"id", "from", "to", "purpose", "reason", "started_at", "ended_at", "outcome", "detail"}
     return Attempt(
         id=node.text("id"),
-        origin=_decode_release(node.child("from")),
-        target=_decode_release(node.child("to")),
+        origin=decode_release(node.child("from")),
+        target=decode_release(node.child("to")),
         purpose=node.text("purpose"),
         reason=node.text("reason"),
         started_at=node.instant("started_at"),
         ended_at=node.instant("ended_at"),
         outcome=node.text("outcome"),
         detail=node.text("detail"),
-        extra=_extra(node, known),
+        extra=beyond(node, known),
     )
-
-
-def _extra(node: Node, known: Collection[str]) -> dict[str, object]:
-    """What a newer writer added to the object, and under the name of each object inside it what it added there."""
-    inner = {
-        key: node.child(key).beyond(_PARTS[key]) for key in _PARTS.keys() & known if node.fields.get(key) is not None
-    }
-    return node.beyond(known) | {key: added for key, added in inner.items() if added}
-
-
-def _decode_release(node: Node) -> Release:
-    return Release(version=node.text("version"), payload=node.text("payload"))

@@ -14,6 +14,7 @@ from tidegate.engines.base import Engine
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.gates.base import Gate, Notice, Question, Verdict
 from tidegate.gates.panel import ask_all
+from tidegate.health.base import HealthProbe
 from tidegate.lockserver import LockServer
 from tidegate.machine.effects import (
     AcquireLock,
@@ -27,10 +28,11 @@ from tidegate.machine.effects import (
     ReadHost,
     Reboot,
     ReleaseLock,
+    Rollback,
     Stage,
     Task,
 )
-from tidegate.machine.events import Completed, Errored, Health, HostView, NoticeGiven, Progressed, RebootAnswer, Result
+from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, RebootAnswer, Result
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +49,9 @@ DEADLINES_SECS: dict[type[Task], float] = {
     ReleaseLock: 15 * 60.0,
     Arm: 2 * 60.0,
     Disarm: 2 * 60.0,
+    Rollback: 2 * 60.0,
     Reboot: 60.0,
-    ReadHealth: 60.0,
+    ReadHealth: 11 * 60.0,  # the configuration allows a check five minutes, and there may be many
     MarkGood: 2 * 60.0,
 }
 """The last resort. Whoever does the work has a tighter deadline of its own and a better error; these see to it that no
@@ -67,11 +70,11 @@ class Power(Protocol):
         ...
 
 
-class HealthProbe(Protocol):
-    """What looks at the health of a boot."""
+class Units(Protocol):
+    """What knows of systemd's units."""
 
-    async def look(self) -> Health:
-        """One look."""
+    async def failed_units(self) -> frozenset[str]:
+        """The names of those that have failed."""
         ...
 
 
@@ -89,7 +92,7 @@ class Host:
 
     engine: Engine
     power: Power
-    health: HealthProbe
+    units: Units
     locks: LockServer
     announcer: Announcer
 
@@ -100,6 +103,7 @@ class World:
 
     discovery: Discovery
     gates: Sequence[Gate]
+    health: HealthProbe
 
 
 class Runner:
@@ -142,8 +146,8 @@ class Runner:
                 return await self._host.locks.release(account, update)
             case Reboot(announcement=announcement):
                 return await self._host.power.reboot(announcement)
-            case ReadHealth():
-                return await self._host.health.look()
+            case ReadHealth(failed_before=failed_before):
+                return await self.world.health.look(failed_before)
             case _:
                 return await self._change(task, report)
 
@@ -151,7 +155,7 @@ class Runner:
         question = Question(task.target, task.purpose, self._clock.now(), noticed=task.noticed)
         return await ask_all(self.world.gates, question, task.overrides)
 
-    async def _change(self, task: GiveNotice | Stage | Arm | Disarm | MarkGood, report: Report) -> Result:
+    async def _change(self, task: GiveNotice | Stage | Arm | Disarm | Rollback | MarkGood, report: Report) -> Result:
         match task:
             case GiveNotice(notice=notice):
                 await self._host.announcer.tell(notice)
@@ -160,7 +164,7 @@ class Runner:
                 await self._switch(task, report)
                 return await self._view()
 
-    async def _switch(self, task: Stage | Arm | Disarm | MarkGood, report: Report) -> None:
+    async def _switch(self, task: Stage | Arm | Disarm | Rollback | MarkGood, report: Report) -> None:
         match task:
             case Stage(target=target):
                 await self._host.engine.stage(target, lambda progress: report(Progressed(task.id, progress)))
@@ -168,10 +172,13 @@ class Runner:
                 await self._host.engine.arm(target.payload)
             case Disarm(target=target):
                 await self._host.engine.disarm(target.payload)
+            case Rollback():
+                await self._host.engine.rollback()
             case MarkGood(target=target):
                 await self._host.engine.mark_good(target.payload)
             case _:
                 assert_never(task)
 
     async def _view(self) -> HostView:
-        return HostView(await self._host.engine.status(), await self._host.power.shutting_down())
+        host = self._host
+        return HostView(await host.engine.status(), await host.power.shutting_down(), await host.units.failed_units())

@@ -15,13 +15,17 @@ from pathlib import Path
 from tidegate.atomicfile import write_visibly
 from tidegate.clock import Now, rfc3339
 from tidegate.discovery.base import HeldBack
+from tidegate.discovery.policy import PassedOver
 from tidegate.engines.base import Deployment, EngineStatus
 from tidegate.errors import Failure
-from tidegate.explain import gate_rows, last_verdicts, target_of, waits_of
+from tidegate.explain import gate_rows, last_verdicts, prospect, target_of, waits_of
 from tidegate.gates.base import Wait
-from tidegate.machine.phases import Staged, Staging
+from tidegate.health.judgement import CheckState
+from tidegate.machine.parts import booted_release
+from tidegate.machine.phases import Accepting, Leaving, Staged, Staging, Verifying
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
+from tidegate.machine.watch import checks_of
 from tidegate.procfs import start_ticks
 from tidegate.recordcodec import encode_attempt
 from tidegate.records import Denial
@@ -38,6 +42,8 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
     """The document; ``since`` is when its state began. Times are RFC 3339 in UTC; what is unknown is null."""
     history = [encode_attempt(attempt) for attempt in state.records.history]
     waits = waits_of(state)
+    known = state.records.waiting
+    waiting_since = None if known is None or not _waits(state) else known.since
     return {
         "schema": SCHEMA,
         "writer": dict(writer),
@@ -47,7 +53,8 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "summary": summary(state),
         **_deployments(state.host),
         "target": _release(target_of(state)),
-        "waiting_since": rfc3339(state.phase.since) if isinstance(state.phase, Staged) else None,
+        "prospect": prospect(state),
+        "waiting_since": waiting_since and rfc3339(waiting_since),
         "blocked_by": [wait.gate for wait in waits],
         "gates": gate_rows(state, last_verdicts(state)),
         "lock": _lock(state),
@@ -57,6 +64,9 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "next_opening": _next_opening(waits),
         "dead_end": state.dead_end,
         "held_back": [_held_back(held) for held in state.held_back],
+        "passed_over": [_passed_over(one) for one in state.passed_over],
+        "health": _health(state, now),
+        "rollback_due": _rollback_due(state),
         "stale_config": _failure(state.policy.stale),
         "last_error": _last_error(state),
         "denied": [_denial(denial) for denial in state.records.denied],
@@ -66,15 +76,19 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
 
 
 class Publisher:
-    """Writes the document whenever it says something new. ``host`` is who the host is to servers."""
+    """Writes the document whenever it says something new.
+
+    ``host`` is who the host is to servers; ``document`` is what was to be published last, but for when that was.
+    """
 
     def __init__(self, folder: Path, version: str) -> None:
         self.host: Mapping[str, object] = {}
+        self.document: Mapping[str, object] = {}
         self._path = folder / STATUS_FILE
         self._writer = {"version": version, "pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}
         self._state = ""
         self._since: datetime | None = None
-        self._last: dict[str, object] = {}
+        self._written: Mapping[str, object] = {}
 
     def publish(self, state: State, now: Now) -> None:
         """Write the document; readers see the old one or the new one.
@@ -83,11 +97,11 @@ class Publisher:
             OSError: it could not be written; the old one is still there.
         """
         document = {**snapshot(state, now, self._begun(state, now), self._writer), "host": dict(self.host)}
-        said = {key: value for key, value in document.items() if key != "written_at"}
-        if said == self._last:
+        self.document = {key: value for key, value in document.items() if key != "written_at"}
+        if self.document == self._written:
             return
         write_visibly(self._path, (json.dumps(document, indent=1) + "\n").encode(), _MODE)
-        self._last = said
+        self._written = self.document
 
     def _begun(self, state: State, now: Now) -> datetime:
         """When the present state began; what waits has done so since before this agent was started."""
@@ -99,16 +113,21 @@ class Publisher:
         return self._since
 
 
+def _waits(state: State) -> bool:
+    """Whether a release is staged, or the host is to leave the one that it runs: also while something else goes on."""
+    staged = state.host is not None and state.host.staged is not None
+    return staged or isinstance(state.phase, Leaving)
+
+
 def _deployments(host: EngineStatus | None) -> dict[str, object]:
     if host is None:
         return {"engine": None, "booted": None, "staged": None, "rollback": None, "next_boot": None}
-    others = [entry for entry in host.entries if entry.payload != host.booted.payload]
     staged = None if host.staged is None else {**_deployment(host.staged), "locked": host.staged.locked}
     return {
         "engine": host.engine,
         "booted": _deployment(host.booted),
         "staged": staged,
-        "rollback": _deployment(others[0]) if others else None,
+        "rollback": None if host.rollback is None else _deployment(host.rollback),
         "next_boot": host.next_boot,
     }
 
@@ -171,14 +190,62 @@ def _held_back(held: HeldBack) -> dict[str, object]:
     return {"release": _release(held.release), "reason": held.reason, "turn_at": turn_at}
 
 
+def _passed_over(one: PassedOver) -> dict[str, object]:
+    return {"release": _release(one.release), "cause": one.cause, "reason": one.reason}
+
+
+def _health(state: State, now: Now) -> dict[str, object] | None:
+    """The watch over this boot, while there is one."""
+    watch = state.records.verification
+    if watch is None or watch.boot != state.boot:
+        return None
+    end_secs = watch.began_secs + state.policy.health.monitor_secs
+    verdict = "bad" if watch.bad else "good" if isinstance(state.phase, Accepting) else "watching"
+    return {
+        "release": _release(booted_release(state)),
+        "verdict": verdict,
+        "reason": watch.bad or (state.phase.pending if isinstance(state.phase, Verifying) else ""),
+        "since": _at(watch.began_secs, now),
+        "until": _at(end_secs, now),
+        "boots": watch.boots,
+        "checks": [_check(check) for check in checks_of(state)],
+    }
+
+
+def _check(check: CheckState) -> dict[str, object]:
+    return {"check": check.check, "weight": check.weight, "state": check.stage, "detail": check.detail}
+
+
+def _rollback_due(state: State) -> dict[str, object] | None:
+    due = state.records.rollback
+    if due is None:
+        return None
+    return {
+        "from": _release(due.origin),
+        "release": _release(due.target),
+        "since": rfc3339(due.since),
+        "reason": due.reason,
+    }
+
+
 def _denial(denial: Denial) -> dict[str, object]:
     release = _release(denial.release)
-    return {"release": release, "cause": denial.cause, "evidence": denial.evidence, "at": rfc3339(denial.at)}
+    return {
+        "release": release,
+        "cause": denial.cause,
+        "evidence": denial.evidence,
+        "at": rfc3339(denial.at),
+        "boot_id": denial.boot_id,
+        "journal_cursor": denial.journal_cursor,
+    }
 
 
 def _on_wall(boot_secs: float | None, now: Now) -> str | None:
-    """A reading of the boot clock as the wall clock will show it, steps aside."""
-    if boot_secs is None:
-        return None
-    instant: datetime = now.wall + timedelta(seconds=max(0.0, boot_secs - now.boot_secs))
+    """When something that is due is: its reading of the boot clock on the wall clock, not before now."""
+    return None if boot_secs is None else _at(max(boot_secs, now.boot_secs), now)
+
+
+def _at(boot_secs: float, now: Now) -> str:
+    """A reading of the boot clock as the wall clock shows it, steps aside."""
+    instant: datetime = now.wall + timedelta(seconds=boot_secs - now.boot_secs)
     return rfc3339(instant)

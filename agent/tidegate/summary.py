@@ -5,11 +5,13 @@ from __future__ import annotations
 from tidegate.explain import target_of, waits_of
 from tidegate.machine.parts import phase_name
 from tidegate.machine.phases import (
+    Accepting,
     Arming,
     Confirming,
     Deciding,
     Disarming,
     Finalizing,
+    Leaving,
     Locking,
     Paused,
     Relocking,
@@ -34,6 +36,10 @@ def public_state(state: State) -> str:
             return "steady" if state.policy.enabled else "disabled"
         case Finalizing() | Disarming():
             return "finalizing"
+        case Accepting():
+            return "verifying"
+        case Leaving():
+            return "paused"
         case _:
             return phase_name(state)
 
@@ -76,8 +82,18 @@ def _on_the_way(state: State, version: str) -> str:
             return _STEPS[type(phase)].format(version)
         case Disarming():
             return f"taking {version} back"
+        case Leaving():
+            return _leaving(state, version)
+        case _:
+            return _watched(state, version)
+
+
+def _watched(state: State, version: str) -> str:
+    match state.phase:
         case Verifying(pending=pending):
             return f"verifying {version}: {pending}" if pending else f"verifying {version}"
+        case Accepting():
+            return f"{version} is well; the engine is being told"
         case Paused(reason=reason):
             return f"paused in {version}: {reason}"
         case _:
@@ -87,6 +103,13 @@ def _on_the_way(state: State, version: str) -> str:
 def _staged(state: State, version: str) -> str:
     waits = waits_of(state)
     return f"{version} is staged and waits: {waits[0].gate}: {waits[0].reason}" if waits else f"{version} is staged"
+
+
+def _leaving(state: State, version: str) -> str:
+    due, waits = state.records.rollback, waits_of(state)
+    why = "" if due is None else f" ({due.reason})"
+    held = f" and waits: {waits[0].gate}: {waits[0].reason}" if waits else ""
+    return f"going back to {version}{why}{held}"
 
 
 _STEPS: dict[type[Finalizing], str] = {

@@ -6,7 +6,6 @@ Everything is real but the host around it: what stands for logind and for a boot
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import tempfile
@@ -16,28 +15,30 @@ from pathlib import Path
 
 from contrib.demo.telling import Teller
 from tests.e2e.bed.process import BedError, must
+from tests.e2e.bed.signing import UNSIGNED
 from tests.integration.ostree.tiny_os import REF, Repository, Sysroot, plant_tree
 from tidegate.boot import BootInstance
 from tidegate.cli.status_cmd import lines
 from tidegate.clock import Now, SystemClock
-from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.engines.ostree import OstreeEngine
 from tidegate.errors import TidegateError
 from tidegate.gates.base import Notice
+from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.judgement import HealthTerms
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply
-from tidegate.machine.events import Accepted, Event, Health, Healthy, RebootAnswer, Tick
+from tidegate.machine.events import Accepted, Event, RebootAnswer, Tick
 from tidegate.machine.phases import Rebooting, Steady
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.net.lock_client import NetLock
+from tidegate.publish.publisher import Asked, publish
+from tidegate.publish.steps import told
 from tidegate.runner import Host, Runner, World
 from tidegate.snapshot import snapshot
 from tidegate.store import FileStore
 from tidegate.strategies.immediate import Immediate
-
-AGE_KEY = "org.fedoraproject.coreos.releases.age_index"
 
 
 def play(teller: Teller) -> int:
@@ -59,17 +60,14 @@ def _loosen(folder: Path) -> None:
 
 
 async def _play(teller: Teller, folder: Path) -> int:
-    repository = Repository.create(folder / "repo")
-    old, new = _publish(repository, "1.0"), _publish(repository, "2.0")
+    repository, graph = Repository.create(folder / "repo"), folder / "graph.json"
     sysroot = Sysroot.create(folder / "sysroot", repository.path.as_uri())
-    sysroot.install(old)
-    graph = folder / "graph.json"
     host = _Host(teller, folder, sysroot, graph.as_uri())
+    sysroot.install(await _publish(teller, repository, graph, "1.0"))
     teller.chapter("The sysroot is in release 1.0")
-    graph.write_text(_graph(old), encoding="utf-8")
     await host.live(BootInstance("scratch-1"))
     teller.chapter("Release 2.0 is published, and the agent looks again")
-    graph.write_text(_graph(old, new), encoding="utf-8")
+    new = await _publish(teller, repository, graph, "2.0")
     await host.live(BootInstance("scratch-1"))
     teller.chapter("The next boot takes the default, and the agent looks what came of it")
     await host.live(BootInstance("scratch-2"))
@@ -78,24 +76,21 @@ async def _play(teller: Teller, folder: Path) -> int:
     return 0 if booted.payload == new else 1
 
 
-def _publish(repository: Repository, version: str) -> str:
+async def _publish(teller: Teller, repository: Repository, graph: Path, version: str) -> str:
+    """Commit a release and publish it, with a delta from the one before."""
+    payload = _commit(repository, version)
+    asked = Asked(repository.path, REF, graph, UNSIGNED, delta_count=1)
+    await publish(asked, lambda step: teller.overheard("tidegate publish", told(step)))
+    return payload
+
+
+def _commit(repository: Repository, version: str) -> str:
     """Commit a release of files that belong to whoever runs this: only root can deploy those of others."""
     tree = repository.path.with_name(f"tree-{version}")
     plant_tree(tree, version)
     about = [f"--branch={REF}", "--bootable", f"--add-metadata-string=version={version}"]
     owner = [f"--owner-uid={os.geteuid()}", f"--owner-gid={os.getegid()}", "--no-xattrs"]
-    payload = must(["ostree", f"--repo={repository.path}", "commit", *about, *owner, f"--tree=dir={tree}"]).strip()
-    repository.refresh_summary()
-    return payload
-
-
-def _graph(*payloads: str) -> str:
-    """Releases 1.0, 2.0 and so on, each of them offered to the one before."""
-    nodes = [
-        {"version": f"{number}.0", "payload": payload, "metadata": {SCHEME_KEY: "checksum", AGE_KEY: str(number)}}
-        for number, payload in enumerate(payloads, start=1)
-    ]
-    return json.dumps({"nodes": nodes, "edges": [[number, number + 1] for number in range(len(nodes) - 1)]})
+    return must(["ostree", f"--repo={repository.path}", "commit", *about, *owner, f"--tree=dir={tree}"]).strip()
 
 
 class _Logind:
@@ -107,8 +102,13 @@ class _Logind:
 
 
 class _Well:
-    async def look(self) -> Health:
-        return Healthy()
+    async def failed_units(self) -> frozenset[str]:
+        return frozenset()
+
+    async def look(self, failed_before: frozenset[str]) -> HealthLook:  # noqa: ARG002 - the protocol's
+        return HealthLook(
+            (Finding("scratch", Weight.REQUIRED, passed=True, detail="there is nothing that could fail"),)
+        )
 
 
 class _Nobody:
@@ -131,9 +131,9 @@ class _Host:
         """Run the agent until it reboots or has nothing left to do, and show its status."""
         clock, store = SystemClock(), FileStore(self.folder)
         engine = OstreeEngine.for_scratch(self.sysroot.path)
-        world = World(StaticGraph(self.graph, NetClient()), (Immediate(),))
+        world = World(StaticGraph(self.graph, NetClient()), (Immediate(),), _Well())
         runner = Runner(clock, Host(engine, _Logind(), _Well(), NetLock(NetClient()), _Nobody()), world)
-        keeper = Keeper(clock, store, boot, Policy(), store.load())
+        keeper = Keeper(clock, store, boot, Policy(health=HealthTerms(monitor_secs=0.0)), store.load())
         events: deque[Event] = deque()
         await self._do(keeper.first_effects, runner, events)
         while events or not _at_rest(keeper.state):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from tests.e2e.bed.depot import Depot, Release
-from tests.e2e.bed.graph import graph_json
 from tests.e2e.bed.machine import Machine
 from tests.e2e.bed.server import Server
 from tests.e2e.bed.waiting import TooLateError
@@ -21,22 +21,34 @@ SETTLE_SECS = 60.0
 
 LAST_LINES = 20
 
+WATCH = """\
+[health]
+monitor_secs = 2
+interval_secs = 1
+start_delay_secs = 1
+retries = 60
+"""
+"""As short as a watch can be and still be one. A machine that is busy makes no boot unwell within a minute: stories of
+releases that are not well say themselves how soon that counts."""
+
 Document = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the hosts can see of the world: a repository and a graph of what was released so far."""
+    """What the hosts can see of the world: a repository, and the graph in which ``released`` was published so far."""
 
     depot: Depot
     server: Server
+    graph: Path
     released: list[Release]
 
     @classmethod
     def of(cls, depot: Depot, server: Server, first: Release) -> Source:
         """A world in which ``first`` is all there is."""
+        source = cls(depot, server, depot.new_graph(), [])
         server.mount(REPO, depot.archive)
-        source = cls(depot, server, [])
+        server.mount(GRAPH, source.graph)
         source.release(first)
         return source
 
@@ -45,11 +57,10 @@ class Source:
         """The configuration of a host that looks here."""
         return f'[discovery.static_graph]\nurl = "{self.server.url}{GRAPH}"\n'
 
-    def release(self, release: Release) -> None:
+    def release(self, release: Release, *, rollback_floor: str | None = None) -> None:
         """Offer ``release`` from every earlier one."""
-        self.depot.publish(release)
+        self.depot.publish(release, self.graph, rollback_floor=rollback_floor)
         self.released.append(release)
-        self.server.put(GRAPH, graph_json(self.released))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,9 @@ class AgentHost:
 
     machine: Machine
 
-    def start(self, source: Source, extra: str = "") -> None:
+    def start(self, source: Source, extra: str = "", *, watch: str = WATCH) -> None:
         """Configure the host to look at ``source``, switch it on and wait until its agent has nothing to do."""
+        self.machine.put("/etc/tidegate/config.d/40-watch.toml", watch)
         self.machine.put("/etc/tidegate/config.d/50-test.toml", source.snippet + extra)
         self.machine.power_on()
         self.machine.wait_up()
@@ -120,10 +132,13 @@ class AgentHost:
             lambda: "dawdling" in self.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=30
         )
 
+    def denials(self) -> list[Mapping[str, str]]:
+        """The denials on record."""
+        return cast("list[Mapping[str, str]]", self.records()["denied"])
+
     def denied(self) -> list[str]:
         """The payloads that are denied."""
-        rows = cast("list[dict[str, dict[str, str]]]", self.records()["denied"])
-        return [row["release"]["payload"] for row in rows]
+        return [cast("Mapping[str, str]", denial["release"])["payload"] for denial in self.denials()]
 
 
 def gate_of(told: Document, gate: str) -> Mapping[str, str]:

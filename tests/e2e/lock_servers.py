@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from http import HTTPStatus
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,8 +74,17 @@ class Coordinator:
 
     def happened(self) -> list[tuple[str, str]]:
         """What was done to whom, oldest first: granted, released, taken."""
+        return [(row["what"], row["id"]) for row in self._history()]
+
+    def times(self, what: str, holder: str) -> list[datetime]:
+        """When that was done to ``holder``, to the second, oldest first."""
+        return [
+            datetime.fromisoformat(row["at"]) for row in self._history() if (row["what"], row["id"]) == (what, holder)
+        ]
+
+    def _history(self) -> list[Mapping[str, str]]:
         told = json.loads(self._tidegate("history", "--json"))
-        return [(str(row["what"]), str(row["id"])) for row in reversed(told["history"])]
+        return cast("list[Mapping[str, str]]", told["history"][::-1])
 
     def take(self, holder: str) -> None:
         """An administrator frees the slot of ``holder``."""

@@ -15,9 +15,11 @@ from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, gate_of
 from tests.e2e.bed.bootloader import fallback_entry
 from tests.e2e.bed.guest import GuestGoneError
 from tests.e2e.bed.lab import Lab
+from tests.e2e.clocks import inject, sleep_through
 from tests.e2e.lock_servers import Coordinator, OddServer, coordinator, odd_server
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World
+from tidegate.config.health import Health
 
 pytestmark = pytest.mark.host
 
@@ -65,11 +67,16 @@ def wait_denied(host: AgentHost) -> Document:
 def going_down(world: World, server: Coordinator) -> AgentHost:
     """A host that holds the lock and is on its way into the new release, for some seconds yet."""
     host = world.started(locked_by(server.url))
+    send_down(host, world)
+    return host
+
+
+def send_down(host: AgentHost, world: World) -> None:
+    """Let a host that has just started go down for the new release, and take some seconds for it."""
     host.delay_shutdowns()
     world.source.release(world.new)
     host.machine.sh("tidegate check")
     host.wait("going down", lambda told: told["state"] == "rebooting")
-    return host
 
 
 def wait_given_back(host: AgentHost, server: Coordinator) -> None:
@@ -96,7 +103,7 @@ def test_denied_then_granted_then_given_back_when_the_host_is_well(world: World,
     mine = [what for what, who in coordinated.happened() if who == HOST_ID]
     assert mine[:2] == ["granted", "released"]
     verified = host.machine.messages("-u", "tidegate.service")
-    assert verified.index("is applied and verified") < verified.index("gave the lock back")
+    assert verified.index("is applied: verified") < verified.index("gave the lock back")
 
 
 @on_one_suite
@@ -215,11 +222,18 @@ def test_a_server_that_is_down_after_the_reboot_gets_it_back_later(world: World,
 
 @on_one_suite
 def test_a_bad_configuration_at_start_still_gives_the_lock_back(world: World, coordinated: Coordinator) -> None:
-    host = going_down(world, coordinated)
+    """The boot is watched all the same, for as long as the defaults say."""
+    host = world.host()
+    inject(host)
+    host.start(world.source, locked_by(coordinated.url))
+    send_down(host, world)
     host.machine.put("/etc/tidegate/config.d/90-bad.toml", "[updates\n")
     host.machine.wait_boot(2, deadline_secs=SETTLE_SECS)
-    host.wait("failed", lambda told: told["state"] == "failed")
+    host.wait("well so far", lambda told: "all is well so far" in str(told["summary"]))
+    assert coordinated.holders() == [HOST_ID]
+    sleep_through(host, Health().monitor_secs)
     wait_given_back(host, coordinated)
+    assert host.wait("failed", lambda told: told["state"] == "failed")["blocked_by"] == ["config"]
     assert host.outcomes() == ["applied"]
 
 

@@ -6,26 +6,21 @@ import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import pytest
 
-from tests.e2e import injected_agent
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, gate_of
 from tests.e2e.bed.lab import Lab
+from tests.e2e.clocks import inject, set_wall
 from tests.e2e.lock_servers import OddServer, odd_server
 from tests.e2e.people import has_read, log_in
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World
-from tidegate.clock import SystemClock
 
 pytestmark = [pytest.mark.host, on_one_suite]
 
 HOST_ID = "0123456789abcdef0123456789abcdef"
-PYTHON = "/usr/lib/tidegate/bin/python"
-SCRIPT = "/etc/bed-agent.py"
-DROP_IN = f"[Service]\nExecStart=\nExecStart={PYTHON} -I {SCRIPT}\n"
 MONDAY = datetime(2031, 3, 3, tzinfo=UTC)
 WINDOW = '[[updates.periodic.window]]\ndays = ["Mon"]\nstart_time = "12:00"\nlength_minutes = 60\n'
 NO_NTP = '[gates.clock]\nrequire = "never"\n'
@@ -43,20 +38,10 @@ def odd(lab: Lab) -> Iterator[OddServer]:
         yield running
 
 
-def set_wall(host: AgentHost, wall: datetime, *, told: bool = True) -> None:
-    """Set the agent's wall clock, and let it hear of that."""
-    ahead = wall - SystemClock().now().wall
-    host.machine.put(str(injected_agent.AHEAD_FILE), f"{ahead.total_seconds():.1f}")
-    if told:
-        host.machine.sh("systemctl kill --kill-who=main -s USR1 tidegate.service")
-
-
 def started_at(world: World, wall: datetime, configuration: str) -> AgentHost:
     """A host whose agent takes it to be ``wall``."""
     host = world.host()
-    host.machine.put(SCRIPT, Path(injected_agent.__file__).read_text(encoding="utf-8"))
-    host.machine.put("/etc/systemd/system/tidegate.service.d/50-bed.conf", DROP_IN)
-    set_wall(host, wall, told=False)
+    inject(host, wall)
     host.start(world.source, configuration)
     return host
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ from tidegate.discovery.policy import CHECKSUM_SCHEME
 from tidegate.engines.base import EngineStatus, StagedDeployment
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Allow, Wait
+from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.judgement import HealthTerms
 from tidegate.lockserver import LockAccount, LockGranted, LockReleased
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
@@ -41,13 +44,30 @@ DISK_FULL = Failure(ErrorKind.RECORD_UNWRITABLE, "records.json: No space left on
 BROKEN = Failure(ErrorKind.ENGINE_FAILED, "the engine broke", "mend it")
 BAD_CONFIG = Failure(ErrorKind.CONFIG_INVALID, "20-updates.toml:3: no such key", "tidegate config check")
 
-LOCKED = Policy(fleet_lock=FleetLocking(ACCOUNT))
+AT_ONCE = HealthTerms(monitor_secs=0.0, interval_secs=5.0, start_delay_secs=0.0, retries=1)
+"""One look decides about a boot."""
+
+WELL = HealthLook((Finding("boot-complete", Weight.REQUIRED, passed=True, detail="reached"),))
+
+
+def quick(policy: Policy | None = None) -> Policy:
+    """``policy`` where one look decides about a boot."""
+    return replace(policy or Policy(), health=AT_ONCE)
+
+
+LOCKED = quick(Policy(fleet_lock=FleetLocking(ACCOUNT)))
 """Reboots need the lock."""
 
 ALLOW = (Allow("window"),)
 WAIT = (Wait("window", "the window is closed", remedy="wait"),)
 
 T = TypeVar("T", bound=Effect)
+
+
+def unwell(detail: str = "sshd.service is failed", check: str = "sshd", cursor: str = "s=1") -> HealthLook:
+    """A look at which a check that counts did not pass."""
+    others = (finding for finding in WELL.findings if finding.check != check)
+    return HealthLook((*others, Finding(check, Weight.REQUIRED, passed=False, detail=detail)), cursor)
 
 
 def at(secs: float) -> Now:
@@ -79,14 +99,21 @@ def host(
     entries: tuple[str, ...] | None = None,
     finalize_failure: str | None = None,
     shutting_down: bool = False,
+    failed_units: tuple[str, ...] = (),
 ) -> HostView:
     """A view of the host; ``entries`` are the versions with a boot entry, the default first."""
     names = (booted,) if entries is None else entries
     kept = None if staged is None else StagedDeployment(staged, payload_of(staged), locked)
+    before = names[names.index(booted) + 1 :] if booted in names else ()
     status = EngineStatus(
-        "ostree", deployment(booted), kept, tuple(deployment(name) for name in names), finalize_failure
+        "ostree",
+        deployment(booted),
+        kept,
+        tuple(deployment(name) for name in names),
+        finalize_failure,
+        rollback=deployment(before[0]) if before else None,
     )
-    return HostView(status, shutting_down)
+    return HostView(status, shutting_down, frozenset(failed_units))
 
 
 def intent(
@@ -142,7 +169,7 @@ class Walk:
 
     def __init__(self, records: Records | None = None, policy: Policy | None = None, boot: BootInstance = BOOT) -> None:
         self.secs = 0.0
-        self.state, self.effects = begin(boot, policy or Policy(), records or Records(), at(0))
+        self.state, self.effects = begin(boot, policy or quick(), records or Records(), at(0))
 
     def feed(self, event: Event) -> Walk:
         """Take a step."""
@@ -152,6 +179,10 @@ class Walk:
     def answer(self, result: Result) -> Walk:
         """Let the task of the last step complete."""
         return self.feed(Completed(self.task.id, result))
+
+    def answer_of(self, kind: type[Task], result: Result) -> Walk:
+        """Let the task of ``kind`` complete, which the last step started among others."""
+        return self.feed(Completed(self.one(kind).id, result))
 
     def fail(self, failure: Failure = BROKEN) -> Walk:
         """Let the task of the last step fail."""
@@ -228,9 +259,9 @@ def disarming() -> Walk:
     return confirming().answer(WAIT)
 
 
-def verifying(records: Records | None = None) -> Walk:
+def verifying(records: Records | None = None, policy: Policy | None = None) -> Walk:
     """The host has come up in the target of its intent."""
-    return Walk(records or Records(intent())).answer(host("2", entries=("2", "1")))
+    return Walk(records or Records(intent()), policy).answer(host("2", entries=("2", "1")))
 
 
 def greeted(policy: Policy = LOCKED) -> Walk:

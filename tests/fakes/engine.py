@@ -20,6 +20,7 @@ from tidegate.boot import BootInstance
 from tidegate.engines.base import (
     Deployment,
     EngineStatus,
+    Latest,
     Progress,
     ProgressSink,
     RebootOwner,
@@ -64,6 +65,8 @@ class FakeHost:
 
         self.remote: dict[str, int] = {}
         self.remote_down = False
+        self.branch: list[Release] = [release(version, 1)]
+        self.end_of_life: str | None = None
         self.free_bytes = FREE_BYTES
         self.on_disk: dict[str, int] = defaultdict(int, {self.booted.payload: RELEASE_BYTES})
         self.transferred_bytes = 0
@@ -76,8 +79,9 @@ class FakeHost:
         return self.boots[-1]
 
     def publish(self, version: str, size_bytes: int = RELEASE_BYTES) -> Release:
-        """Offer a release at the remote; returns it."""
+        """Offer a release at the remote, the newest of its branch; returns it."""
         self.remote[payload_of(version)] = size_bytes
+        self.branch.append(release(version, len(self.branch) + 1))
         return release(version)
 
     def stage_by_hand(self, version: str, *, locked: bool = False) -> None:
@@ -186,7 +190,22 @@ class FakeEngine:
     async def status(self) -> EngineStatus:
         await self._begin("status")
         host = self.host
-        return EngineStatus(self._name, host.booted, host.staged, tuple(host.entries), host.finalize_failure)
+        return EngineStatus(
+            self._name,
+            host.booted,
+            host.staged,
+            tuple(host.entries),
+            host.finalize_failure,
+            rollback=next((entry for entry in host.entries if entry != host.booted), None),
+        )
+
+    async def latest(self) -> Latest:
+        await self._begin("latest")
+        host = self.host
+        if host.remote_down:
+            raise TidegateError(ErrorKind.ENGINE_REMOTE_DOWN, "the remote does not answer", "wait")
+        booted = next(known for known in host.branch if known.payload == host.booted.payload)
+        return Latest(booted, host.branch[-1], host.end_of_life)
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
         await self._begin("stage", release.payload, reach=False)

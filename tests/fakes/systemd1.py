@@ -8,6 +8,7 @@ from tidegate.dbus.bus import Bus
 from tidegate.dbus.interface import Caller, Interface, Method, Property
 from tidegate.dbus.systemd import MANAGER, UNIT_INTERFACE, UnitState
 
+LISTING = {"states": "as", "patterns": "as"}
 NOT_FOUND = UnitState("not-found", "inactive", "dead")
 DEFAULT_UNITS = {"reboot.target": UnitState("loaded", "inactive", "dead")}
 """A real logind reads the state of what it starts; of one that is not there it says "Permission denied"."""
@@ -43,6 +44,7 @@ class FakeSystemd1:
             Method("LoadUnit", self._load_unit, takes={"name": "s"}, returns={"unit": "o"}),
             Method("StartUnit", self._start_unit, takes=mode, returns=job),
             Method("Subscribe", self._subscribe),
+            Method("ListUnitsByPatterns", self._list_units, takes=LISTING, returns={"units": "a(ssssssouso)"}),
         )
         return Interface(MANAGER.interface, methods, self._properties())
 
@@ -57,6 +59,14 @@ class FakeSystemd1:
     async def _start_unit(self, _caller: Caller, name: str, _mode: str) -> tuple[object, ...]:
         self.started.append(name)
         return (f"/org/freedesktop/systemd1/job/{len(self.started)}",)
+
+    async def _list_units(
+        self, _caller: Caller, states: tuple[str, ...], patterns: tuple[str, ...]
+    ) -> tuple[object, ...]:
+        """Those in one of ``states``; no pattern is every unit, and no other question is known here."""
+        assert not patterns
+        found = [(name, unit) for name, unit in self.units.items() if unit.active in states]
+        return ([(name, "", unit.load, unit.active, unit.sub, "", "/", 0, "", "/") for name, unit in found],)
 
     async def _subscribe(self, _caller: Caller) -> tuple[object, ...]:
         return ()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from tests.fakes.builders import WELL, unwell
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine, FakeHost, payload_of, release
 from tests.fakes.lock_server import FakeLocks
@@ -20,12 +21,13 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.policy import CHECKSUM_SCHEME
-from tidegate.engines.base import Deployment, EngineStatus, ProgressSink, RebootOwner
+from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
+from tidegate.health.base import HealthLook
 from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
-from tidegate.machine.events import Accepted, Health, Healthy, RebootAnswer
+from tidegate.machine.events import Accepted, RebootAnswer
 from tidegate.purpose import Purpose
 from tidegate.records import Records
 from tidegate.release import Release
@@ -152,6 +154,7 @@ class StruckEngine:
     reboot_owner = RebootOwner.AGENT
 
     def __init__(self, host: FakeHost, points: Points, store: Disk) -> None:
+        self._host = host
         self._engine = FakeEngine(host)
         self._points = points
         self._store = store
@@ -159,6 +162,9 @@ class StruckEngine:
     async def status(self) -> EngineStatus:
         self._points.before("engine status")
         return await self._engine.status()
+
+    async def latest(self) -> Latest:
+        return await self._engine.latest()
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
         blow = self._points.before("engine stage")
@@ -187,7 +193,16 @@ class StruckEngine:
         await self._engine.prune_rollback()
 
     async def rollback(self) -> Deployment:
-        return await self._engine.rollback()
+        intent = self._store.kept.intent
+        if intent is None or intent.purpose != Purpose.ROLLBACK:
+            raise BrokenRuleError("made the old release the default without an intent on disk")
+        lock = self._store.kept.lock
+        self._points.gates_asked_since_arming = False
+        self._points.lock_granted_since_arming = lock is not None and lock.boot != self._host.boot
+        blow = self._points.before("engine rollback")
+        back = await self._engine.rollback()
+        self._points.after(blow, "engine rollback")
+        return back
 
     async def mark_good(self, payload: str) -> None:
         blow = self._points.before("engine mark_good")
@@ -273,11 +288,23 @@ class ScriptedHealth:
     """Answers what it was given, in order, then is well."""
 
     points: Points
-    answers: deque[Health] = field(default_factory=deque[Health])
+    host: FakeHost
+    answers: deque[HealthLook] = field(default_factory=deque[HealthLook])
+    broken: set[str] = field(default_factory=set[str])
+    """The releases that are never well."""
 
-    async def look(self) -> Health:
+    async def look(self, failed_before: frozenset[str]) -> HealthLook:
         self.points.before("read health")
-        return self.answers.popleft() if self.answers else Healthy()
+        if self.answers:
+            return self.answers.popleft()
+        return unwell() if self.host.booted.version in self.broken else WELL
+
+
+class NoUnits:
+    """A host on which no unit has failed."""
+
+    async def failed_units(self) -> frozenset[str]:
+        return frozenset()
 
 
 GRACE_SECS = 120.0
@@ -321,6 +348,7 @@ class StruckLocks:
     """The way to the lock servers; each request is a point. What is on disk by then is checked.
 
     ``script``: what happens after each answer to a pre-reboot, in order. ``down_until``: nobody answers before.
+    ``kept_in``: the releases from which the lock must not be given back.
     """
 
     points: Points
@@ -331,6 +359,7 @@ class StruckLocks:
     script: deque[Callable[[], None]] = field(default_factory=deque[Callable[[], None]])
     down_until: datetime | None = None
     hangs: bool = False
+    kept_in: set[str] = field(default_factory=set[str])
 
     async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
         record = self.disk.kept.lock
@@ -349,6 +378,8 @@ class StruckLocks:
         record, intent = self.disk.kept.lock, self.disk.kept.intent
         if intent is not None and intent.boot == self.host.boot:
             raise BrokenRuleError("a lock is given back amid a reboot")
+        if self.host.booted.version in self.kept_in and record is not None:
+            raise BrokenRuleError("a lock is given back from a release that is not well")
         if record is not None and record.account != account:
             raise BrokenRuleError("a lock is given back with something else than its record says")
         blow = self.points.before("lock steady-state", ErrorKind.LOCK_UNREACHABLE)

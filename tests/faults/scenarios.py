@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tests.fakes.builders import quick, unwell
 from tests.fakes.engine import PIECE_BYTES, RELEASE_BYTES, payload_of
 from tests.fakes.lock_server import ACCOUNT, RIVAL
 from tests.faults.parts import GRACE_SECS
 from tests.faults.world import BrokenRuleError, Rig
 from tidegate.gates.base import Allow, Wait
-from tidegate.machine.events import HealthPending, Refused
-from tidegate.machine.phases import AUTOMATIC, Staged, Steady
-from tidegate.machine.state import FleetLocking
+from tidegate.health.judgement import HealthTerms
+from tidegate.machine.events import Refused, ResumeAsked, RollbackAsked
+from tidegate.machine.phases import AUTOMATIC, Paused, Staged, Steady
+from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.machine.waiting import holds
-from tidegate.records import LockRelease, Outcome
+from tidegate.records import DenialCause, LockRelease, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ def _on(version: str) -> Callable[[Rig], bool]:
 
 def _owes(rig: Rig) -> bool:
     return rig.state is not None and (rig.state.records.lock is not None or rig.state.lock.task is not None)
+
+
+def _on_denied(version: str) -> Callable[[Rig], bool]:
+    """Settled in ``version``, with a release denied."""
+    return lambda rig: _on(version)(rig) and bool(rig.disk.load().denied)
 
 
 def _denied(rig: Rig) -> bool:
@@ -136,11 +143,125 @@ def _loader_falls_back(rig: Rig) -> None:
 
 
 def _slow_health(rig: Rig) -> None:
-    rig.health.answers.extend([HealthPending("boot-complete.target is activating")] * 3)
+    rig.health.answers.extend([unwell("boot-complete.target is activating", "boot-complete")] * 3)
 
 
 def _deaf(rig: Rig) -> None:
     rig.logind.deaf = True
+
+
+# --------------------------------------------------------------------------- a release that is not well
+
+
+def _not_well(action: FailureAction, version: str) -> Callable[[Rig], None]:
+    def prepare(rig: Rig) -> None:
+        rig.policy = quick(Policy(failure_action=action))
+        rig.health.broken.add(version)
+
+    return prepare
+
+
+def _rolled_back(rig: Rig) -> None:
+    _common(rig)
+    records = rig.disk.load()
+    _require([one.release.payload for one in records.denied] == [payload_of("2")], "2 is not denied, once")
+    _require(records.denied[0].cause == DenialCause.UNHEALTHY, f"denied for {records.denied[0].cause}")
+    _require((rig.host.booted.version, rig.host.entries[0].version) == ("1", "1"), "not on the release that works")
+    _require(payload_of("1") in rig.host.marked_good, "what was gone back to is not marked good")
+    _require(payload_of("2") not in rig.host.marked_good, "what was left is marked good")
+    outcomes = [attempt.outcome for attempt in records.history if attempt.outcome != Outcome.NOT_ATTEMPTED]
+    _require(outcomes == [Outcome.REJECTED, Outcome.APPLIED], f"the outcomes are {outcomes}")
+    _require(records.rollback is None, "the way back is due still")
+    _require(len(rig.host.boots) <= 3 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots")
+
+
+def _kept_on_record(rig: Rig) -> None:
+    _applied(rig)
+    _require("kept though not well" in rig.disk.load().history[-1].detail, "nothing on record")
+
+
+def _paused_in(version: str) -> Callable[[Rig], bool]:
+    def reached(rig: Rig) -> bool:
+        paused = rig.state is not None and isinstance(rig.state.phase, Paused)
+        return paused and rig.host.booted.version == version
+
+    return reached
+
+
+def _paused(rig: Rig) -> None:
+    records = rig.disk.load()
+    _require(not records.denied, "denied, though nobody wants it left")
+    _require(records.verification is not None and bool(records.verification.bad), "the verdict is not on disk")
+    _require(rig.has_slot or not rig.logind.locked, "the lock was given back")
+    _require(len(rig.host.boots) <= 2 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots for one update")
+
+
+def _both_unwell(rig: Rig) -> None:
+    records = rig.disk.load()
+    _require([one.release.payload for one in records.denied] == [payload_of("2")], "2 is not denied, once")
+    _require(rig.has_slot or not rig.logind.locked, "the lock was given back")
+    _require(len(rig.host.boots) <= 3 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots: a loop")
+
+
+def _neither(rig: Rig) -> bool:
+    """What was well before the update is not any more after it."""
+    if rig.host.booted.version == "2":
+        rig.health.broken.add("1")
+        rig.locks.kept_in.add("1")
+    return _paused_in("1")(rig)
+
+
+def _resumed(rig: Rig) -> bool:
+    """A person says so as soon as the host is paused."""
+    if rig.state is not None and isinstance(rig.state.phase, Paused):
+        rig.asked.append(ResumeAsked(1, "it is only a test"))
+    return _on("2")(rig)
+
+
+def _mended(rig: Rig) -> bool:
+    """A person mends the host as soon as it is paused."""
+    if rig.state is not None and isinstance(rig.state.phase, Paused):
+        rig.health.broken.clear()
+        rig.locks.kept_in.clear()
+    return _on("2")(rig)
+
+
+def _long_watch(rig: Rig) -> None:
+    rig.policy = Policy(health=HealthTerms(monitor_secs=30, interval_secs=10, start_delay_secs=10, retries=3))
+
+
+def _sent_back(rig: Rig) -> bool:
+    """A person wants the old release back as soon as the new one is applied."""
+    if _on("2")(rig) and rig.disk.load().denied == ():
+        rig.asked.append(RollbackAsked(1, "it is slow"))
+    return _on("1")(rig) and bool(rig.disk.load().denied)
+
+
+def _sent_back_check(rig: Rig) -> None:
+    _common(rig)
+    records = rig.disk.load()
+    _require([one.cause for one in records.denied] == [DenialCause.PERSON], "2 is not denied, once, by a person")
+    _require(
+        (rig.host.booted.version, rig.host.entries[0].version) == ("1", "1"), "not on the release that was asked for"
+    )
+    _require(len(rig.host.boots) <= 3 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots")
+
+
+def _with_lock(prepare: Callable[[Rig], None]) -> Callable[[Rig], None]:
+    """The same with a lock, which is to be kept for as long as the host is not well."""
+
+    def prepared(rig: Rig) -> None:
+        prepare(rig)
+        _locked(rig)
+        rig.locks.kept_in.update(rig.health.broken)
+
+    return prepared
+
+
+def _server_down_on_the_way_back(rig: Rig) -> None:
+    """From the last look before the update on, for an hour."""
+    _with_lock(_not_well(FailureAction.ROLLBACK, "2"))(rig)
+    rig.locks.script.extend([lambda: None, lambda: _go_down(rig)])
 
 
 # --------------------------------------------------------------------------- with a lock
@@ -270,6 +391,8 @@ def _both_applied(rig: Rig) -> None:
         _applied(one)
 
 
+PAUSE, CONTINUE, ROLLBACK = FailureAction
+
 SCENARIOS = (
     Scenario("update", ("1", "2"), _nothing, _on("2"), _applied),
     Scenario("slow health", ("1", "2"), _slow_health, _on("2"), _applied),
@@ -278,6 +401,20 @@ SCENARIOS = (
     Scenario("boot loader falls back", ("1", "2"), _loader_falls_back, _denied, _fell_back),
     Scenario("switch fails once", ("1", "2"), _finalize_fails_once, _on("2"), _finalize_failed_then_applied),
     Scenario("logind says yes, host stays up", ("1", "2"), _deaf, _gave_up, _deaf_check),
+    Scenario("long watch", ("1", "2"), _long_watch, _on("2"), _applied),
+    Scenario("not well: rolled back", ("1", "2"), _not_well(ROLLBACK, "2"), _on_denied("1"), _rolled_back),
+    Scenario("not well: kept", ("1", "2"), _not_well(CONTINUE, "2"), _on("2"), _kept_on_record),
+    Scenario("not well: paused", ("1", "2"), _not_well(PAUSE, "2"), _paused_in("2"), _paused),
+    Scenario("not well: paused, resumed", ("1", "2"), _not_well(PAUSE, "2"), _resumed, _applied),
+    Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _mended, _applied),
+    Scenario("not well, nor what was before", ("1", "2"), _not_well(ROLLBACK, "2"), _neither, _both_unwell),
+    Scenario("a person goes back", ("1", "2"), _nothing, _sent_back, _sent_back_check),
+    Scenario("lock: rolled back", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _on_denied("1"), _rolled_back),
+    Scenario("lock: rolled back, server down", ("1", "2"), _server_down_on_the_way_back, _on_denied("1"), _rolled_back),
+    Scenario("lock: paused", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _paused_in("2"), _paused),
+    Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _mended, _applied),
+    Scenario("lock: neither is well", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _neither, _both_unwell),
+    Scenario("lock: a person goes back", ("1", "2"), _locked, _sent_back, _sent_back_check),
     Scenario("lock: granted", ("1", "2"), _locked, _on("2"), _applied),
     Scenario("lock: given back after the boot", ("1", "2"), _locked_until_the_boot, _on("2"), _applied),
     Scenario("lock: denied, then granted", ("1", "2"), _slot_taken, _on("2"), _applied),

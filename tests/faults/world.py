@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from tests.fakes.builders import quick
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeHost
 from tests.fakes.lock_server import FakeLocks
@@ -23,6 +25,7 @@ from tests.faults.parts import (
     Fault,
     HostWentDown,
     Logind,
+    NoUnits,
     People,
     Points,
     PowerLost,
@@ -37,7 +40,7 @@ from tidegate.gates.base import Gate
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Event, Tick
-from tidegate.machine.state import FleetLocking, Policy, State
+from tidegate.machine.state import FleetLocking, State
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.runner import Host, Runner, World
 
@@ -62,11 +65,11 @@ class Rig:
         self.disk = Disk(folder)
         self.discovery = ScriptedDiscovery(self.points, self.clock, self.host, versions)
         self.gate = ScriptedGate(self.points)
-        self.health = ScriptedHealth(self.points)
+        self.health = ScriptedHealth(self.points, self.host)
         self.logind = Logind(self.points, self.clock)
         self.people = People(self.points, self.clock)
         self.locks = StruckLocks(self.points, self.clock, locks or FakeLocks(), self.disk, self.host)
-        self.policy = Policy()
+        self.policy = quick()
         self.beside: list[Rig] = []
         self.boot_into: list[str | None] = []
         self.lives = 0
@@ -87,7 +90,7 @@ class Rig:
 
     def lock_with(self, locking: FleetLocking) -> None:
         """Reboots need this lock."""
-        self.policy = Policy(fleet_lock=locking)
+        self.policy = replace(self.policy, fleet_lock=locking)
         self.logind.locked = True
 
     @property
@@ -134,8 +137,8 @@ class Rig:
         store = StruckStore(self.disk, self.points)
         engine = StruckEngine(self.host, self.points, self.disk)
         gates: tuple[Gate, ...] = (self.gate, self.people)
-        host = Host(engine, self.logind, self.health, self.locks, self.people)
-        runner = Runner(self.clock, host, World(self.discovery, gates))
+        host = Host(engine, self.logind, NoUnits(), self.locks, self.people)
+        runner = Runner(self.clock, host, World(self.discovery, gates, self.health))
         keeper = Keeper(self.clock, store, self.host.boot, self.policy, store.load())
         pending: deque[Task] = deque()
         self._take(keeper.first_effects, pending)
@@ -186,5 +189,12 @@ class Rig:
         armed = staged is not None and not staged.locked
         if armed and records.intent is None:
             raise BrokenRuleError("the next boot is armed and no intent on disk says so")
+        due = records.rollback
+        ways_back = due is not None and (self.host.booted.payload, self.host.entries[0].payload) == (
+            due.origin.payload,
+            due.target.payload,
+        )
+        if ways_back and records.intent is None:
+            raise BrokenRuleError("the next boot leads back and no intent on disk says so")
         if self.has_slot and records.lock is None:
             raise BrokenRuleError("the lock server counts this host and no record on disk says so")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from tidegate.cli.telling import duration
 from tidegate.clock import parse_rfc3339
 from tidegate.jsonshape import Node
+from tidegate.printable import duration
 
 _WARNINGS = {
     "no-time": "NO TIME: another server wrote this, so it never expires by itself",

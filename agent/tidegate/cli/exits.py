@@ -17,6 +17,7 @@ UNREACHABLE = 4
 
 _CODES = {
     "agent.bad-request": USAGE,
+    "agent.unknown-release": USAGE,
     **dict.fromkeys(
         (
             "agent.busy",
@@ -24,8 +25,10 @@ _CODES = {
             "agent.nothing-to-apply",
             "config.invalid",
             "coordinator.refused",
+            "publish.refused",
             "reboot.refused",
             "record.unreadable",
+            "rollback.impossible",
         ),
         REFUSED,
     ),

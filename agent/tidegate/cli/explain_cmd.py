@@ -52,13 +52,11 @@ def _asked() -> tuple[Document, str | None]:
 
 
 def _left_behind(snapshot: Document) -> Document:
-    gates, state = rows(snapshot, "gates"), text(snapshot, "state")
+    gates = rows(snapshot, "gates")
     return {
         "schema": 1,
         "verdict": "wait" if any(text(row, "verdict") == "wait" for row in gates) else "allow",
-        "release": None if state in {"verifying", "paused"} else table(snapshot, "target") or None,
-        "staged": state in {"finalizing", "rebooting"} or bool(text(snapshot, "waiting_since")),
-        "since": snapshot.get("waiting_since"),
+        **table(snapshot, "prospect"),
         "gates": gates,
         "source": "snapshot",
     }
@@ -83,4 +81,6 @@ def _headline(document: Document, now: datetime) -> str:
         what = f"{version} is not staged; if it were" if version else "no release is staged; if one were"
         return f"{what}, the host would {'wait' if waits else 'reboot into it'}:"
     since = f" since {when(text(document, 'since'), now)}" if text(document, "since") else ""
+    if text(document, "purpose") == "rollback":
+        return f"the host is to go back to {version}{since} and {'waits' if waits else 'nothing holds it'}:"
     return f"{version} is staged{since} and {'waits' if waits else 'nothing holds it'}:"

@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, roff
 
 DATA = Path(sys.prefix) / "share" / "tidegate"
 """Where the wheel's data files are (hatch ``shared-data``)."""
@@ -20,13 +20,28 @@ PLACES = {
     "tidegate.service": "usr/lib/systemd/system/tidegate.service",
     "tidegate-engine.service": "usr/lib/systemd/system/tidegate-engine.service",
     "tidegate-coordinator.service": "usr/lib/systemd/system/tidegate-coordinator.service",
+    "tidegate.catalog": "usr/lib/systemd/catalog/tidegate.catalog",
+    "tidegate-metrics.socket": "usr/lib/systemd/system/tidegate-metrics.socket",
+    "tidegate-metrics.service": "usr/lib/systemd/system/tidegate-metrics.service",
+    "tidegate-metrics-textfile.service": "usr/lib/systemd/system/tidegate-metrics-textfile.service",
+    "tidegate-metrics-textfile.timer": "usr/lib/systemd/system/tidegate-metrics-textfile.timer",
+    "tidegate-reboot-required.path": "usr/lib/systemd/system/tidegate-reboot-required.path",
+    "tidegate-reboot-required.service": "usr/lib/systemd/system/tidegate-reboot-required.service",
+    "tidegate-reboot-required.sh": "usr/lib/tidegate/reboot-required.sh",
     "tidegate.sysusers.conf": "usr/lib/sysusers.d/tidegate.conf",
     "tidegate.tmpfiles.conf": "usr/lib/tmpfiles.d/tidegate.conf",
     "org.tidegate.conf": "usr/share/dbus-1/system.d/org.tidegate.conf",
+    "org.tidegate.Agent1.xml": "usr/share/dbus-1/interfaces/org.tidegate.Agent1.xml",
     "org.tidegate.Engine1.service": "usr/share/dbus-1/system-services/org.tidegate.Engine1.service",
     "50-tidegate.rules": "usr/share/polkit-1/rules.d/50-tidegate.rules",
     "org.tidegate.agent1.policy": "usr/share/polkit-1/actions/org.tidegate.agent1.policy",
 }
+COMPLETIONS = {
+    "tidegate.bash": "usr/share/bash-completion/completions/tidegate",
+    "tidegate.fish": "usr/share/fish/vendor_completions.d/tidegate.fish",
+    "tidegate.zsh": "usr/share/zsh/vendor-completions/_tidegate",
+}
+MANUALS = "usr/share/man"
 COMMAND = "usr/bin/tidegate"
 CONFIG = "usr/lib/tidegate/config.d"
 
@@ -35,6 +50,7 @@ _STEPS = (
     ("systemd-tmpfiles", "--create", "tidegate.conf"),
     ("systemctl", "daemon-reload"),
     ("systemctl", "reload", "dbus.service"),
+    ("journalctl", "--update-catalog"),
 )
 """What makes a running system take note. Each may be missing or fail; a reboot does the same."""
 
@@ -52,7 +68,10 @@ _STEP_SECS = 30.0
 def install(root: Path) -> None:
     """Put units, policies and defaults of the installed wheel in place."""
     if not (DATA / "systemd").is_dir():
-        exits.complain(f"{DATA} has no data files: Tidegate runs from a checkout", "install the wheel: pip install .")
+        exits.complain(
+            f"{DATA} has no data files: Tidegate runs from a checkout, or a package has put everything in place",
+            "install the wheel, where this is a checkout: pip install .",
+        )
         raise SystemExit(exits.FAILED)
     try:
         for done in _put_in_place(root):
@@ -70,16 +89,34 @@ def _put_in_place(root: Path) -> Iterator[Path]:
         yield _copy(DATA / "systemd" / name, root / place)
     for snippet in sorted((DATA / "config.d").glob("*.toml")):
         yield _copy(snippet, root / CONFIG / snippet.name)
+    for completion in sorted((DATA / "completions").glob("tidegate.*")):
+        yield _copy(completion, root / COMPLETIONS[completion.name])
+    for manual in sorted((DATA / "man").glob("*.md")):
+        page = roff.page(manual.read_text(encoding="utf-8"))
+        yield _write(page, root / manual_place(manual))
     command = root / COMMAND
     if not command.exists() and not command.is_symlink():
         yield _link(command, root)
 
 
+def manual_place(manual: Path) -> str:
+    """Where the page goes whose text is ``NAME.SECTION.md``."""
+    return f"{MANUALS}/man{manual.stem[-1]}/{manual.stem}"
+
+
 def _copy(source: Path, target: Path) -> Path:
+    return _put(target, lambda draft: shutil.copyfile(source, draft))
+
+
+def _write(text: str, target: Path) -> Path:
+    return _put(target, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def _put(target: Path, fill: Callable[[Path], object]) -> Path:
     """By a new file and a rename, so that a daemon that reads it meanwhile finds all of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.new")
-    shutil.copyfile(source, draft)
+    fill(draft)
     draft.chmod(0o644)
     draft.replace(target)
     return target

@@ -79,14 +79,9 @@ def _without_tls() -> None:
 
 
 def _log_to_journal() -> None:
-    """The journal knows time, unit and pid; ``<N>`` in front of a line is its priority (sd-daemon(3))."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Prioritised())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    """The journal knows time, unit and pid; what repeats is told once."""
+    from tidegate.chronicle import Chronicle, LogHandler  # noqa: PLC0415
+    from tidegate.clock import SystemClock  # noqa: PLC0415
+    from tidegate.journal import sink_of_process  # noqa: PLC0415
 
-
-class _Prioritised(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        priority = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 5}.get(record.levelno, 6)
-        text = super().format(record)
-        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(Chronicle(sink_of_process(), SystemClock()))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidegate.cli.snapshot_file import Document, text
+from tidegate.printable import duration
 
 
 def reason_of(gate: Document, now: datetime) -> str:
@@ -25,15 +26,3 @@ def when(instant: str, now: datetime) -> str:
     except (ValueError, TypeError):  # no instant, or one without an offset: nothing that the agent writes
         return instant
     return f"in {duration(secs)}" if secs > 0 else f"{duration(abs(secs))} ago"
-
-
-def duration(secs: float) -> str:
-    """A length of time in its two largest units."""
-    minutes, hours, days = secs / 60, secs / 3600, secs / 86400
-    if minutes < 1:
-        return f"{int(secs)} s"
-    if hours < 1:
-        return f"{int(minutes)} min"
-    if days < 1:
-        return f"{int(hours)} h {int(minutes % 60)} min"
-    return f"{int(days)} d {int(hours % 24)} h"

@@ -40,7 +40,8 @@ def tree_of(keys: tuple[Key, ...]) -> Tree:
         table = tree
         for part in key.path[:-1]:
             table = cast(dict[str, object], table.setdefault(part, {}))
-        table[key.path[-1]] = key
+        for name in (key.path[-1], *((key.alias,) if key.alias else ())):
+            table[name] = key
     return cast(Tree, tree)
 
 
@@ -54,9 +55,9 @@ def read_fragment(source: Source, tree: Tree) -> Read:
     except (ValueError, RecursionError) as error:
         return Read(NOTHING, (_syntax_problem(source, error),), lost=True)
     findings = tuple(_walk(document, tree, ()))
-    values = (one for one in findings if isinstance(one, tuple))
-    wrong = [one for one in findings if not isinstance(one, tuple)]
-    return Read(_fragment(source, values), _problems(source, wrong, tree))
+    values = [one for one in findings if isinstance(one, _Value)]
+    wrong = [one for one in findings if not isinstance(one, _Value)]
+    return Read(_fragment(source, values), _problems(source, [*wrong, *_twice(source, values)], tree))
 
 
 def located(source: Source, path: Path, fault: Fault) -> Problem:
@@ -85,9 +86,16 @@ class _Stray:
     here: Tree
 
 
-def _walk(
-    values: Mapping[str, object], tree: Tree, path: tuple[str, ...]
-) -> Iterator[tuple[Key, object] | Fault | _Stray]:
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value of the right type, and where it stands: ``key.path``, or where that leads with the key's alias."""
+
+    key: Key
+    value: object
+    path: tuple[str, ...]
+
+
+def _walk(values: Mapping[str, object], tree: Tree, path: tuple[str, ...]) -> Iterator[_Value | Fault | _Stray]:
     """Each value with its key, and each thing that has no place."""
     for name, value in values.items():
         here = (*path, name)
@@ -95,7 +103,7 @@ def _walk(
             case None:
                 yield _Stray(here, tree)
             case Key() as key if key.kind.fits(value):
-                yield from _early_faults(key, value) or ((key, value),)
+                yield from _early_faults(key, value, here) or (_Value(key, value, here),)
             case Key() as key:
                 yield Fault(f"{_what_is(value)}, the wrong type", f"use {key.kind.wanted}", here)
             case below if isinstance(value, dict):
@@ -104,25 +112,36 @@ def _walk(
                 yield Fault(f"{_what_is(value)} where a table is meant", f"write it as [{dotted(here)}]", here)
 
 
-def _early_faults(key: Key, value: object) -> tuple[Fault, ...]:
+def _early_faults(key: Key, value: object, path: tuple[str, ...]) -> tuple[Fault, ...]:
     if not key.kind.acts_in_its_snippet:
         return ()
     try:
         key.read(value)
     except FaultyValueError as error:
-        return tuple(replace(fault, at=key.path) for fault in error.faults)
+        return tuple(replace(fault, at=path) for fault in error.faults)
     return ()
 
 
-def _fragment(source: Source, values: Iterable[tuple[Key, object]]) -> Fragment:
+def _twice(source: Source, values: Iterable[_Value]) -> Iterator[Fault]:
+    """Keys that one snippet gives under both of their names. (Of two snippets, the later one wins as ever.)"""
+    first: dict[str, _Value] = {}
+    for one in values:
+        other = first.setdefault(one.key.dotted, one)
+        if other is not one:
+            line = source.index.line(other.path)
+            message = f"this is another name for `{dotted(other.path)}`, which is given in line {line}"
+            yield Fault(message, f"keep one of them; {one.key.dotted} is the name that is shown", one.path)
+
+
+def _fragment(source: Source, values: Iterable[_Value]) -> Fragment:
     single: dict[str, Given] = {}
     added: dict[str, tuple[Given, ...]] = {}
-    for key, value in values:
-        if key.kind.adds_up:
-            entries = enumerate(cast(list[object], value))
-            added[key.dotted] = tuple(Given(one, Origin(source, (*key.path, at))) for at, one in entries)
+    for one in values:
+        if one.key.kind.adds_up:
+            entries = enumerate(cast(list[object], one.value))
+            added[one.key.dotted] = tuple(Given(entry, Origin(source, (*one.path, at))) for at, entry in entries)
         else:
-            single[key.dotted] = Given(value, Origin(source, key.path))
+            single[one.key.dotted] = Given(one.value, Origin(source, one.path))
     return Fragment(single, added, _fresh(single))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from tidegate.config.problems import Fault, FaultyValueError
@@ -31,6 +31,14 @@ class Kind(ABC, Generic[T_co]):
 
     acts_in_its_snippet: ClassVar[bool] = False
     """Whether the value does something where it stands, so that it must be right even where a later one wins."""
+
+    distinct_by: ClassVar[str | None] = None
+    """Of a kind that adds up: the property that no two entries may share, whatever snippets they are in."""
+
+    @property
+    def properties(self) -> tuple[Key, ...]:
+        """Of an array of tables: what each of them may say, where that is described as keys are."""
+        return ()
 
     @property
     @abstractmethod
@@ -61,16 +69,27 @@ class Entry(Generic[T]):
     kind: Kind[T]
     doc: str
     name: str | None
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A configuration key. ``path`` leads to it in TOML; ``default`` is what holds where no snippet sets it."""
+    """A configuration key.
+
+    ``path`` leads to it in TOML; ``default`` is what holds where no snippet sets it. ``alias`` is another name for the
+    last part of the path, which is read and never shown.
+    """
 
     path: tuple[str, ...]
     kind: Kind[object]
     default: object
     doc: str
+    alias: str | None = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is no default, as some properties of tables in an array have none."""
+        return self.default is MISSING
 
     @property
     def dotted(self) -> str:
@@ -88,7 +107,7 @@ class Key:
         Raises:
             FaultyValueError: with every reason why the value cannot be used.
         """
-        if value == "" and self.kind.empty_is_default:
+        if value == "" and self.kind.empty_is_default and not self.needed:
             return self.default
         return self.kind.read(value)
 
@@ -105,9 +124,14 @@ _ENTRY = "tidegate-key"
 _TABLE = "tidegate-table"
 
 
-def key(default: T, kind: Kind[T], doc: str, *, name: str | None = None) -> T:
-    """Declare a key; ``name`` is given where TOML's name is not the field's."""
-    return field(default=default, metadata={_ENTRY: Entry(kind, doc, name)})
+def key(default: T, kind: Kind[T], doc: str, *, name: str | None = None, alias: str | None = None) -> T:
+    """Declare a key; ``name`` is given where TOML's name is not the field's, ``alias`` where there is another one."""
+    return field(default=default, metadata={_ENTRY: Entry(kind, doc, name, alias)})
+
+
+def needed(kind: Kind[T], doc: str) -> T:
+    """Declare a property that has no default: each table in the array has to say it."""
+    return cast(T, field(metadata={_ENTRY: Entry(kind, doc, None)}))
 
 
 def in_table(name: str) -> Mapping[str, str]:
@@ -155,4 +179,4 @@ def refuse(message: str, remedy: str) -> FaultyValueError:
 def _key(one: Field[Any], table: str) -> Key:
     entry = cast(Entry[object], one.metadata[_ENTRY])
     path = (*(part for part in table.split(".") if part), entry.name or one.name)
-    return Key(path, entry.kind, one.default, entry.doc)
+    return Key(path, entry.kind, one.default, entry.doc, entry.alias)

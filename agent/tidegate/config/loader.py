@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from tidegate.config import layers
 from tidegate.config.fragments import Tree, located, read_fragment, tree_of
 from tidegate.config.keys import Key, S, build, keys_of
 from tidegate.config.merge import Fragment, Given, Origin, merge
-from tidegate.config.problems import FaultyValueError, Problem
+from tidegate.config.problems import Fault, FaultyValueError, Problem, shown
 from tidegate.config.rules import Conflict, conflicts
 from tidegate.config.settings import Settings
 
@@ -153,9 +153,22 @@ def _read(key: Key, merged: Fragment) -> tuple[object, list[Problem]]:
             problems += [located(given.origin.source, given.origin.path, fault) for fault in error.faults]
         if len(problems) > MAX_PROBLEMS_A_KEY:
             break
+    problems += _shared(key, _given(merged, key.dotted))
     if problems or not settings:
         return key.default, problems
     return _sum(settings) if key.kind.adds_up else settings[-1], problems
+
+
+def _shared(key: Key, entries: Iterable[Given]) -> Iterator[Problem]:
+    """Entries that have what an earlier one has and no two may share, each told with where the earlier one is."""
+    name = key.kind.distinct_by
+    first: dict[str, Given] = {}
+    for given in entries if name else ():
+        value = cast(Mapping[str, object], given.value).get(name or "")
+        if isinstance(value, str) and first.setdefault(value, given) is not given:
+            message = f"{shown(value)} is the {name} of another one, in {first[value].origin}"
+            fault = Fault(message, f"give each a {name} of its own", (name or "",))
+            yield located(given.origin.source, given.origin.path, fault)
 
 
 def _sum(settings: list[object]) -> tuple[object, ...]:

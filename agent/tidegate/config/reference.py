@@ -27,9 +27,19 @@ def _rows(keys: Iterator[Key]) -> Iterator[str]:
         yield f": {key.doc}"
         yield f"  Takes {key.kind.wanted}. {_default(key)}"
         yield ""
+        if key.kind.properties:
+            yield from map(_property, key.kind.properties)
+            yield ""
+
+
+def _property(one: Key) -> str:
+    """One line of the list inside of what describes an array of tables."""
+    return f"  - `{one.dotted}`: {one.doc} Takes {one.kind.wanted}. {_default(one)}"
 
 
 def _default(key: Key) -> str:
+    if key.needed:
+        return "Has to be given."
     if key.default is None:
         return "Not set by default."
     return f"Default: `{toml_value(key.kind.plain(key.default))}`."

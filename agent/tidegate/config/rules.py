@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tidegate.config.health import Health
 from tidegate.config.problems import shown
 from tidegate.config.settings import FleetLock, Settings
 from tidegate.config.urls import why_bad
+from tidegate.printable import without_password
 
 _HTTP = ("http", "https")
 _HTTP_OR_FILE = (*_HTTP, "file")
@@ -40,6 +42,16 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
             "add a [[updates.periodic.window]] with days, start_time and length_minutes",
         )
     yield from _sources(settings)
+    yield from _health(settings.health)
+
+
+def _health(health: Health) -> Iterator[Conflict]:
+    """Left at its default, the start delay ends with the watch by itself."""
+    chosen = health.start_delay_secs != Health().start_delay_secs
+    if chosen and 0 < health.monitor_secs < health.start_delay_secs:
+        why = f"{health.start_delay_secs} s, while a boot is watched for {health.monitor_secs} s: no check could fail"
+        remedy = f"set it to at most {health.monitor_secs}, or health.monitor_secs to more"
+        yield Conflict("health.start_delay_secs", "health.monitor_secs", why, remedy)
 
 
 def _fleet_lock(lock: FleetLock) -> Iterator[Conflict]:
@@ -71,6 +83,19 @@ def _sources(settings: Settings) -> Iterator[Conflict]:
         yield from _base_url("cincinnati.base_url", cincinnati, "discovery.source", source, "v1/graph")
     if source == "static_graph" or (source == "auto" and graph):
         yield from _url("discovery.static_graph.url", graph, _HTTP_OR_FILE, "discovery.source", source)
+    if settings.discovery.static_graph.trust:
+        yield from _trust(source, graph)
+
+
+def _trust(source: str, graph: str) -> Iterator[Conflict]:
+    """Nobody who names a root of trust means to take what is not signed; but a source that is named is meant."""
+    key = "discovery.static_graph.trust"
+    if source == "auto" and not graph:
+        why = "nothing would be signed: there is a root of trust, and no static graph"
+        yield Conflict(key, key, why, "set discovery.static_graph.url, or leave this key away")
+    if "?" in graph or "#" in graph:
+        why = "the URL has a query or a fragment, which a signed graph's name cannot have"
+        yield Conflict("discovery.static_graph.url", key, why, "leave away what begins with ? or #")
 
 
 def _base_url(key: str, url: str, selector: str, selected: str, path: str) -> Iterator[Conflict]:
@@ -86,4 +111,6 @@ def _url(key: str, url: str, schemes: tuple[str, ...], selector: str, selected: 
         remedy = f'set it to a URL such as "{schemes[0]}://updates.example.com/", or change {selector}'
         yield Conflict(key, selector, f'"{selected}" needs a URL, and it is empty or missing', remedy)
     elif why := why_bad(url, schemes):
-        yield Conflict(key, selector, f"{shown(url)} is no URL that can be used: {why}", "correct the URL")
+        yield Conflict(
+            key, selector, f"{shown(without_password(url))} is no URL that can be used: {why}", "correct the URL"
+        )

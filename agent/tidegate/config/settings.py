@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tidegate.calendar.exclusions import Exclusion
 from tidegate.calendar.spec import MINUTES_A_WEEK, WindowSpec
+from tidegate.config.health import Health
 from tidegate.config.keys import in_table, key
 from tidegate.config.kinds import Boolean, Choice, Choices, Fraction, MergeMode, Text, Url, Whole, ZoneName
 from tidegate.config.name_kinds import AbsoluteFile, Names
@@ -35,6 +36,7 @@ MAX_GRACE_SECS = 7 * 24 * 3600
 
 _GROUP = re.compile(r"[a-zA-Z0-9.-]+")
 _STREAM = re.compile(r"[a-zA-Z0-9._/-]+")
+_VERSION = re.compile(r"\S{1,256}")
 _USER = re.compile(r"[^\s:,/]{1,256}")
 _SESSION_CLASS = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -101,6 +103,19 @@ class Updates:
         ("immediate",),
         Choices(STRATEGIES),
         "When the host may reboot into a staged release. Of several strategies, all must allow it.",
+    )
+    pin: str | None = key(
+        None, Text(_VERSION, "a version, without spaces"), "The one version that this host may go to; unless set, any."
+    )
+    max_version: str | None = key(
+        None,
+        Text(_VERSION, "a version, without spaces"),
+        "The newest version that this host may go to, in the order of `systemd-analyze compare-versions`.",
+    )
+    min_release_age_secs: int = key(
+        0,
+        Whole(0, MAX_INTERVAL_SECS),
+        "Seconds for which a release must have been on offer to this host before it is taken.",
     )
 
 
@@ -242,6 +257,12 @@ class StaticGraph:
         "A Cincinnati graph in a file, whose rollouts the host applies by itself. Takes the variables of "
         "`cincinnati.base_url`.",
     )
+    trust: str | None = key(
+        None,
+        AbsoluteFile(),
+        "The root of trust (`root.json` of `tidegate trust init`): the graph counts only as signed under it. Needs "
+        "`tidegate[trust]`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +272,8 @@ class Discovery:
     source: str = key(
         "auto",
         Choice(DISCOVERY_SOURCES),
-        "Where new releases come from; `auto` takes the Cincinnati server where one is set, else the static graph.",
+        "Where new releases come from; `auto` takes the static graph where `trust` is set for it, else the Cincinnati "
+        "server where one is set, else the static graph, else what the engine follows by itself.",
     )
     timeout_secs: int = key(
         60, Whole(1, MAX_DISCOVERY_TIMEOUT_SECS), "Seconds after which a look for a new release is given up."
@@ -287,5 +309,6 @@ class Settings:
     sessions: Sessions = field(default_factory=Sessions, metadata=in_table("gates.sessions"))
     clock: ClockTrust = field(default_factory=ClockTrust, metadata=in_table("gates.clock"))
     interval: Interval = field(default_factory=Interval, metadata=in_table("gates.interval"))
+    health: Health = field(default_factory=Health, metadata=in_table("health"))
     discovery: Discovery = field(default_factory=Discovery, metadata=in_table("discovery"))
     engine: Engine = field(default_factory=Engine, metadata=in_table("engine"))

@@ -9,6 +9,7 @@ from typing import cast
 
 from tidegate.config.keys import Key, Section, values_of
 from tidegate.config.merge import Origin
+from tidegate.printable import without_password
 
 DEFAULT = "default"
 
@@ -43,7 +44,7 @@ def toml_value(value: object) -> str:
 
 
 def _json_row(key: Key, setting: object, origins: tuple[Origin, ...]) -> dict[str, object]:
-    row: dict[str, object] = {"value": None if setting is None else key.kind.plain(setting)}
+    row: dict[str, object] = {"value": None if setting is None else _public(key.kind.plain(setting))}
     row["origin"] = str(origins[-1]) if origins else DEFAULT
     return row | ({"origins": [str(one) for one in origins]} if key.kind.adds_up else {})
 
@@ -60,14 +61,27 @@ def _toml_rows(rows: Iterator[tuple[Key, object]], origins: Origins | None) -> I
         elif key.kind.adds_up and setting:
             yield from _toml_array(key, cast(list[object], key.kind.plain(setting)), found)
         else:
-            yield f"{key.path[-1]} = {toml_value(key.kind.plain(setting))}{_comment(found)}"
+            yield f"{key.path[-1]} = {toml_value(_public(key.kind.plain(setting)))}{_comment(found)}"
 
 
 def _toml_array(key: Key, entries: list[object], origins: tuple[Origin, ...] | None) -> Iterator[str]:
     yield f"{key.path[-1]} = ["
     for entry, origin in zip_longest(entries, origins or ()):
-        yield f"  {toml_value(entry)},{_comment((origin,)) if origin else ''}"
+        yield f"  {toml_value(_public(entry))},{_comment((origin,)) if origin else ''}"
     yield "]"
+
+
+def _public(plain: object) -> object:
+    """What is shown on screens and put into reports of errors has no passwords; of all values URLs may have one."""
+    match plain:
+        case str():
+            return without_password(plain)
+        case list():
+            return [_public(one) for one in cast(list[object], plain)]
+        case dict():
+            return {name: _public(one) for name, one in cast(dict[str, object], plain).items()}
+        case _:
+            return plain
 
 
 def _comment(origins: tuple[Origin, ...] | None) -> str:

@@ -1,26 +1,31 @@
-"""The health of a boot as systemd sees it: ``boot-complete.target``."""
+"""The check ``boot-complete``: systemd's own word that a boot is well."""
 
 from __future__ import annotations
 
 from tidegate.dbus.systemd import Systemd
-from tidegate.machine.events import Health, HealthPending, Healthy
+from tidegate.health.base import Weight
+from tidegate.health.check import Seen
 
 TARGET = "boot-complete.target"
 
 
-class BootHealth:
-    """A boot is well once the target is reached, for which every check ordered before it has passed.
+class BootComplete:
+    """The target is reached, for which every check that is ordered before it has passed.
 
-    Our unit wants the target and is ordered after it, so that by now its job has come to an end. Where it did not get
-    there this is not a verdict yet: a person may start it after mending what was in its way.
+    Our unit wants the target, so that there is a job for it in every boot. Where it did not get there, a person may
+    start it after mending what was in its way.
     """
+
+    name = "boot-complete"
+    weight = Weight.REQUIRED
 
     def __init__(self, systemd: Systemd) -> None:
         self._systemd = systemd
 
-    async def look(self) -> Health:
-        """One look."""
+    async def ask(self) -> Seen:
+        """Look at the target."""
         unit = await self._systemd.unit_state(TARGET)
         if unit.active == "active":
-            return Healthy()
-        return HealthPending(f"{TARGET} is {unit.active}; see: systemctl list-dependencies --failed {TARGET}")
+            return Seen(passed=True, detail=f"{TARGET} is reached")
+        help_ = f"see: systemctl list-dependencies --failed {TARGET}"
+        return Seen(passed=False, detail=f"{TARGET} is {unit.active}; {help_}")

@@ -14,6 +14,7 @@ from tidegate.errors import Failure
 from tidegate.fleetlock import UpdateParams
 from tidegate.gates.base import NOT_NOTICED, Notice
 from tidegate.lockserver import LockAccount
+from tidegate.machine.topics import Topic
 from tidegate.purpose import Purpose
 from tidegate.release import Release
 
@@ -107,10 +108,22 @@ class Reboot:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadHealth:
-    """Task: look at the health of this boot; answers Health."""
+class Rollback:
+    """Task: engine.rollback, to ``target``; answers HostView."""
 
     id: int
+    target: Release
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHealth:
+    """Task: look at the health of this boot; answers HealthLook.
+
+    ``failed_before``: the units that had failed in the release before it.
+    """
+
+    id: int
+    failed_before: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +144,7 @@ Task = (
     | ReleaseLock
     | Arm
     | Disarm
+    | Rollback
     | Reboot
     | ReadHealth
     | MarkGood
@@ -147,10 +161,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Say what was decided and why: one line in the journal, once. ``level`` is a syslog priority."""
+    """Say what was decided and why: one line in the journal and one signal on the bus, once.
 
+    ``level`` is a syslog priority; ``release`` the version that it is about, where it is about one.
+    """
+
+    topic: Topic
     level: int
     text: str
+    release: str = ""
 
 
 Effect = Task | Reply | Announce

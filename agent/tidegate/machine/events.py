@@ -8,6 +8,7 @@ from tidegate.discovery.base import Offers
 from tidegate.engines.base import EngineStatus, Progress
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict
+from tidegate.health.base import HealthLook
 from tidegate.lockserver import LockBusy, LockGranted, LockReleased
 from tidegate.machine.state import Policy
 from tidegate.purpose import Purpose
@@ -15,32 +16,15 @@ from tidegate.purpose import Purpose
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """The host at the moment of asking: the engine's account, and whether logind is taking it down already."""
+    """The host at the moment of asking.
+
+    ``engine``: the engine's account; ``shutting_down``: logind is taking it down already; ``failed_units``: the systemd
+    units that have failed.
+    """
 
     engine: EngineStatus
     shutting_down: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Healthy:
-    """The boot is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class HealthPending:
-    """Too early to tell; ``reason`` says what is waited for."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unhealthy:
-    """The boot is not well; ``evidence`` says what was seen."""
-
-    evidence: str
-
-
-Health = Healthy | HealthPending | Unhealthy
+    failed_units: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +50,7 @@ class NoticeGiven:
 
 LockAnswer = LockGranted | LockBusy
 
-Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | Health | LockAnswer | LockReleased | NoticeGiven
+Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | HealthLook | LockAnswer | LockReleased | NoticeGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +121,44 @@ class ForgetLockAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    """A person says that a paused host goes on with the release that it runs. ``reason`` is theirs."""
+
+    request_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackAsked:
+    """A person wants the release before the running one back, and the running one denied. ``reason`` is theirs.
+
+    ``overrides``: the gates that are passed over, this once.
+    """
+
+    request_id: int
+    reason: str
+    overrides: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DenyAsked:
+    """A person does not want ``release`` (a version that the agent knows, or a payload) staged, for ``reason``."""
+
+    request_id: int
+    release: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllowAsked:
+    """A person lifts the denial of ``release`` (a version or a payload), for ``reason``."""
+
+    request_id: int
+    release: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyChanged:
     """The configuration was read again."""
 
@@ -170,6 +192,10 @@ Event = (
     | StageAsked
     | ApplyAsked
     | ForgetLockAsked
+    | ResumeAsked
+    | RollbackAsked
+    | DenyAsked
+    | AllowAsked
     | PolicyChanged
     | ClockSet
     | RecordsUnwritable

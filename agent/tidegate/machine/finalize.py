@@ -18,24 +18,37 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from tidegate.clock import Now
+from tidegate.discovery.graph_keys import ROLLBACK_FLOOR_KEY
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
 from tidegate.lockserver import NOT_TAKEN, LockBusy, LockGranted
 from tidegate.machine import lock
-from tidegate.machine.effects import NOTICE, WARNING, AcquireLock, Announce, Arm, AskGates, Reboot
+from tidegate.machine.effects import NOTICE, WARNING, AcquireLock, Announce, Arm, AskGates, Reboot, Rollback
 from tidegate.machine.events import Accepted, HostView, LockAnswer, RebootAnswer, Refused
-from tidegate.machine.parts import enter, left_alone_secs, recovered, refusal, reply, seen, take_id, troubled
+from tidegate.machine.parts import (
+    booted_release,
+    enter,
+    left_alone_secs,
+    recovered,
+    refusal,
+    reply,
+    seen,
+    take_id,
+    troubled,
+)
 from tidegate.machine.phases import (
     Arming,
     Confirming,
     Deciding,
     Finalizing,
     Locking,
+    Order,
     Rebooting,
     Relocking,
     Requesting,
 )
 from tidegate.machine.state import State, Step
+from tidegate.machine.topics import Topic
 from tidegate.machine.undo import call_off
 from tidegate.machine.waiting import holds, waiting, waits
 from tidegate.records import Intent, LockState, RebootRequest
@@ -57,7 +70,7 @@ GOING_DOWN = Wait("host", "the host is going down already")
 def proceed(state: State, phase: Deciding, now: Now) -> Step:
     """Every gate allows: take the lock, where one has to be held."""
     locking = lock.wanted(state, phase.order)
-    if locking is None:
+    if locking is None or lock.kept(state):
         return _arm(state, phase, now)
     state = lock.taken(state, locking, now)
     return _ask_lock(state, Locking(phase.target, phase.since, phase.order, 0))
@@ -120,22 +133,31 @@ def _ask_lock(state: State, phase: Locking | Relocking) -> Step:
 
 
 def _arm(state: State, phase: Deciding | Locking, now: Now) -> Step:
-    assert state.host is not None  # noqa: S101 - a release was staged, so the host was read
-    booted = state.host.booted
-    intent = Intent(
-        id=f"{now.wall:%Y%m%dT%H%M%SZ}-{state.boot.boot_id[:8]}",
-        boot=state.boot,
-        origin=Release(booted.version, booted.payload),
-        target=phase.target,
-        purpose=phase.order.purpose,
-        reason=phase.order.reason,
-        written_at=now.wall,
-        had_entry=any(entry.payload == phase.target.payload for entry in state.host.entries),
-    )
+    target, order = phase.target, phase.order
+    intent = _intent(state, target, order, now)
     task, state = take_id(state)
     state = replace(state, records=state.records.opened(intent))
-    note = Announce(NOTICE, f"finalizing {phase.target.version}: {intent.reason}, all gates allow")
-    return enter(state, Arming(phase.target, phase.since, phase.order, task)), (note, Arm(task, phase.target))
+    text = f"finalizing {target.version}: {intent.reason}, all gates allow"
+    note = Announce(Topic.FINALIZING, NOTICE, text, target.version)
+    switch = Arm(task, target) if state.records.rollback is None else Rollback(task, target)
+    return enter(state, Arming(target, phase.since, order, task)), (note, switch)
+
+
+def _intent(state: State, target: Release, order: Order, now: Now) -> Intent:
+    assert state.host is not None  # noqa: S101 - a release was staged or left, so the host was read
+    due = state.records.rollback
+    return Intent(
+        id=f"{now.wall:%Y%m%dT%H%M%SZ}-{state.boot.boot_id[:8]}",
+        boot=state.boot,
+        origin=booted_release(state),
+        target=target,
+        purpose=order.purpose,
+        reason=order.reason,
+        written_at=now.wall,
+        had_entry=any(entry.payload == target.payload for entry in state.host.entries),
+        failed_units=tuple(sorted(state.failed_units)) if due is None else due.failed_units,
+        rollback_floor=target.metadata.get(ROLLBACK_FLOOR_KEY, ""),
+    )
 
 
 def armed(state: State, phase: Arming, host: HostView, now: Now) -> Step:
@@ -143,6 +165,8 @@ def armed(state: State, phase: Arming, host: HostView, now: Now) -> Step:
     state = seen(state, host)
     if state.shutting_down:
         return _going_down(state, phase, now)
+    if host.engine.next_boot != phase.target.payload:
+        return call_off(state, phase, (Wait("engine", f"the next boot does not lead to {phase.target.version}"),))
     if state.records.lock is None or lock.wanted(state, phase.order) is None:
         return _look_again(state, phase)
     return _ask_lock(state, Relocking(phase.target, phase.since, phase.order, 0))
@@ -156,7 +180,8 @@ def relocked(state: State, phase: Relocking, answer: LockAnswer, now: Now) -> St
         case LockGranted():
             return _look_again(state, phase)
         case LockBusy() as busy:
-            return call_off(state, phase, (_busy(state, busy, now),))
+            wait = _busy(state, busy, now)
+            return call_off(lock.lost(state), phase, (wait,))
         case _:
             assert_never(answer)
 
@@ -196,6 +221,8 @@ def answered(state: State, phase: Requesting, answer: RebootAnswer, now: Now) ->
 def finalizing_failed(state: State, phase: Arming | Relocking | Confirming, failure: Failure, now: Now) -> Step:
     """A step after the intent broke: take everything back."""
     wait = Wait(_GATES_OF[type(phase)], failure.message, remedy=failure.remedy)
+    if isinstance(phase, Relocking) and lock.kept(state):  # granted, and never given back: a server that is down
+        return _look_again(state, phase)  # must not keep a host in a release that is not well
     if not isinstance(phase, Relocking):
         state = troubled(state, failure, now)
     return call_off(state, phase, (wait,))
@@ -210,7 +237,8 @@ def request_failed(state: State, phase: Requesting, failure: Failure, now: Now) 
     grace_secs = REBOOT_GRACE_SECS if state.shutting_down else UNCERTAIN_SECS
     rebooting = Rebooting(phase.target, phase.since, now.boot_secs + grace_secs, failure.message)
     answers = reply(phase.order.request, failure)
-    return enter(troubled(state, failure, now), rebooting), (*answers, Announce(WARNING, failure.message))
+    note = Announce(Topic.REBOOT_FAILED, WARNING, failure.message, phase.target.version)
+    return enter(troubled(state, failure, now), rebooting), (*answers, note)
 
 
 def _request_reboot(state: State, phase: Confirming, now: Now) -> Step:
@@ -226,8 +254,9 @@ def _request_reboot(state: State, phase: Confirming, now: Now) -> Step:
 def _going_down(state: State, phase: Finalizing, now: Now) -> Step:
     still_up = f"logind accepted, and the host was still up {REBOOT_GRACE_SECS:.0f} s later"
     rebooting = Rebooting(phase.target, phase.since, now.boot_secs + REBOOT_GRACE_SECS, still_up)
-    note = Announce(NOTICE, f"the host goes down, next: {phase.target.version}")
-    return enter(state, rebooting), (*reply(phase.order.request, f"rebooting into {phase.target.version}"), note)
+    version = phase.target.version
+    note = Announce(Topic.GOING_DOWN, NOTICE, f"the host goes down, next: {version}", version)
+    return enter(state, rebooting), (*reply(phase.order.request, f"rebooting into {version}"), note)
 
 
 def shutdown_begun(state: State, phase: Rebooting, now: Now) -> State:

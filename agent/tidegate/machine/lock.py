@@ -6,6 +6,7 @@ What is owed follows from the record and from what the agent is busy with, and f
 an attempt is under way, or the host goes down      nothing: the lock is being used
 a record of this boot, and no attempt               give it back: it was taken for a reboot that will not be
 a record of an earlier boot, the boot verified      give it back
+a record of an earlier boot, being verified         nothing: it serves for the way back, too
 a record of an earlier boot, no attempt to verify   look at the boot's health, then give it back
 no record, not yet greeted since the agent's start  one steady-state: a record may have been lost with its disk
 ==================================================  ==========================================================
@@ -25,12 +26,25 @@ from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock import ReleaseTag, UpdateParams
 from tidegate.gates.base import Wait
+from tidegate.health.base import HealthLook
+from tidegate.health.judgement import failing
 from tidegate.lockserver import LockAccount, LockReleased
 from tidegate.machine.effects import NOTICE, WARNING, Announce, Effect, ReadHealth, ReleaseLock, Reply
-from tidegate.machine.events import ForgetLockAsked, Health, HealthPending, Healthy, Unhealthy
+from tidegate.machine.events import ForgetLockAsked
 from tidegate.machine.parts import left_alone_secs, spread, take_id
-from tidegate.machine.phases import Disarming, Finalizing, Order, Paused, Rebooting, Starting, Verifying
+from tidegate.machine.phases import (
+    Accepting,
+    Disarming,
+    Finalizing,
+    Leaving,
+    Order,
+    Paused,
+    Rebooting,
+    Starting,
+    Verifying,
+)
 from tidegate.machine.state import FleetLocking, LockDuty, State, Step
+from tidegate.machine.topics import Topic
 from tidegate.records import LockRecord, LockRelease, LockState
 from tidegate.release import Release
 
@@ -62,7 +76,7 @@ def duty(state: State) -> Duty:
     taken_in_vain = record.boot == state.boot
     if record.state == LockState.RELEASE_OWED or record.release == LockRelease.AFTER_BOOT or taken_in_vain:
         return Duty.RELEASE
-    return Duty.NOTHING if isinstance(state.phase, Verifying | Paused) else Duty.LOOK
+    return Duty.NOTHING if isinstance(state.phase, Verifying | Accepting | Paused | Leaving) else Duty.LOOK
 
 
 def _in_use(state: State) -> bool:
@@ -73,6 +87,8 @@ def _in_use(state: State) -> bool:
 def owed(state: State) -> Wait | None:
     """What is still to be given back, as a gate's answer: until then no lock is asked for."""
     record, locking = state.records.lock, state.policy.fleet_lock
+    if kept(state):
+        return None
     if record is not None:
         what = f"the lock of group {record.account.group} at {record.account.server} is still to be given back"
     elif state.lock.greeting and locking is not None:
@@ -85,6 +101,23 @@ def owed(state: State) -> Wait | None:
     )
 
 
+def kept(state: State) -> bool:
+    """Whether the lock of the update that went wrong is held still, and serves for the rollback that is due."""
+    record = state.records.lock
+    return (
+        state.records.rollback is not None
+        and record is not None
+        and record.boot != state.boot
+        and record.state != LockState.RELEASE_OWED
+        and record.release != LockRelease.AFTER_BOOT
+    )
+
+
+def lost(state: State) -> State:
+    """The server has given a lock that was kept to somebody else: it is to be asked for like any other from now on."""
+    return replace(state, records=state.records.lock_is(LockState.RELEASE_OWED)) if kept(state) else state
+
+
 def wanted(state: State, order: Order) -> FleetLocking | None:
     """The lock that has to be held for the reboot that ``order`` is about, or None."""
     return None if FLEET_LOCK in order.overrides else state.policy.fleet_lock
@@ -93,7 +126,7 @@ def wanted(state: State, order: Order) -> FleetLocking | None:
 def missing(state: State, order: Order) -> Wait | None:
     """That the lock which has to be held by now is not the one that is held: the configuration has changed."""
     locking, record = wanted(state, order), state.records.lock
-    if locking is None or (record is not None and record.account == locking.account):
+    if locking is None or kept(state) or (record is not None and record.account == locking.account):
         return None
     return Wait(FLEET_LOCK, f"the configuration asks for another lock now, at {locking.account.server}")
 
@@ -144,18 +177,13 @@ def attend(state: State) -> Step:
             assert_never(owes)
 
 
-def health_read(state: State, health: Health, now: Now) -> Step:
+def health_read(state: State, look: HealthLook, now: Now) -> Step:
     """The boot is well, and the lock that was taken for it may be given back; or it has to wait."""
-    match health:
-        case Healthy():
-            records = state.records.lock_is(LockState.RELEASE_OWED)
-            return replace(state, records=records, lock=replace(state.lock, task=None)), ()
-        case HealthPending(reason):
-            return put_off(state, f"this boot is not known to be well yet: {reason}", now)
-        case Unhealthy(evidence):
-            return put_off(state, f"this boot is not well: {evidence}", now)
-        case _:
-            assert_never(health)
+    wrong = failing(look)
+    if wrong:
+        return put_off(state, f"this boot is not known to be well: {wrong}", now)
+    records = state.records.lock_is(LockState.RELEASE_OWED)
+    return replace(state, records=records, lock=replace(state.lock, task=None)), ()
 
 
 def released(state: State, answer: LockReleased) -> Step:
@@ -165,7 +193,7 @@ def released(state: State, answer: LockReleased) -> Step:
     if record is None:
         return state, ()
     detail = f" ({answer.detail})" if answer.detail else ""
-    return state, (Announce(NOTICE, f"gave the lock back: {record.account.place}{detail}"),)
+    return state, (Announce(Topic.LOCK_RETURNED, NOTICE, f"gave the lock back: {record.account.place}{detail}"),)
 
 
 def failed(state: State, failure: Failure, now: Now) -> Step:
@@ -187,7 +215,7 @@ def forget_asked(state: State, event: ForgetLockAsked) -> Step:
         return state, (Reply(event.request_id, nothing),)
     state = replace(state, records=replace(state.records, lock=None), lock=LockDuty(greeting=False))
     what = "the steady-state of this start" if record is None else f"the lock of {record.account.place}"
-    note = Announce(WARNING, f"{what} is forgotten without the server's word: {event.reason}")
+    note = Announce(Topic.LOCK_FORGOTTEN, WARNING, f"{what} is forgotten without the server's word: {event.reason}")
     return state, (Reply(event.request_id, f"{what} is forgotten"), note)
 
 
@@ -209,7 +237,7 @@ def put_off(state: State, why: str, now: Now, wished_secs: float = 0.0) -> Step:
     pause_secs = min(RETRY_BASE_SECS * 2.0 ** min(known.failures, MAX_DOUBLINGS), RETRY_MAX_SECS)
     retry_at = now.boot_secs + spread(state, max(pause_secs, wished_secs))
     state = replace(state, lock=replace(known, task=None, retry_at=retry_at, failures=known.failures + 1, why=why))
-    first: tuple[Effect, ...] = (Announce(WARNING, f"a lock is still to be given back: {why}"),)
+    first: tuple[Effect, ...] = (Announce(Topic.LOCK_OWED, WARNING, f"a lock is still to be given back: {why}"),)
     return state, first if known.failures == 0 and state.records.lock is not None else ()
 
 

@@ -12,6 +12,7 @@ from tidegate.machine.effects import Effect, Reply
 from tidegate.machine.events import HostView
 from tidegate.machine.phases import Phase
 from tidegate.machine.state import State, Step, Trouble
+from tidegate.release import Release
 
 CHECKING = ("discovery", "net", "identity", "agent")
 SWITCHING = ("engine", "bus", "record", "agent")
@@ -98,4 +99,11 @@ def phase_name(state: State) -> str:
 
 def seen(state: State, host: HostView) -> State:
     """The state with the host's latest account of itself; a shutdown that was announced stays announced."""
-    return replace(state, host=host.engine, shutting_down=state.shutting_down or host.shutting_down)
+    down = state.shutting_down or host.shutting_down
+    return replace(state, host=host.engine, failed_units=host.failed_units, shutting_down=down)
+
+
+def booted_release(state: State) -> Release:
+    """The release that the host runs; it has been read by now."""
+    assert state.host is not None  # noqa: S101 - every phase but the first is entered after the host was read
+    return Release(state.host.booted.version, state.host.booted.payload)

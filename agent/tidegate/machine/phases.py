@@ -10,6 +10,7 @@ from datetime import datetime
 
 from tidegate.engines.base import Progress
 from tidegate.gates.base import Verdict
+from tidegate.health.judgement import CheckState
 from tidegate.purpose import Purpose
 from tidegate.release import Release
 
@@ -24,16 +25,44 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Verifying:
-    """The host is up in the target of the intent; nothing counts until it is well.
+    """The host is up in the target of the intent and is watched; nothing counts until it is found well.
 
-    ``since`` is on the boot clock; ``task`` is a health reading or, once ``healthy``, the confirmation to the engine.
+    ``began``: boot clock, when the watch did. ``task`` is a look under way, or ``look_at`` (boot clock) says when the
+    next one is due. ``pending``: what is still waited for.
     """
 
-    since: float
-    task: int | None
-    healthy: bool = False
+    began: float
+    task: int | None = None
+    checks: tuple[CheckState, ...] = ()
     pending: str = ""
+    look_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """The boot counts as good, and the engine is being told; ``task`` is None between two tries.
+
+    ``detail``: what is put on record with it.
+    """
+
+    detail: str
+    checks: tuple[CheckState, ...] = ()
+    task: int | None = None
     retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The rollback that is due waits, in the release that is to be left.
+
+    ``evaluate_at``: boot clock, when the gates are asked next; None while only a person can start it. ``verdicts``:
+    their last answers.
+    """
+
+    target: Release
+    since: datetime
+    evaluate_at: float | None
+    verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +183,19 @@ class Disarming:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The host is up in the target of the intent and is not well. Nothing is done but looking again."""
+    """The host is up in a release that is not well. Nothing is done but looking again: a person may be mending it."""
 
     reason: str
     look_at: float
+    checks: tuple[CheckState, ...] = ()
     task: int | None = None
 
 
 Phase = (
     Starting
     | Verifying
+    | Accepting
+    | Leaving
     | Steady
     | Staging
     | Staged

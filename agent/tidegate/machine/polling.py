@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from math import ceil
 
 from tidegate.clock import Now
 from tidegate.discovery.base import HeldBack, Offers
-from tidegate.discovery.policy import CHECKSUM_SCHEME, Rules, choose, scheme_of
+from tidegate.discovery.policy import Rules, choose, scheme_of
 from tidegate.errors import ErrorKind, Failure
-from tidegate.machine.effects import WARNING, Announce, Effect, FindOffers, Reply
+from tidegate.machine.effects import ERROR, WARNING, Announce, Effect, FindOffers, Reply
 from tidegate.machine.parts import (
     CHECKING,
     HOST_GOING_DOWN,
     backed_off,
+    booted_release,
     enter,
     left_alone_secs,
     phase_name,
@@ -25,7 +25,9 @@ from tidegate.machine.parts import (
 )
 from tidegate.machine.phases import Staged, Staging, Steady
 from tidegate.machine.state import Poll, Request, State, Step
+from tidegate.machine.topics import Topic
 from tidegate.machine.update import stage
+from tidegate.printable import duration
 from tidegate.release import Release
 
 
@@ -38,8 +40,8 @@ def poll_due(state: State) -> float | None:
 
 def poll(state: State) -> Step:
     """Ask discovery."""
-    assert state.host is not None  # noqa: S101 - no phase that may poll is entered before the host was read
-    booted, stream = Release(state.host.booted.version, state.host.booted.payload), state.host.stream
+    stream = None if state.host is None else state.host.stream
+    booted = booted_release(state)
     task, state = take_id(state)
     return replace(state, poll=replace(state.poll, task=task)), (FindOffers(task, booted, stream),)
 
@@ -48,15 +50,72 @@ def offers_found(state: State, offers: Offers, now: Now) -> Step:
     """Discovery answered: choose the target, and stage it if that is wanted."""
     due = now.boot_secs + state.policy.steady_interval_secs
     polled = Poll(due, staging_failures=state.poll.staging_failures, checked_at=now.wall)
-    state = replace(state, poll=polled, dead_end=offers.dead_end, held_back=offers.held_back)
+    notes = _dead_end_met(state, offers)
     known = offers.booted_known
     state = recovered(state, *CHECKING) if known else troubled(state, _unknown_booted(state), now)
-    denied = {denial.release.payload: denial.cause for denial in state.records.denied}
-    scheme = scheme_of(state.host.booted.payload) if state.host is not None else CHECKSUM_SCHEME
-    choice = choose(offers, Rules(denied, state.policy.allow_downgrade, scheme))
-    if choice.target is None:
-        return _nothing_new(state, now)
-    return _target_found(state, choice.target, now)
+    state = _first_seen(replace(state, poll=polled), offers, now)
+    choice = choose(offers, rules(state, now))
+    state = replace(
+        state,
+        dead_end=offers.dead_end,
+        offered=offers.candidates,
+        held_back=offers.held_back,
+        passed_over=choice.passed_over,
+    )
+    state, withdrawn = _withdrawn(state, offers)
+    found = _nothing_new(state, now) if choice.target is None else _target_found(state, choice.target, now)
+    return found[0], (*notes, *withdrawn, *found[1])
+
+
+def rules(state: State, now: Now) -> Rules:
+    """What this host accepts."""
+    policy = state.policy
+    return Rules(
+        denied={denial.release.payload: denial.cause for denial in state.records.denied},
+        allow_downgrade=policy.allow_downgrade,
+        scheme=scheme_of(booted_release(state).payload),
+        pin=policy.pin,
+        max_version=policy.max_version,
+        young=_young(state, now),
+    )
+
+
+def _young(state: State, now: Now) -> dict[str, str]:
+    """The payloads that were not on offer for long enough, and why; a clock that was set back makes nothing old."""
+    least_secs = state.policy.min_release_age_secs
+    young: dict[str, str] = {}
+    for payload, since in state.records.first_seen.items():
+        age_secs = (now.wall - since).total_seconds()
+        if age_secs < least_secs:
+            young[payload] = f"is on offer for less than {duration(least_secs)}, as updates.min_release_age_secs has it"
+    return young
+
+
+def _first_seen(state: State, offers: Offers, now: Now) -> State:
+    """Remember since when each release is on offer, where somebody asks for an age."""
+    known = state.records.first_seen
+    wanted = state.policy.min_release_age_secs > 0
+    first = {one.payload: known.get(one.payload, now.wall) for one in offers.candidates} if wanted else {}
+    return state if first == known else replace(state, records=replace(state.records, first_seen=first))
+
+
+def _dead_end_met(state: State, offers: Offers) -> tuple[Effect, ...]:
+    if offers.dead_end is None or offers.dead_end == state.dead_end:
+        return ()
+    version = booted_release(state).version
+    text = f"there are no further updates from {version}: {offers.dead_end}"
+    return (Announce(Topic.DEAD_END, ERROR, text, version),)
+
+
+def _withdrawn(state: State, offers: Offers) -> Step:
+    """A release that waits for its reboot and is not on offer any more was withdrawn: whoever did that knows why."""
+    match state.phase:
+        case Staged(target) if offers.booted_known and all(one.payload != target.payload for one in offers.candidates):
+            text = f"{target.version} is staged and no longer on offer to this host: it waits until it is again"
+            note = Announce(Topic.WITHDRAWN, WARNING, text, target.version)
+            return enter(state, Steady()), (note,)
+        case _:
+            return state, ()
 
 
 def find_failed(state: State, failure: Failure, now: Now) -> Step:
@@ -70,7 +129,7 @@ def find_failed(state: State, failure: Failure, now: Now) -> Step:
     )
     state, answers = turned_away(replace(troubled(state, failure, now), poll=later), failure)
     first = failures == 1
-    notes = (Announce(WARNING, f"check failed: {failure.message}"),) if first else ()
+    notes = (Announce(Topic.CHECK_FAILED, WARNING, f"check failed: {failure.message}"),) if first else ()
     return state, (*answers, *notes)
 
 
@@ -95,16 +154,17 @@ def _nothing_new(state: State, now: Now) -> Step:
 
 
 def _target_found(state: State, target: Release, now: Now) -> Step:
-    answers = tuple(Reply(r.id, f"{target.version} is available") for r in state.requests if not r.wants_staging)
+    told = "is staged, and nothing newer is offered" if _is_staged(state, target) else "is available"
+    answers = tuple(Reply(r.id, f"{target.version} {told}") for r in state.requests if not r.wants_staging)
     staging_asked = tuple(request for request in state.requests if request.wants_staging)
     state = replace(state, requests=staging_asked)
     busy = _why_not_now(state)
     if busy is not None:
         return _target_noted(state, target, busy, answers)
     match state.phase:
-        case Staged(target=staged) if staged.payload == target.payload:
-            told = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
-            return replace(state, requests=()), (*answers, *told)
+        case Staged() if _is_staged(state, target):
+            already = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
+            return replace(state, requests=()), (*answers, *already)
         case Staged(since=since) if state.policy.enabled or staging_asked:
             state, effects = stage(state, target, since)
         case _ if state.policy.enabled or staging_asked:
@@ -114,6 +174,10 @@ def _target_found(state: State, target: Release, now: Now) -> Step:
         case _:
             state, effects = enter(state, Steady(wanted=target)), ()
     return state, (*answers, *effects)
+
+
+def _is_staged(state: State, target: Release) -> bool:
+    return isinstance(state.phase, Staged) and state.phase.target.payload == target.payload
 
 
 def _target_noted(state: State, target: Release, busy: Failure, answers: tuple[Effect, ...]) -> Step:
@@ -127,11 +191,8 @@ def _held_back(held: HeldBack, now: Now) -> str:
     """``42.2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min``."""
     if held.turn_at is None:
         return f"{held.release.version} {held.reason}"
-    wait = timedelta(minutes=ceil((held.turn_at - now.wall).total_seconds() / 60))
-    hours, minutes = wait.seconds // 3600, wait.seconds % 3600 // 60
-    parts = ((wait.days, "d"), (hours, "h"), (minutes, "min"))
-    told = " ".join(f"{count} {unit}" for count, unit in parts if count)
-    return f"{held.release.version} {held.reason}, this host's turn is in {told or '0 min'}"
+    left = duration(60 * ceil((held.turn_at - now.wall).total_seconds() / 60))
+    return f"{held.release.version} {held.reason}, this host's turn is in {left}"
 
 
 def _unknown_booted(state: State) -> Failure:

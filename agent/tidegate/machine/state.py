@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from tidegate.boot import BootInstance
 from tidegate.clock import Now
 from tidegate.discovery.base import HeldBack
+from tidegate.discovery.policy import PassedOver
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import NOT_NOTICED, Wait
+from tidegate.health.judgement import HealthTerms
 from tidegate.lockserver import LockAccount
 from tidegate.machine.effects import Effect
 from tidegate.machine.phases import Phase
 from tidegate.records import LockRelease, Records
+from tidegate.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +31,33 @@ class FleetLocking:
     tells: bool = False
 
 
+class FailureAction(StrEnum):
+    """What follows when a boot into a release is not well."""
+
+    PAUSE = "pause"
+    CONTINUE = "continue"
+    ROLLBACK = "rollback"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The settings that decide anything here.
 
     ``fleet_lock``: the lock that has to be held for a reboot, or None where none is.
-    ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks.
+    ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks. ``pin``,
+    ``max_version``, ``min_release_age_secs``: which releases it may go to. ``health``, ``failure_action``: how a boot
+    is watched, and what follows where it is not well.
     ``blocked``: why the agent must not stage or reboot at all (a bad configuration at the start, unreadable records),
     or None. ``stale``: why the configuration on disk is not the one in force, or None.
     """
 
     enabled: bool = True
     allow_downgrade: bool = False
+    pin: str | None = None
+    max_version: str | None = None
+    min_release_age_secs: float = 0.0
+    health: HealthTerms = field(default_factory=HealthTerms)
+    failure_action: FailureAction = FailureAction.PAUSE
     steady_interval_secs: int = 300
     fleet_lock: FleetLocking | None = None
     blocked: Failure | None = None
@@ -101,7 +120,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the agent knows. ``records`` is what it keeps on disk; the rest is found out anew at each start."""
+    """Everything the agent knows. ``records`` is what it keeps on disk; the rest is found out anew at each start.
+
+    ``failed_units``: the systemd units that had failed when the host was looked at last. ``offered``, ``held_back``,
+    ``passed_over``, ``dead_end``: what discovery answered last, and what became of it.
+    """
 
     boot: BootInstance
     policy: Policy
@@ -113,8 +136,11 @@ class State:
     noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
     host: EngineStatus | None = None
     shutting_down: bool = False
+    failed_units: frozenset[str] = frozenset()
     dead_end: str | None = None
+    offered: tuple[Release, ...] = ()
     held_back: tuple[HeldBack, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
     requests: tuple[Request, ...] = ()
     trouble: Trouble | None = None
 

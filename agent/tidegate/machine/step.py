@@ -15,37 +15,41 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
+from tidegate.health.base import HealthLook
 from tidegate.lockserver import LockBusy, LockGranted, LockReleased
-from tidegate.machine import finalize, lock, polling, undo, update, verify
+from tidegate.machine import denials, finalize, lock, polling, rollback, undo, update, verify, watch
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
     Accepted,
+    AllowAsked,
     ApplyAsked,
     CheckAsked,
     ClockSet,
     Completed,
+    DenyAsked,
     Errored,
     Event,
     ForgetLockAsked,
-    HealthPending,
-    Healthy,
     HostView,
     PolicyChanged,
     Progressed,
     RecordsUnwritable,
     Refused,
     Result,
+    ResumeAsked,
+    RollbackAsked,
     ShutdownSignal,
     StageAsked,
     Tick,
-    Unhealthy,
 )
 from tidegate.machine.parts import HOST_GOING_DOWN, enter, troubled, turned_away
 from tidegate.machine.phases import (
+    Accepting,
     Arming,
     Confirming,
     Deciding,
     Disarming,
+    Leaving,
     Locking,
     Paused,
     Rebooting,
@@ -57,6 +61,7 @@ from tidegate.machine.phases import (
     Verifying,
 )
 from tidegate.machine.state import Policy, Poll, Request, State, Step
+from tidegate.machine.unsaved import back_off
 from tidegate.machine.waiting import waiting
 from tidegate.machine.wakeups import phase_deadline
 from tidegate.records import Records
@@ -91,6 +96,14 @@ def step(state: State, event: Event, now: Now) -> Step:
             return update.apply_asked(state, event)
         case ForgetLockAsked():
             return lock.forget_asked(state, event)
+        case ResumeAsked():
+            return watch.resume_asked(state, event)
+        case RollbackAsked():
+            return rollback.asked(state, event, now)
+        case DenyAsked():
+            return denials.deny_asked(state, event, now)
+        case AllowAsked():
+            return denials.allow_asked(state, event, now)
         case PolicyChanged(policy):
             return _policy(replace(state, policy=policy), now)
         case ClockSet():
@@ -130,14 +143,16 @@ def _deadline_passed(state: State) -> Step:
         case Starting():
             return verify.read_host(state)
         case Verifying() as phase:
-            return verify.look(state, phase)
+            return watch.look(state, phase)
+        case Accepting() as phase:
+            return watch.confirm(state, phase)
         case Disarming() as phase:
             return undo.disarm(state, phase)
         case Rebooting() as phase:
             return undo.did_not_go_down(state, phase, phase.otherwise)
         case Paused() as phase:
-            return verify.look_again(state, phase)
-        case Staged() as phase:
+            return watch.look_again(state, phase)
+        case Staged() | Leaving() as phase:
             return update.evaluate(state, phase)
         case _:
             return state, ()
@@ -153,12 +168,12 @@ def _completed(state: State, task: int, result: Result, now: Now) -> Step:
     match state.phase, result:
         case Starting(), HostView() as host:
             return verify.host_read(state, host, now)
-        case Verifying(healthy=True), HostView() as host:
-            return verify.good(state, host, now)
-        case Verifying() as phase, Healthy() | HealthPending() | Unhealthy() as health:
-            return verify.health_read(state, phase, health, now)
-        case Paused() as phase, Healthy() | HealthPending() | Unhealthy() as health:
-            return verify.paused_health(state, phase, health, now)
+        case Verifying() as phase, HealthLook() as found:
+            return watch.health_read(state, phase, found, now)
+        case Accepting() as phase, HostView() as host:
+            return watch.accepted(state, phase, host, now)
+        case Paused() as phase, HealthLook() as found:
+            return watch.paused_health(state, phase, found, now)
         case Staging() as phase, HostView() as host:
             return update.staged(state, phase, host, now)
         case Deciding() as phase, tuple() as verdicts:
@@ -183,8 +198,8 @@ def _lock_answered(state: State, result: Result, now: Now) -> Step:
     match result:
         case LockReleased() as answer:
             return lock.released(state, answer)
-        case Healthy() | HealthPending() | Unhealthy() as health:
-            return lock.health_read(state, health, now)
+        case HealthLook() as found:
+            return lock.health_read(state, found, now)
         case _:
             raise TypeError(f"what is owed to the lock server was answered with {type(result).__name__}")
 
@@ -205,12 +220,12 @@ def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
     match state.phase:
         case Starting():
             return verify.host_unreadable(state, failure, now)
-        case Verifying(healthy=True) as phase:
-            return verify.mark_good_failed(state, phase, failure, now)
         case Verifying() as phase:
-            return verify.health_unreadable(state, phase, failure, now)
+            return watch.health_unreadable(state, phase, failure, now)
+        case Accepting() as phase:
+            return watch.accept_failed(state, phase, failure, now)
         case Paused() as phase:
-            return verify.paused_health(state, phase, HealthPending(failure.message), now)
+            return watch.look_later(state, phase, now), ()
         case Staging() as phase:
             return update.staging_failed(state, phase, failure, now)
         case Deciding() as phase:
@@ -249,7 +264,7 @@ def _policy(state: State, now: Now) -> Step:
 def _asked_anew(state: State, now: Now) -> State:
     """What the gates said last no longer holds."""
     match state.phase:
-        case Staged(target, since):
+        case Staged(target, since) | Leaving(target, since):
             return waiting(state, target, since, (), now)
         case _:
             return state
@@ -258,34 +273,16 @@ def _asked_anew(state: State, now: Now) -> State:
 def _unwritable(state: State, failure: Failure, lost: Event, now: Now) -> Step:
     """The step that ``lost`` made could not be recorded, so it was not taken: back to where nothing depends on it.
 
-    The records stay what they are on disk. A step that would only have noted since when something waits is taken
-    without that note: new settings, say, are not to be lost to a full disk.
+    The records stay what they are on disk. A step that would only have made a note, of since when something waits say,
+    is taken without that note: new settings are not to be lost to a full disk.
     """
     retaken, effects = step(state, lost, now)
-    if replace(retaken.records, waiting=None) == replace(state.records, waiting=None):
+    if retaken.records.obligations == state.records.obligations:
         return troubled(replace(retaken, records=state.records), failure, now), effects
     if isinstance(lost, Completed | Errored) and lost.task_id == state.lock.task:
         return lock.failed(state, failure, now)
-    if isinstance(lost, ForgetLockAsked):
+    if isinstance(lost, ForgetLockAsked | ResumeAsked | RollbackAsked | DenyAsked | AllowAsked):
         return state, (Reply(lost.request_id, failure),)
     records = state.records
-    state, effects = _back_off(state, failure, now)
+    state, effects = back_off(state, failure, now)
     return replace(state, records=records), effects
-
-
-def _back_off(state: State, failure: Failure, now: Now) -> Step:
-    match state.phase:
-        case Starting():
-            return verify.host_unreadable(state, failure, now)
-        case Verifying() as phase:
-            return verify.mark_good_failed(state, phase, failure, now)
-        case Deciding() as phase:
-            return update.gates_failed(state, phase, failure, now)
-        case Locking() as phase:
-            return finalize.lock_failed(state, phase, failure, now)
-        case Arming() | Relocking() | Confirming() as phase:
-            return finalize.finalizing_failed(state, phase, failure, now)
-        case Disarming() as phase:
-            return undo.disarm_failed(state, phase, failure, now)
-        case _:
-            return state, ()

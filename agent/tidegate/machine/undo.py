@@ -22,6 +22,7 @@ from tidegate.machine.events import HostView
 from tidegate.machine.parts import SWITCHING, enter, recovered, refusal, reply, seen, take_id, troubled
 from tidegate.machine.phases import Disarming, Finalizing, Rebooting, Steady
 from tidegate.machine.state import State, Step
+from tidegate.machine.topics import Topic
 from tidegate.machine.waiting import waiting
 from tidegate.records import Outcome
 
@@ -33,13 +34,15 @@ def call_off(state: State, phase: Finalizing, verdicts: tuple[Verdict, ...]) -> 
     """Disarm; the attempt never happened."""
     why = refusal(verdicts)
     state, effects = disarm(state, Disarming(phase.target, phase.since, None, verdicts))
-    return state, (*reply(phase.order.request, why), Announce(NOTICE, f"called off: {why.message}"), *effects)
+    note = Announce(Topic.CALLED_OFF, NOTICE, f"called off: {why.message}", phase.target.version)
+    return state, (*reply(phase.order.request, why), note, *effects)
 
 
 def did_not_go_down(state: State, phase: Rebooting, why: str) -> Step:
     """The reboot that logind accepted has not happened: it counts as an attempt, and is taken back."""
     state, effects = disarm(state, Disarming(phase.target, phase.since, None, (), closing=why))
-    return state, (Announce(ERROR, f"expected reboot did not happen: {why}"), *effects)
+    text = f"expected reboot did not happen: {why}"
+    return state, (Announce(Topic.REBOOT_FAILED, ERROR, text, phase.target.version), *effects)
 
 
 def disarm(state: State, phase: Disarming) -> Step:
@@ -56,6 +59,9 @@ def disarmed(state: State, phase: Disarming, host: HostView, now: Now) -> Step:
         records.abandoned() if phase.closing is None else records.closed(Outcome.NOT_ATTEMPTED, phase.closing, now)
     )
     state = replace(state, records=records)
+    due = state.records.rollback
+    if due is not None:
+        return waiting(state, due.target, due.since, phase.verdicts, now), ()
     kept = host.engine.staged
     if kept is None or kept.payload != phase.target.payload or records.denial_of(kept.payload) is not None:
         return enter(state, Steady()), ()
@@ -66,6 +72,6 @@ def disarm_failed(state: State, phase: Disarming, failure: Failure, now: Now) ->
     """Say it loudly, and try again soon."""
     first = state.trouble is None or state.trouble.failure.kind is not failure.kind
     text = f"could not disarm {phase.target.version}, a reboot now would lead into it: {failure.message}"
-    notes: tuple[Effect, ...] = (Announce(ERROR, text),) if first else ()
+    notes: tuple[Effect, ...] = (Announce(Topic.DISARM_FAILED, ERROR, text, phase.target.version),) if first else ()
     again = replace(phase, task=None, retry_at=now.boot_secs + UNDO_RETRY_SECS)
     return enter(troubled(state, failure, now), again), notes

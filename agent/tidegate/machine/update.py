@@ -37,10 +37,10 @@ from tidegate.machine.parts import (
     turned_away,
 )
 from tidegate.machine.phases import (
-    AUTOMATIC,
     Deciding,
     Disarming,
     Finalizing,
+    Leaving,
     Order,
     Rebooting,
     Staged,
@@ -48,7 +48,8 @@ from tidegate.machine.phases import (
     Steady,
 )
 from tidegate.machine.state import State, Step
-from tidegate.machine.waiting import holds_before_lock, waiting, waiting_since, waits
+from tidegate.machine.topics import Topic
+from tidegate.machine.waiting import holds_before_lock, order_of, waiting, waiting_since, waits
 from tidegate.release import Release
 
 # --------------------------------------------------------------------------- staging
@@ -59,7 +60,10 @@ def staged(state: State, phase: Staging, host: HostView, now: Now) -> Step:
     state = recovered(seen(state, host), *SWITCHING)
     answers = tuple(Reply(request.id, f"{phase.target.version} is staged") for request in state.requests)
     state = replace(state, requests=(), poll=replace(state.poll, staging_failures=0))
-    note = Announce(NOTICE, f"staged {phase.target.version}")
+    version = phase.target.version
+    note = Announce(Topic.STAGED, NOTICE, f"staged {version}", version)
+    if state.records.denial_of(phase.target.payload) is not None:
+        return enter(state, Steady()), (*answers, note)
     return waiting(state, phase.target, waiting_since(state, now), (), now), (*answers, note)
 
 
@@ -68,7 +72,8 @@ def staging_failed(state: State, phase: Staging, failure: Failure, now: Now) -> 
     failures = state.poll.staging_failures + 1
     later = replace(state.poll, due=backed_off(state, failures, now), staging_failures=failures)
     state, answers = turned_away(replace(troubled(state, failure, now), poll=later), failure)
-    note = Announce(ERROR, f"could not stage {phase.target.version}: {failure.message}")
+    version = phase.target.version
+    note = Announce(Topic.STAGING_FAILED, ERROR, f"could not stage {version}: {failure.message}", version)
     return enter(state, Steady(wanted=phase.target)), (*answers, note)
 
 
@@ -80,9 +85,9 @@ def stage(state: State, target: Release, since: datetime) -> Step:
 # --------------------------------------------------------------------------- deciding
 
 
-def evaluate(state: State, phase: Staged) -> Step:
+def evaluate(state: State, phase: Staged | Leaving) -> Step:
     """Ask the gates, as the strategy would have it."""
-    return _decide(state, phase, AUTOMATIC)
+    return decide(state, phase, order_of(state))
 
 
 def apply_asked(state: State, event: ApplyAsked) -> Step:
@@ -94,7 +99,7 @@ def apply_asked(state: State, event: ApplyAsked) -> Step:
     why_not = HOST_GOING_DOWN if state.shutting_down else state.policy.blocked or (refusal(held) if held else None)
     if why_not is not None:
         return state, (Reply(event.request_id, why_not),)
-    return _decide(state, state.phase, order)
+    return decide(state, state.phase, order)
 
 
 def _nothing_to_apply(state: State) -> Failure:
@@ -105,7 +110,8 @@ def _nothing_to_apply(state: State) -> Failure:
     return Failure(ErrorKind.AGENT_NOTHING_TO_APPLY, why, "stage one first: tidegate stage")
 
 
-def _decide(state: State, phase: Staged, order: Order) -> Step:
+def decide(state: State, phase: Staged | Leaving, order: Order) -> Step:
+    """Ask every gate that guards the purpose of ``order``."""
     task, state = take_id(state)
     ask = AskGates(task, phase.target, order.purpose, order.overrides, state.noticed)
     return enter(state, Deciding(phase.target, phase.since, order, task)), (ask,)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tidegate.clock import Now
+from tidegate.discovery.policy import Rules, unwanted
 from tidegate.gates.base import Verdict, Wait
 from tidegate.machine import lock
 from tidegate.machine.parts import enter, spread
-from tidegate.machine.phases import AUTOMATIC, Order, Staged
+from tidegate.machine.phases import AUTOMATIC, Leaving, Order, Staged
 from tidegate.machine.state import State
 from tidegate.purpose import Purpose
 from tidegate.records import Waiting
@@ -36,8 +37,10 @@ def holds(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
     """
     found = (
         state.policy.block,
-        _disabled(state) if order.request is None else None,
-        _exhausted(state, target) if order.purpose is not Purpose.MANUAL else None,
+        _denied(state, target),
+        _unwanted(state, target) if order.purpose is not Purpose.ROLLBACK else None,
+        _disabled(state) if order.request is None and order.purpose is Purpose.UPDATE else None,
+        None if _by_a_person_now(order) else _exhausted(state, target),
     )
     return tuple(wait for wait in found if wait is not None)
 
@@ -47,6 +50,33 @@ def holds_before_lock(state: State, target: Release, order: Order) -> tuple[Wait
     owed = None if lock.FLEET_LOCK in order.overrides else lock.owed(state)
     own = holds(state, target, order)
     return own if owed is None else (*own, owed)
+
+
+def _by_a_person_now(order: Order) -> bool:
+    return order.purpose is Purpose.MANUAL or (order.purpose is Purpose.ROLLBACK and order.request is not None)
+
+
+def order_of(state: State) -> Order:
+    """What the host is to reboot for when nobody asks."""
+    due = state.records.rollback
+    return AUTOMATIC if due is None else Order(Purpose.ROLLBACK, due.reason)
+
+
+def _denied(state: State, target: Release) -> Wait | None:
+    denial = state.records.denial_of(target.payload)
+    if denial is None:
+        return None
+    why = f"{target.version} is denied: {denial.evidence}"
+    return Wait("denied", why, remedy=f"tidegate allow {target.version} --reason TEXT")
+
+
+def _unwanted(state: State, target: Release) -> Wait | None:
+    """The operator has changed their mind since the release was staged."""
+    rules = Rules({}, pin=state.policy.pin, max_version=state.policy.max_version)
+    passed_over = unwanted(target, rules)
+    if passed_over is None:
+        return None
+    return Wait("updates", f"{target.version} {passed_over.reason}", remedy="tidegate config show --origin")
 
 
 def _disabled(state: State) -> Wait | None:
@@ -63,17 +93,25 @@ def _exhausted(state: State, target: Release) -> Wait | None:
     return Wait(
         ATTEMPTS,
         f"{failures} attempts in a row came to nothing, the last one: {last.detail}",
-        remedy="mend the cause, then: tidegate apply --now --reason TEXT",
+        remedy=f"mend the cause, then: {_by_hand(state)}",
     )
 
 
+def _by_hand(state: State) -> str:
+    return "tidegate apply --now --reason TEXT" if state.records.rollback is None else "tidegate rollback --reason TEXT"
+
+
 def waiting(state: State, target: Release, since: datetime, verdicts: tuple[Verdict, ...], now: Now) -> State:
-    """Staged, with the instant at which the gates are asked next. Since when each of them waits is remembered."""
-    own = holds(state, target, AUTOMATIC)
+    """Staged, or about to leave the release that the host runs, with the instant at which the gates are asked next.
+
+    Since when each of them waits is remembered.
+    """
+    own = holds(state, target, order_of(state))
     evaluate_at = None if own else _next_evaluation(state, target, verdicts, now)
     verdicts = (*verdicts, *_after_vain_attempt(state, target, now))
     state = _remembered(state, since, own, verdicts, now)
-    return enter(state, Staged(target, since, evaluate_at, verdicts))
+    kind = Staged if state.records.rollback is None else Leaving
+    return enter(state, kind(target, since, evaluate_at, verdicts))
 
 
 def waiting_since(state: State, now: Now) -> datetime:
@@ -122,7 +160,7 @@ def _after_vain_attempt(state: State, target: Release, now: Now) -> tuple[Wait, 
         return ()
     until = now.wall + timedelta(seconds=pause_secs)
     why = f"the last attempt came to nothing: {state.records.history[-1].detail}"
-    return (Wait(ATTEMPTS, why, until, remedy="wait, or: tidegate apply --now --reason TEXT"),)
+    return (Wait(ATTEMPTS, why, until, remedy=f"wait, or: {_by_hand(state)}"),)
 
 
 def _secs_until(instant: datetime, now: Now) -> float:

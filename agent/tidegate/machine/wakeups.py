@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tidegate.machine import lock, polling
-from tidegate.machine.phases import Disarming, Paused, Rebooting, Staged, Starting, Verifying
+from tidegate.machine.phases import (
+    Accepting,
+    Disarming,
+    Leaving,
+    Paused,
+    Rebooting,
+    Staged,
+    Starting,
+    Verifying,
+)
 from tidegate.machine.state import State
 
 
@@ -16,13 +25,15 @@ def next_wakeup(state: State) -> float | None:
 def phase_deadline(state: State) -> float | None:
     """When (boot clock) the phase itself wants to go on, or None."""
     match state.phase:
-        case Starting(retry_at=at) | Verifying(retry_at=at) | Disarming(retry_at=at):
+        case Starting(retry_at=at) | Accepting(retry_at=at) | Disarming(retry_at=at):
+            return at
+        case Verifying(look_at=at):
             return at
         case Rebooting(deadline=at):
             return at
         case Paused(look_at=at, task=None):
             return at
-        case Staged(evaluate_at=at) if _may_decide(state):
+        case Staged(evaluate_at=at) | Leaving(evaluate_at=at) if _may_decide(state):
             return at
         case _:
             return None

@@ -12,7 +12,6 @@ from tests.e2e.bed.cache import Cache
 from tests.e2e.bed.debian import SUITES, BaseHost, host_base
 from tests.e2e.bed.depot import open_depot
 from tests.e2e.bed.doctor import can_run, examine
-from tests.e2e.bed.graph import graph_json
 from tests.e2e.bed.guest import GuestGoneError
 from tests.e2e.bed.lab import open_lab
 from tests.e2e.bed.layer import agent_layer
@@ -94,11 +93,12 @@ def _shell(arguments: argparse.Namespace) -> int:
     with open_lab(cache) as lab:
         depot = open_depot(lab, base, layers=layers)
         with serve(lab) as server:
+            graph = depot.new_graph()
             server.mount("/repo", depot.archive)
+            server.mount("/graph", graph)
             releases = [depot.release(version) for version in ("1", "2")]
             for release in releases:
-                depot.publish(release)
-            server.put("/graph", graph_json(releases))
+                depot.publish(release, graph)
             _say(f"releases 1 and 2 at {server.url}/repo (remote bed), their graph at {server.url}/graph")
             sysroot = make_sysroot(lab, releases[0], Remote(f"{server.url}/repo"))
             with Machine(lab, sysroot, "host", _say) as machine:

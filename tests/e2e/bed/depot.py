@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from tests.e2e.bed.debian import BASE_REF, BaseHost
 from tests.e2e.bed.lab import Lab
 from tests.e2e.bed.process import BedError, must
-from tests.e2e.bed.signing import Signer
+from tests.e2e.bed.signing import UNSIGNED, Signer
+from tidegate.errors import TidegateError
+from tidegate.publish.publisher import Asked, publish
 
 REF = "bed/stable"
 FOUNDATION_REF = "bed/foundation"  # the base and the layers that every release of a depot has
@@ -98,17 +102,36 @@ class Depot:
     def _commit(self, version: str, overlay: Path) -> str:
         sources = [f"--tree=ref={FOUNDATION_REF}", f"--tree=dir={overlay}"]
         about = [f"--subject={version}", f"--add-metadata-string=version={version}"]
-        signed = self.signer.options() if self.signer else []
-        commit = ["ostree", f"--repo={self.bare}", "commit", f"--branch={REF}", *about, *signed, *sources]
+        commit = ["ostree", f"--repo={self.bare}", "commit", f"--branch={REF}", *about, *sources]
         return must(commit, timeout_secs=COMMIT_SECS).strip()
 
-    def publish(self, release: Release) -> None:
-        """Let machines pull it; it becomes what the branch points to."""
-        archive = f"--repo={self.archive}"
-        signed = self.signer.options() if self.signer else []
-        must(["ostree", archive, "pull-local", self.bare, release.payload], timeout_secs=COMMIT_SECS)
-        must(["ostree", archive, "refs", "--force", f"--create={REF}", release.payload])
-        must(["ostree", archive, "summary", "--update", *signed])
+    def new_graph(self) -> Path:
+        """Where a graph may be: releases of one depot may be published in several."""
+        return Path(tempfile.mkdtemp(prefix="graph-", dir=self.folder)) / "graph.json"
+
+    def publish(self, release: Release, graph: Path | None = None, *, rollback_floor: str | None = None) -> None:
+        """Let machines pull it, and offer it in ``graph``; without one only the branch leads to it.
+
+        It may have been committed in another depot.
+
+        Raises:
+            BedError: it was refused, or failed.
+        """
+        signing = self.signer.signing if self.signer else UNSIGNED
+        place = graph or self.new_graph()
+        asked = Asked(
+            self.archive,
+            REF,
+            place,
+            signing,
+            source=release.repo,
+            commit=release.payload,
+            rollback_floor=rollback_floor,
+        )
+        try:
+            asyncio.run(publish(asked, lambda _: None))
+        except TidegateError as error:
+            raise BedError(error.message, error.remedy) from error
 
 
 def open_depot(lab: Lab, base: BaseHost, *, layers: Sequence[Path] = (), signer: Signer | None = None) -> Depot:

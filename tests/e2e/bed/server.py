@@ -1,6 +1,7 @@
 """What the world outside of the machines is, to them: an HTTP server on the lab's loopback that can be made to fail.
 
-It serves folders (a repository), documents that a test writes (an update graph), and keeps account of every request.
+It serves folders and files (a repository, an update graph), documents that a test writes, and keeps account of every
+request.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Server:
             self._http = None
 
     def mount(self, prefix: str, folder: Path) -> None:
-        """Serve the files of ``folder`` below ``prefix``."""
+        """Serve the files of ``folder`` below ``prefix``, as they are at each request; or one file at ``prefix``."""
         self._folders[prefix] = folder
 
     def put(self, path: str, content: str | bytes) -> None:

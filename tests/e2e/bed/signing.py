@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.bed.process import must, run
+from tidegate.publish.gpg import Signing
 
 OWNER = "tidegate-bed"
+UNSIGNED = Signing((), Path("/nonexistent"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,10 @@ class Signer:
         """The exported public key, for a host to trust."""
         return self.home / "public.asc"
 
-    def options(self) -> list[str]:
-        """For ostree commit and ostree summary."""
-        return [f"--gpg-sign={self.key_id}", f"--gpg-homedir={self.home}"]
+    @property
+    def signing(self) -> Signing:
+        """For whoever publishes."""
+        return Signing((self.key_id,), self.home)
 
 
 @contextmanager

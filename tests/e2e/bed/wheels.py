@@ -16,7 +16,10 @@ PIP_SECS = 300.0
 KEPT_WHEELS = 8
 
 # What the wheel is made from; a change anywhere else needs no new one.
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "agent", "config.d", "systemd")
+SOURCES = (
+    *("pyproject.toml", "README.md", "LICENSE", "agent", "config.d", "systemd"),
+    *("contrib/completions", "contrib/man"),
+)
 
 # pip download takes the versions of files from --python-version, but markers such as python_version < "3.13" from the
 # Python that runs it (pip 23.2 to 25). What a dependency needs on an older Python only has to be asked for by name.

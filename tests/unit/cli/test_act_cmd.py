@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner, Result
 
-from tidegate.cli.act_cmd import APPLY_SECS, CHECK_SECS, STAGE_SECS
+from tidegate.cli.act_cmd import APPLY_SECS
+from tidegate.cli.check_cmd import CHECK_SECS, STAGE_SECS
 from tidegate.cli.entry import cli
 from tidegate.dbus import agent_client
 from tidegate.errors import ErrorKind, TidegateError

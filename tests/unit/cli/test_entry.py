@@ -65,6 +65,7 @@ STATUS_IMPORTS = {
     "tidegate.cli.status_cmd",
     "tidegate.cli.telling",
     "tidegate.clock",
+    "tidegate.printable",
 }
 """All that `status` has of us: it is asked by every monitoring agent, every minute, on every host."""
 
@@ -140,7 +141,7 @@ def test_a_failure_is_its_code_its_message_and_its_remedy(
 def test_every_kind_that_is_no_failure_has_a_code_of_its_own() -> None:
     """The codes are chosen by the kinds' texts, where a typing error would be silent."""
     codes = Counter(exits.code_of(kind) for kind in ErrorKind)
-    assert (codes[exits.REFUSED], codes[exits.UNREACHABLE], codes[exits.USAGE]) == (7, 6, 1)
+    assert (codes[exits.REFUSED], codes[exits.UNREACHABLE], codes[exits.USAGE]) == (9, 6, 2)
 
 
 def test_without_a_remedy_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

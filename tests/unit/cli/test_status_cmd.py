@@ -22,8 +22,10 @@ from tests.fakes.builders import (
     denial,
     host,
     offers,
+    quick,
     staging,
     steady,
+    unwell,
     verifying,
 )
 from tests.fakes.clock import START
@@ -32,7 +34,6 @@ from tidegate.cli import snapshot_file
 from tidegate.cli.entry import cli
 from tidegate.cli.status_cmd import exit_code, lines
 from tidegate.gates.base import Allow, Wait
-from tidegate.machine.events import Unhealthy
 from tidegate.machine.state import Policy
 from tidegate.procfs import start_ticks
 from tidegate.records import Outcome, Records
@@ -94,7 +95,7 @@ Checks:   last 10 min ago, the next is due
 
 def test_a_host_with_a_past() -> None:
     records = Records(denied=(denial("2"),), history=(attempt(outcome=Outcome.FELL_BACK),))
-    often = Policy(steady_interval_secs=100)
+    often = quick(Policy(steady_interval_secs=100))
     walk = Walk(records, often).answer(host(entries=("1", "0"))).wake().fail()
     assert (
         told(walk)
@@ -170,7 +171,7 @@ Checks:   none yet
 
 
 def test_a_configuration_that_was_not_reloaded() -> None:
-    assert told(steady(Policy(stale=BAD_CONFIG))).endswith(
+    assert told(steady(quick(Policy(stale=BAD_CONFIG)))).endswith(
         "Config:   not reloaded, the last good one is in force: 20-updates.toml:3: no such key\n"
         "          to do: tidegate config check\n"
     )
@@ -253,14 +254,14 @@ def publish(path: Path, walk: Walk) -> None:
 
 
 def test_without_exit_code_a_living_agent_is_0_whatever_it_says(status_file: Path) -> None:
-    publish(status_file, verifying().answer(Unhealthy("sshd failed")))
+    publish(status_file, verifying().answer(unwell("sshd failed")))
     done = run("status")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("State:    paused in 2: sshd failed\n")
+    assert done.stdout.startswith("State:    paused in 2: sshd: sshd failed\n")
 
 
 def test_with_exit_code_the_state_is_the_code(status_file: Path) -> None:
-    publish(status_file, verifying().answer(Unhealthy("sshd failed")))
+    publish(status_file, verifying().answer(unwell("sshd failed")))
     assert run("status", "--exit-code").exit_code == 21
 
 

@@ -9,19 +9,21 @@ from typing import cast
 import pytest
 
 from tests.fakes.clock import START
+from tests.fakes.engine import FakeEngine, FakeHost
 from tidegate.calendar.schedule import Schedule
 from tidegate.clock import Now, SystemClock
 from tidegate.config import load
-from tidegate.configured import Configured, Reader
+from tidegate.configured import Configured, Outside, Reader
 from tidegate.dbus.bus import Bus
 from tidegate.dbus.logind import Logind
 from tidegate.dbus.timedate import Timedate
 from tidegate.discovery.cincinnati import Cincinnati
-from tidegate.discovery.select import Unavailable
+from tidegate.discovery.native import Native
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.select import Sources
+from tidegate.health.base import HealthProbe
 from tidegate.lockserver import LockAccount
 from tidegate.machine.state import FleetLocking
 from tidegate.purpose import Purpose
@@ -55,10 +57,13 @@ update_params = true
 """
 NO_BUS = cast(Bus, None)
 """Whoever reads a configuration asks nobody."""
+NOBODY_LOOKS = cast(HealthProbe, None)
 
 
 def reader(folder: Path) -> Reader:
-    return Reader([folder], Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0), SystemClock())
+    sources = Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0)
+    outside = Outside(SystemClock(), sources, FakeEngine(FakeHost("1")).latest, lambda _settings: NOBODY_LOOKS)
+    return Reader([folder], outside)
 
 
 def names(configured: Configured) -> list[str]:
@@ -69,14 +74,14 @@ def write(folder: Path, text: str) -> None:
     (folder / "50-test.toml").write_text(text, encoding="utf-8")
 
 
-def test_without_any_snippet_the_defaults_are_in_force_and_no_source_is_known(tmp_path: Path) -> None:
+def test_without_any_snippet_the_defaults_are_in_force_and_the_engine_is_asked(tmp_path: Path) -> None:
     configured = reader(tmp_path).read()
     assert configured.policy.enabled
     assert configured.policy.steady_interval_secs == 300
     assert configured.policy.blocked is None
-    with pytest.raises(TidegateError) as caught:
-        asyncio.run(configured.world.discovery.find("a" * 64, "1"))
-    assert caught.value.kind is ErrorKind.DISCOVERY_UNAVAILABLE
+    offers = asyncio.run(configured.world.discovery.find("a" * 64, "1"))
+    assert offers.booted is not None
+    assert offers.booted.version == "1"
 
 
 def test_a_source_knows_who_asks(tmp_path: Path) -> None:
@@ -103,11 +108,11 @@ def test_a_server_is_asked_as_zincatis_configuration_says(tmp_path: Path) -> Non
     assert isinstance(reader(tmp_path).read().world.discovery, Cincinnati)
 
 
-def test_a_source_that_this_version_does_not_have_is_refused_by_name(tmp_path: Path) -> None:
-    write(tmp_path, '[discovery]\nsource = "native"\n[cincinnati]\nbase_url = "http://h/"\n')
+def test_the_engine_is_asked_where_it_is_named_whatever_else_is_set(tmp_path: Path) -> None:
+    write(tmp_path, '[discovery]\nsource = "native"\ntimeout_secs = 7\n[cincinnati]\nbase_url = "http://h/"\n')
     discovery = reader(tmp_path).read().world.discovery
-    assert isinstance(discovery, Unavailable)
-    assert "native" in discovery.reason
+    assert isinstance(discovery, Native)
+    assert discovery.timeout_secs == 7
 
 
 def test_a_bad_configuration_at_the_start_blocks_and_names_the_place(tmp_path: Path) -> None:

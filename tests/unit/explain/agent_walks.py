@@ -9,6 +9,7 @@ from tests.fakes.builders import (
     ALLOW,
     BAD_CONFIG,
     WAIT,
+    WELL,
     Walk,
     arming,
     attempt,
@@ -18,23 +19,26 @@ from tests.fakes.builders import (
     host,
     intent,
     offers,
+    quick,
     requesting,
     staged,
     staging,
     steady,
+    unwell,
     verifying,
 )
 from tests.fakes.clock import START
 from tidegate.engines.base import Progress
 from tidegate.errors import ErrorKind, Failure
+from tidegate.health.judgement import HealthTerms
 from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
-from tidegate.machine.events import Accepted, HealthPending, PolicyChanged, Progressed, Unhealthy
-from tidegate.machine.state import FleetLocking, Policy
+from tidegate.machine.events import Accepted, PolicyChanged, Progressed
+from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.records import LockRecord, LockState, Records
 
 ACCOUNT = LockAccount("https://lock.example/", "workers", "0123abcd", 30.0)
-FLEET = Policy(fleet_lock=FleetLocking(ACCOUNT))
-MANUAL = Policy(enabled=False)
+FLEET = quick(Policy(fleet_lock=FleetLocking(ACCOUNT)))
+MANUAL = quick(Policy(enabled=False))
 UNREADABLE = Failure(ErrorKind.RECORD_UNREADABLE, "records.json: torn", "restore or remove it")
 SILENT = Failure(ErrorKind.LOCK_UNCERTAIN, "no answer within 30 s", "see the lock server")
 PLACE = "0123abcd in group workers at https://lock.example/"
@@ -52,17 +56,17 @@ def unread() -> Walk:
 
 def blocked() -> Walk:
     """Nothing is staged, and the configuration is bad."""
-    return steady(Policy(blocked=BAD_CONFIG))
+    return steady(quick(Policy(blocked=BAD_CONFIG)))
 
 
 def blocked_staged() -> Walk:
     """A release is staged, and the configuration has gone bad."""
-    return waits().feed(PolicyChanged(Policy(blocked=BAD_CONFIG)))
+    return waits().feed(PolicyChanged(quick(Policy(blocked=BAD_CONFIG))))
 
 
 def sealed() -> Walk:
     """The records cannot be read."""
-    return steady(Policy(blocked=UNREADABLE))
+    return steady(quick(Policy(blocked=UNREADABLE)))
 
 
 def available() -> Walk:
@@ -153,20 +157,37 @@ def rebooting() -> Walk:
 
 def pending() -> Walk:
     """The boot is not complete yet."""
-    return verifying().answer(HealthPending("boot-complete.target is activating"))
+    return verifying(policy=Policy()).answer(unwell("boot-complete.target is activating", "boot-complete"))
+
+
+def accepting() -> Walk:
+    """The boot is well, and the engine is being told."""
+    return verifying().answer(WELL)
+
+
+def leaving() -> Walk:
+    """The boot is not well, and the way back is due."""
+    rolling = quick(Policy(failure_action=FailureAction.ROLLBACK))
+    return verifying(policy=rolling).answer(unwell("sshd.service failed"))
+
+
+def held_back() -> Walk:
+    """The way back waits for people who are logged in."""
+    return leaving().wake().answer(WAIT)
 
 
 def paused() -> Walk:
     """The boot is not well."""
-    return verifying().answer(Unhealthy("sshd.service failed"))
+    return verifying().answer(unwell("sshd.service failed"))
 
 
 def fleet_verifying() -> Walk:
     """The boot for which the lock was taken is being verified."""
     earlier = intent()
     record = LockRecord(ACCOUNT, earlier.boot, LockState.HELD, START)
-    walk = Walk(Records(earlier, lock=record), FLEET).answer(host("2", entries=("2", "1")))
-    return walk.answer(HealthPending("boot-complete.target is activating"))
+    patient = replace(FLEET, health=HealthTerms())
+    walk = Walk(Records(earlier, lock=record), patient).answer(host("2", entries=("2", "1")))
+    return walk.answer(unwell("boot-complete.target is activating", "boot-complete"))
 
 
 def owed() -> Walk:
@@ -202,6 +223,9 @@ EVERY: tuple[Callable[[], Walk], ...] = (
     disarming,
     verifying,
     pending,
+    accepting,
+    leaving,
+    held_back,
     paused,
     greeting,
     greeted,

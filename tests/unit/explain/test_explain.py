@@ -32,7 +32,7 @@ from tidegate.purpose import Purpose
 from tidegate.records import Records
 from tidegate.runner import Report
 
-DOCUMENT_KEYS = ["schema", "verdict", "release", "staged", "since", "gates"]
+DOCUMENT_KEYS = ["schema", "verdict", "purpose", "release", "staged", "since", "gates"]
 ROW_KEYS = ["gate", "verdict", "reason", "since", "until", "remedy"]
 TWO = {"version": "2", "payload": payload_of("2")}
 
@@ -120,6 +120,7 @@ def test_a_staged_release_that_nothing_holds() -> None:
     assert told == {
         "schema": 1,
         "verdict": "allow",
+        "purpose": "update",
         "release": TWO,
         "staged": True,
         "since": "2026-03-02T10:00:00Z",
@@ -262,8 +263,8 @@ def test_nothing_staged_is_said_and_the_gates_are_asked_all_the_same() -> None:
     [
         (walks.starting, "host", "the host has not been read yet"),
         (walks.unread, "host", "the host has not been read yet: the engine broke"),
-        (walks.pending, "health", "this boot is being verified: boot-complete.target is activating"),
-        (walks.paused, "health", "this boot is not well: sshd.service failed"),
+        (walks.pending, "health", "this boot is being verified: boot-complete: boot-complete.target is activating"),
+        (walks.paused, "health", "this boot is not well: sshd: sshd.service failed"),
     ],
 )
 def test_what_has_to_be_over_first_is_a_row(walk: Callable[[], Walk], gate: str, reason: str) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.fakes.builders import BROKEN, DISK_FULL, at, offers
+from tests.fakes.builders import BROKEN, DISK_FULL, WELL, at, offers, unwell
 from tests.fakes.engine import payload_of
 from tests.fakes.lock_server import (
     ACCOUNT,
@@ -47,30 +47,32 @@ from tidegate.machine.effects import (
 )
 from tidegate.machine.events import (
     Accepted,
+    AllowAsked,
     ApplyAsked,
     CheckAsked,
     ClockSet,
     Completed,
+    DenyAsked,
     Errored,
     Event,
     ForgetLockAsked,
-    Health,
-    HealthPending,
-    Healthy,
     NoticeGiven,
     PolicyChanged,
     RebootAnswer,
     RecordsUnwritable,
     Refused,
     Result,
+    ResumeAsked,
+    RollbackAsked,
     ShutdownSignal,
     StageAsked,
     Tick,
-    Unhealthy,
 )
 from tidegate.machine.phases import (
     AUTOMATIC,
+    Leaving,
     Locking,
+    Paused,
     Phase,
     Rebooting,
     Relocking,
@@ -81,7 +83,7 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, step
-from tidegate.machine.waiting import holds
+from tidegate.machine.waiting import holds, order_of
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 from tidegate.records import LockState, Records
@@ -264,8 +266,7 @@ class Life(Rules):
                 answers: tuple[RebootAnswer, ...] = (Accepted(), Refused("a backup is running"))
                 return self.choices.of(*answers)
             case ReadHealth():
-                looks: tuple[Health, ...] = (Healthy(), HealthPending("starting"), Unhealthy("sshd failed"))
-                return self.choices.of(*looks)
+                return self.choices.of(WELL, unwell("starting"), unwell("sshd failed"))
             case _:
                 return self.host.view()
 
@@ -294,9 +295,16 @@ class Life(Rules):
         apply = ApplyAsked(
             number, "a person", self.choices.of(Purpose.MANUAL, Purpose.UPDATE), self.choices.of(*OVERRIDES)
         )
-        forget = ForgetLockAsked(number, "its server is gone")
+        version = self.choices.of(*VERSIONS)
+        rare: tuple[Event, ...] = (
+            ForgetLockAsked(number, "its server is gone"),
+            ResumeAsked(number, "it is only a test"),
+            RollbackAsked(number, "it is slow", self.choices.of(*OVERRIDES)),
+            DenyAsked(number, version, "it breaks things"),
+            AllowAsked(number, version, "it was the network"),
+        )
         likely = 6 if isinstance(self.state.phase, Staged) else 1
-        asked: tuple[Event, ...] = (*[apply] * likely, StageAsked(number), CheckAsked(number), forget)
+        asked: tuple[Event, ...] = (*[apply] * likely, StageAsked(number), CheckAsked(number), *rare)
         self.ask(self.choices.of(*asked))
 
     def ask(self, request: Event) -> None:
@@ -313,7 +321,7 @@ class Life(Rules):
 
     def _boot(self) -> None:
         self.owed_before_boot = self.disk.lock is not None and self.disk.lock.state == LockState.RELEASE_OWED
-        self.well = False
+        self.well = self.unwell = self.vouched = False
         how = self.choices.of("clean", "clean", "clean", "switch fails", "power cut", "soft")
         self.host.come_up(how, self._loader_choice)
         self.secs += 30
@@ -397,12 +405,23 @@ class Life(Rules):
 
     def _help(self) -> None:
         """What is left to a person even then: to say yes after three vain attempts."""
-        phase = self.state.phase
-        if isinstance(phase, Staged) and not self.tasks and holds(self.state, phase.target, AUTOMATIC):
-            self.ask(ApplyAsked(self.requests + 1, "try again"))
+        phase, number = self.state.phase, self.requests + 1
+        if self.tasks:
+            return
+        match phase:
+            case Staged(target=target) if holds(self.state, target, AUTOMATIC):
+                self.ask(ApplyAsked(number, "try again"))
+            case Leaving(target=target) if holds(self.state, target, order_of(self.state)):
+                self.ask(RollbackAsked(number, "try again"))
+            case Paused():
+                self.ask(ResumeAsked(number, "it is well enough"))
+            case _:
+                pass
 
     def _newest(self) -> str:
-        return max(version for version in VERSIONS if self.disk.denial_of(payload_of(version)) is None)
+        """Of those that are not denied; where all are, or it denied what it runs, a host stays where it is."""
+        free = [version for version in VERSIONS if self.disk.denial_of(payload_of(version)) is None]
+        return max(free, default=self.host.booted)
 
     def _settled(self) -> bool:
         done = isinstance(self.state.phase, Steady) and self.host.booted >= self._newest() and not self.tasks

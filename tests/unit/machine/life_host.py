@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.fakes.builders import host
 from tidegate.boot import BootInstance
-from tidegate.machine.effects import Arm, Disarm, Stage, Task
+from tidegate.machine.effects import Arm, Disarm, Rollback, Stage, Task
 from tidegate.machine.events import HostView
 
 VERSIONS = ("1", "2", "3")
@@ -21,6 +21,8 @@ class Host:
     staged: str | None = None
     locked: bool = True
     armed_by_agent: bool = False
+    led_back: bool = False
+    """The agent has made an older release the default."""
     entries: tuple[str, ...] = ("1",)
     finalize_failure: str | None = None
     going_down: bool = False
@@ -55,15 +57,27 @@ class Host:
                 if self.staged != target.version:
                     return False
                 self.locked, self.armed_by_agent = False, True
+            case Rollback(target=target):
+                return self._roll_back(target.version)
             case Disarm(target=target):
                 self._disarm(target.version)
             case _:
                 pass
         return True
 
+    def _roll_back(self, version: str) -> bool:
+        """Make an older release the default; an unlocked staging would win over it."""
+        if version not in self.entries or (self.staged is not None and not self.locked):
+            return False
+        self.staged, self.locked = None, True
+        self.entries = (version, *(entry for entry in self.entries if entry != version))
+        self.led_back = True
+        return True
+
     def _disarm(self, version: str) -> None:
         if self.staged == version:
             self.locked, self.armed_by_agent = True, False
+        self.led_back = False
         if self.entries[0] == version != self.booted:
             self.entries = (self.booted, *(entry for entry in self.entries if entry != self.booted))
 
@@ -107,3 +121,4 @@ class Host:
     def _begin_anew(self) -> None:
         """What was staged is gone, and so is whatever was under way."""
         self.staged, self.locked, self.armed_by_agent, self.going_down = None, True, False, False
+        self.led_back = False

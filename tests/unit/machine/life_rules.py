@@ -20,6 +20,8 @@ from tests.unit.machine.life_world import (
     GATES,
 )
 from tidegate.gates.base import Allow
+from tidegate.health.base import HealthLook
+from tidegate.health.judgement import failing
 from tidegate.lockserver import LockAccount, LockGranted
 from tidegate.machine.effects import (
     AcquireLock,
@@ -28,16 +30,21 @@ from tidegate.machine.effects import (
     FindOffers,
     GiveNotice,
     MarkGood,
+    ReadHealth,
     Reboot,
     ReleaseLock,
+    Rollback,
     Stage,
     Task,
 )
 from tidegate.machine.events import (
+    AllowAsked,
     ApplyAsked,
     Completed,
+    DenyAsked,
     Event,
-    Healthy,
+    ResumeAsked,
+    RollbackAsked,
 )
 from tidegate.machine.lock import RETRY_MAX_SECS
 from tidegate.machine.phases import (
@@ -49,9 +56,10 @@ from tidegate.machine.phases import (
     Steady,
     Verifying,
 )
-from tidegate.machine.state import State
+from tidegate.machine.state import FailureAction, State
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records import LockRelease, Records
+from tidegate.purpose import Purpose
+from tidegate.records import Denial, DenialCause, LockRelease, LockState, Records
 
 
 @dataclass
@@ -79,6 +87,8 @@ class Rules:
         self.records_lost = False
         self.owed_before_boot = False
         self.well = False
+        self.unwell = False
+        self.vouched = False
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -96,8 +106,11 @@ class Rules:
     def note(self, event: Event) -> None:
         """What the machine is told, as far as the rules are about it."""
         match event:
-            case Completed(result=Healthy()):
-                self.well = True
+            case Completed(task_id, HealthLook() as look):
+                self.well = not failing(look)
+                self.unwell |= task_id != self.state.lock.task and not self.well
+            case ResumeAsked() | AllowAsked():
+                self.vouched = True
             case Completed(result=LockGranted()):
                 record = self.disk.lock
                 self.attempt.granted = None if record is None else record.account
@@ -114,6 +127,8 @@ class Rules:
                 return "discovery"
             case GiveNotice():
                 return f"notice {task.id}"
+            case ReadHealth() if task.id not in (self.state.lock.task, getattr(self.state.phase, "task", None)):
+                return f"look {task.id}"  # a person has decided meanwhile, and nobody waits for it
             case _:
                 return "lock" if task.id == self.state.lock.task else "phase"
 
@@ -122,7 +137,7 @@ class Rules:
         rival = [one for one in self.tasks if self._lane(one) == self._lane(task)]
         assert not rival, f"{task} while {rival} is under way"
         match task:
-            case Arm():
+            case Arm() | Rollback():
                 self._check_arm(task)
             case Reboot():
                 self._check_reboot()
@@ -151,6 +166,7 @@ class Rules:
         state = self.state
         assert state.policy.blocked is None
         assert self.disk.intent is None, "staging while an attempt is not settled"
+        assert self.disk.rollback is None, "staging while the host is to be left"
         assert not isinstance(before.phase, Verifying)
         assert self.disk.denial_of(task.target.payload) is None, "a denied release is staged"
         assert state.policy.enabled or any(request.wants_staging for request in before.requests)
@@ -160,22 +176,35 @@ class Rules:
         """On whose word: what the machine says of it has to be what was asked."""
         assert isinstance(self.state.phase, Finalizing)
         order = self.state.phase.order
+        due = self.disk.rollback is not None
         if order.request is None:
-            assert (order.purpose, order.overrides) == (AUTOMATIC.purpose, frozenset()), "an override that stuck"
+            purpose = Purpose.ROLLBACK if due else AUTOMATIC.purpose
+            assert (order.purpose, order.overrides) == (purpose, frozenset()), "an override that stuck"
             return order
         asked = self.unanswered[order.request]
-        assert isinstance(asked, ApplyAsked)
-        assert (asked.purpose, asked.overrides) == (order.purpose, order.overrides)
+        assert isinstance(asked, RollbackAsked if due else ApplyAsked)
+        purpose = asked.purpose if isinstance(asked, ApplyAsked) else Purpose.ROLLBACK
+        assert (purpose, asked.overrides) == (order.purpose, order.overrides)
         return order
 
-    def _check_arm(self, task: Arm) -> None:
+    def _keeps_lock(self) -> bool:
+        """Whether the lock was taken in an earlier boot, for an update that is being left again."""
+        record = self.disk.lock
+        return self.disk.rollback is not None and record is not None and record.boot != self.state.boot
+
+    def _check_arm(self, task: Arm | Rollback) -> None:
         state, opened, order = self.state, self.disk.intent, self._order()
         assert opened is not None, "armed without an intent on disk"
         assert (opened.target.payload, opened.boot) == (task.target.payload, state.boot)
         assert opened.purpose == order.purpose
         self._check_permitted(order)
         assert self.disk.denial_of(task.target.payload) is None, "a denied release is armed"
-        if state.policy.fleet_lock is not None and FLEET_LOCK not in order.overrides:
+        back = isinstance(task, Rollback)
+        assert back == (order.purpose is Purpose.ROLLBACK) == (self.disk.rollback is not None)
+        if back:
+            booted = payload_of(self.host.booted)
+            assert self.disk.denial_of(booted) is not None, "a release is left that nobody denied"
+        if state.policy.fleet_lock is not None and FLEET_LOCK not in order.overrides and not self._keeps_lock():
             assert self.attempt.granted is not None, "armed without the lock"
         self.attempt = Attempt(granted=self.attempt.granted)
 
@@ -189,7 +218,7 @@ class Rules:
             if gate.asked(order.purpose, order.overrides):
                 assert gate.name in self.attempt.allowed, f"{gate.name} did not allow since arming"
         locking, record = state.policy.fleet_lock, self.disk.lock
-        if locking is not None and FLEET_LOCK not in order.overrides:
+        if locking is not None and FLEET_LOCK not in order.overrides and not self._keeps_lock():
             assert record is not None, "no lock record"
             same = (record.boot, record.account) == (state.boot, locking.account)
             assert same, "the lock is another than the one asked for"
@@ -200,13 +229,15 @@ class Rules:
         state = self.state
         assert not state.shutting_down
         assert state.policy.blocked is None, "the settings block it"
-        assert state.policy.enabled or order.request is not None, "updates are disabled"
+        leaves = self.disk.rollback is not None
+        assert state.policy.enabled or order.request is not None or leaves, "updates are disabled"
 
     def _check_acquire(self, task: AcquireLock) -> None:
         self._check_alone()
         record = self.disk.lock
         assert record is not None, "asked for a lock without a record on disk"
-        assert (record.account, record.boot) == (task.account, self.state.boot)
+        assert record.account == task.account
+        assert record.boot == self.state.boot or self._keeps_lock(), "asked for with the record of an earlier boot"
         self.attempt.granted = None
         self.attempt.confirmed = False
         self.unlock_failed_at = -math.inf
@@ -222,19 +253,37 @@ class Rules:
             return
         assert task.account == record.account, "unlocks with something else than the record says"
         if record.boot != self.state.boot and record.release == LockRelease.AFTER_HEALTH:
-            assert self.well or self.owed_before_boot, "unlocks before the boot was found well"
+            kept = self.state.policy.failure_action is FailureAction.CONTINUE
+            lost = record.state == LockState.RELEASE_OWED and self.disk.rollback is not None
+            known = self.well or self.vouched or kept or lost
+            assert known or self.owed_before_boot, "unlocks before the boot was found well"
 
     def _check_alone(self) -> None:
         others = [task for task in self.tasks if isinstance(task, AcquireLock | ReleaseLock)]
         assert not others, f"two lock requests at once: {others}"
 
     def check_denials(self, records: Records) -> None:
-        """Only what a boot loader had to choose and did not, or what it left again, may be denied."""
-        for denial in records.denied[len(self.disk.denied) :]:
-            assert denial.release.version in self.host.passed_over, f"denied without evidence: {denial}"
+        """Only what a boot loader had to choose and did not, what was found not well, or what a person says."""
+        for denial in records.denied:
+            if denial not in self.disk.denied:
+                self._check_denial(denial)
+
+    def _check_denial(self, denial: Denial) -> None:
+        asked = any(isinstance(request, RollbackAsked | DenyAsked) for request in self.unanswered.values())
+        booted = denial.release.version == self.host.booted
+        match denial.cause:
+            case DenialCause.FELL_BACK:
+                assert denial.release.version in self.host.passed_over, f"denied without evidence: {denial}"
+            case DenialCause.UNHEALTHY:
+                assert booted, f"denied without evidence: {denial}"
+                assert self.unwell, f"denied without evidence: {denial}"
+            case _:
+                left = denial.release.version in self.host.passed_over
+                assert asked or left, f"nobody denied it: {denial}"
 
     def _check_host(self) -> None:
         assert not self.host.armed_by_agent or self.disk.intent is not None, "armed, and no record says so"
+        assert not self.host.led_back or self.disk.intent is not None, "led back, and no record says so"
 
     def _check_lock(self) -> None:
         """A slot that the host has, or may be getting, is known on disk; and what is known there is attended to."""

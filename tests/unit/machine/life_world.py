@@ -7,27 +7,33 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from tests.fakes.builders import BAD_CONFIG
+from tests.fakes.builders import BAD_CONFIG, quick
 from tests.fakes.lock_server import (
     ACCOUNT,
     ELSEWHERE,
 )
 from tidegate.clock import Now
 from tidegate.gates.base import Allow, Notice, Verdict, Wait
-from tidegate.machine.state import FleetLocking, Policy
+from tidegate.health.judgement import HealthTerms
+from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.purpose import Purpose
 from tidegate.records import LockRelease
 
 LOCKING = FleetLocking(ACCOUNT)
+SLOW = HealthTerms(monitor_secs=30, interval_secs=10, start_delay_secs=10, retries=2)
 POLICIES = (
-    *[Policy(fleet_lock=LOCKING)] * 5,
-    Policy(),
-    Policy(fleet_lock=FleetLocking(ACCOUNT, release=LockRelease.AFTER_BOOT)),
-    Policy(fleet_lock=FleetLocking(ELSEWHERE, tells=True)),
-    Policy(fleet_lock=LOCKING, enabled=False),
-    Policy(fleet_lock=LOCKING, allow_downgrade=True),
-    Policy(blocked=BAD_CONFIG),
-    Policy(blocked=BAD_CONFIG, fleet_lock=LOCKING),
+    *[quick(Policy(fleet_lock=LOCKING))] * 5,
+    quick(),
+    quick(Policy(fleet_lock=FleetLocking(ACCOUNT, release=LockRelease.AFTER_BOOT))),
+    quick(Policy(fleet_lock=FleetLocking(ELSEWHERE, tells=True))),
+    quick(Policy(fleet_lock=LOCKING, enabled=False)),
+    quick(Policy(fleet_lock=LOCKING, allow_downgrade=True)),
+    *[quick(Policy(fleet_lock=LOCKING, failure_action=FailureAction.ROLLBACK))] * 4,
+    quick(Policy(failure_action=FailureAction.ROLLBACK)),
+    quick(Policy(fleet_lock=LOCKING, failure_action=FailureAction.CONTINUE)),
+    Policy(fleet_lock=LOCKING, failure_action=FailureAction.ROLLBACK, health=SLOW),
+    quick(Policy(blocked=BAD_CONFIG)),
+    quick(Policy(blocked=BAD_CONFIG, fleet_lock=LOCKING)),
 )
 TROUBLES = ("policy", "signal", "restart", "boot", "person", "tick", "gate", "server", "clock")
 MOVES = (*["go on"] * 44, *["ask"] * 5, *TROUBLES)

@@ -16,6 +16,7 @@ from tests.fakes.builders import (
     DISK_FULL,
     LOCKED,
     WAIT,
+    WELL,
     Walk,
     at,
     greeted,
@@ -24,9 +25,11 @@ from tests.fakes.builders import (
     lock_record,
     locking,
     offers,
+    quick,
     release,
     relocking,
     steady,
+    unwell,
 )
 from tests.fakes.clock import START
 from tests.fakes.lock_server import ACCOUNT, ELSEWHERE, GONE, NONSENSE, REFUSED, UNCERTAIN, UNREACHABLE
@@ -56,14 +59,11 @@ from tidegate.machine.events import (
     Completed,
     Errored,
     ForgetLockAsked,
-    HealthPending,
-    Healthy,
     HostView,
     NoticeGiven,
     PolicyChanged,
     Result,
     ShutdownSignal,
-    Unhealthy,
 )
 from tidegate.machine.lock import FLEET_LOCK, RETRY_MAX_SECS, owed
 from tidegate.machine.parts import MAX_RETRY_AFTER_SECS, MIN_RETRY_AFTER_SECS
@@ -87,8 +87,8 @@ from tidegate.records import LockRelease, LockState, Outcome, Records
 BUSY = LockBusy("all 1 semaphore slots currently locked")
 ARMED = host(staged="2", locked=False)
 STAGED = host(staged="2")
-ELSEWHERE_LOCKED = Policy(fleet_lock=FleetLocking(ELSEWHERE))
-BLOCKED = Policy(blocked=BAD_CONFIG)
+ELSEWHERE_LOCKED = quick(Policy(fleet_lock=FleetLocking(ELSEWHERE)))
+BLOCKED = quick(Policy(blocked=BAD_CONFIG))
 
 
 def lock_state(walk: Walk) -> str | None:
@@ -140,7 +140,7 @@ def test_after_arming_the_server_is_asked_again_then_every_gate_then_logind() ->
 
 
 def test_the_server_is_told_the_releases_where_it_is_to_be_told_anything() -> None:
-    walk = locking(Policy(fleet_lock=FleetLocking(ACCOUNT, tells=True)))
+    walk = locking(quick(Policy(fleet_lock=FleetLocking(ACCOUNT, tells=True))))
     assert isinstance(walk.task, AcquireLock)
     assert walk.task.update is not None
     booted = walk.state.host.booted if walk.state.host else None
@@ -278,7 +278,7 @@ def test_a_lock_is_not_asked_for_twice_at_once_and_not_before_it_was_given_back(
 
 @pytest.mark.parametrize(
     ("policy", "gate"),
-    [(BLOCKED, "config"), (Policy(enabled=False, fleet_lock=LOCKED.fleet_lock), "updates")],
+    [(BLOCKED, "config"), (quick(Policy(enabled=False, fleet_lock=LOCKED.fleet_lock)), "updates")],
     ids=["blocked", "disabled"],
 )
 def test_settings_that_forbid_it_while_the_server_is_asked_keep_it_from_being_armed(policy: Policy, gate: str) -> None:
@@ -291,7 +291,7 @@ def test_settings_that_forbid_it_while_the_server_is_asked_keep_it_from_being_ar
     assert walk.wake().one(ReleaseLock)
 
 
-@pytest.mark.parametrize("policy", [ELSEWHERE_LOCKED, Policy()], ids=["another server", "no lock"])
+@pytest.mark.parametrize("policy", [ELSEWHERE_LOCKED, quick()], ids=["another server", "no lock"])
 def test_a_lock_is_given_back_to_the_server_that_gave_it_whatever_is_configured_by_then(policy: Policy) -> None:
     walk = relocking().fail(UNREACHABLE).answer(STAGED)
     walk.feed(PolicyChanged(policy))
@@ -327,7 +327,7 @@ def test_a_strategy_that_is_taken_up_after_arming_needs_its_lock_all_the_same() 
 def test_a_strategy_that_is_given_up_after_the_grant_lets_the_reboot_go_on_and_the_lock_is_still_owed() -> None:
     walk = locking().answer(LockGranted())
     task = walk.task.id
-    walk.feed(PolicyChanged(Policy())).feed(Completed(task, ARMED)).answer(ALLOW)
+    walk.feed(PolicyChanged(quick())).feed(Completed(task, ARMED)).answer(ALLOW)
     assert walk.one(Reboot)
     assert lock_state(walk) == "held"
 
@@ -412,7 +412,7 @@ def test_a_reboot_that_passed_over_the_lock_does_not_race_the_unlock_of_the_last
     walk.wake().answer(offers("2")).answer(STAGED)
     overriding(walk)
     assert isinstance(walk.state.phase, Arming)
-    walk.feed(Completed(look.id, Healthy()))
+    walk.feed(Completed(look.id, WELL))
     assert walk.none(ReleaseLock)
     assert (lock_state(walk), next_wakeup(walk.state)) == ("release_owed", None)
 
@@ -450,7 +450,7 @@ def test_a_server_is_greeted_once_at_each_start_even_without_a_record() -> None:
     walk.answer(host())
     assert walk.wake().one(ReleaseLock) == ReleaseLock(2, ACCOUNT, None)
     assert walk.answer(LockReleased("423: another host has it")).effects == ()
-    assert walk.state.records == Records()
+    assert walk.state.records.obligations == Records()
     assert walk.wake().one(FindOffers)
 
 
@@ -572,13 +572,13 @@ def verified(record_release: str = LockRelease.AFTER_HEALTH, policy: Policy = LO
 
 
 @pytest.mark.parametrize(
-    "policy", [LOCKED, Policy(), BLOCKED, ELSEWHERE_LOCKED], ids=["same", "none", "bad config", "elsewhere"]
+    "policy", [LOCKED, quick(), BLOCKED, ELSEWHERE_LOCKED], ids=["same", "none", "bad config", "elsewhere"]
 )
 def test_the_lock_is_given_back_when_the_boot_is_verified_and_not_before(policy: Policy) -> None:
     walk = verified(policy=policy)
     assert isinstance(walk.state.phase, Verifying)
     assert next_wakeup(walk.state) is None
-    assert walk.answer(Healthy()).one(MarkGood)
+    assert walk.answer(WELL).one(MarkGood)
     assert next_wakeup(walk.state) is None
     walk.answer(host("2", entries=("2", "1")))
     assert (lock_state(walk), walk.state.records.intent) == ("release_owed", None)
@@ -593,19 +593,19 @@ def test_a_lock_for_the_boot_alone_is_given_back_while_the_boot_is_verified() ->
     look = walk.task
     assert walk.wake().one(ReleaseLock).account == ACCOUNT
     unlock = walk.task
-    walk.feed(Completed(look.id, Healthy())).feed(Completed(unlock.id, LockReleased()))
+    walk.feed(Completed(look.id, WELL)).feed(Completed(unlock.id, LockReleased()))
     assert (lock_state(walk), walk.state.records.intent) == (None, intent())
 
 
 @pytest.mark.parametrize("word", ["maybe_held", "held", "word of a newer agent"])
 def test_a_boot_that_is_not_well_keeps_the_lock(word: str) -> None:
     walk = Walk(Records(intent(), lock_record(word)), LOCKED).answer(host("2", entries=("2", "1")))
-    walk.answer(Unhealthy("sshd failed"))
+    walk.answer(unwell("sshd failed"))
     for _ in range(3):
         assert walk.wake().one(ReadHealth)
-        walk.answer(Unhealthy("sshd failed"))
+        walk.answer(unwell("sshd failed"))
     assert lock_state(walk) == word
-    walk.wake().answer(Healthy()).answer(host("2", entries=("2", "1")))
+    walk.wake().answer(WELL).answer(WELL).answer(host("2", entries=("2", "1")))
     assert walk.wake().one(ReleaseLock)
 
 
@@ -623,11 +623,11 @@ def test_a_boot_into_the_old_release_is_looked_at_before_the_lock_is_given_back(
     assert walk.state.records.history[-1].outcome == outcome
     if outcome is Outcome.FELL_BACK:
         walk.answer(host("1", entries=("1", "2")))
-    walk.wake().answer(HealthPending("boot-complete.target is activating"))
+    walk.wake().answer(unwell("boot-complete.target is activating", "boot-complete"))
     assert lock_state(walk) == "held"
-    _look_again(walk).answer(Unhealthy("sshd failed"))
+    _look_again(walk).answer(unwell("sshd failed"))
     _look_again(walk).fail()
-    _look_again(walk).answer(Healthy())
+    _look_again(walk).answer(WELL)
     assert lock_state(walk) == "release_owed"
     assert walk.wake().one(ReleaseLock)
 
@@ -643,7 +643,7 @@ def _look_again(walk: Walk) -> Walk:
 def test_a_power_cut_between_record_and_intent_is_found_by_the_record(word: str) -> None:
     walk = Walk(Records(lock=lock_record(word)), LOCKED).answer(host())
     assert walk.wake().one(ReadHealth)
-    walk.answer(Healthy())
+    walk.answer(WELL)
     assert walk.wake().one(ReleaseLock)
 
 
@@ -744,7 +744,7 @@ def test_an_unlock_that_cannot_be_noted_is_done_again() -> None:
 
 
 def test_a_look_that_cannot_be_noted_is_done_again() -> None:
-    walk = Walk(Records(lock=lock_record())).answer(host()).wake().answer_unsaved(Healthy())
+    walk = Walk(Records(lock=lock_record())).answer(host()).wake().answer_unsaved(WELL)
     assert lock_state(walk) == "held"
     assert _look_again(walk).one(ReadHealth)
 

@@ -22,16 +22,18 @@ from tests.fakes.builders import (
     disarming,
     host,
     offers,
+    quick,
     release,
     requesting,
     staged,
     staging,
     steady,
+    unwell,
     verifying,
 )
 from tidegate.discovery.base import HeldBack
 from tidegate.errors import ErrorKind, Failure
-from tidegate.machine.effects import Arm, AskGates, FindOffers, Reboot, Reply, Stage
+from tidegate.machine.effects import Announce, Arm, AskGates, FindOffers, Reboot, Reply, Stage
 from tidegate.machine.events import (
     Accepted,
     ApplyAsked,
@@ -43,21 +45,21 @@ from tidegate.machine.events import (
     Refused,
     ShutdownSignal,
     StageAsked,
-    Unhealthy,
 )
 from tidegate.machine.parts import HOST_GOING_DOWN
-from tidegate.machine.phases import AUTOMATIC, Staged, Steady
+from tidegate.machine.phases import AUTOMATIC, Staged, Staging, Steady
 from tidegate.machine.state import Policy
+from tidegate.machine.topics import Topic
 from tidegate.machine.waiting import holds
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 
-DISABLED = Policy(enabled=False)
+DISABLED = quick(Policy(enabled=False))
 CLOSED = Failure(ErrorKind.REBOOT_REFUSED, "window: the window is closed", "wait")
 
 
 def paused() -> Walk:
-    return verifying().answer(Unhealthy("sshd failed"))
+    return verifying().answer(unwell("sshd failed"))
 
 
 def rebooting() -> Walk:
@@ -139,8 +141,21 @@ def test_staging_what_is_staged_already_says_so() -> None:
 
 
 def test_a_check_with_a_release_staged_says_that_nothing_is_newer() -> None:
+    walk = staged().wake().answer(WAIT).feed(CheckAsked(1)).wake().answer(offers("2"))
+    assert walk.effects == (Reply(1, "2 is staged, and nothing newer is offered"),)
+
+
+def test_a_staged_release_that_is_not_on_offer_any_more_waits_until_it_is_again() -> None:
     walk = staged().wake().answer(WAIT).feed(CheckAsked(1)).wake().answer(offers())
-    assert walk.effects == (Reply(1, "nothing newer than the staged release is offered"),)
+    assert walk.one(Announce).topic is Topic.WITHDRAWN
+    assert walk.one(Reply).answer == "no newer release is offered"
+    assert walk.state.phase == Steady()
+    assert isinstance(walk.wake().answer(offers("2")).state.phase, Staging)
+
+
+def test_a_graph_that_has_lost_the_booted_release_withdraws_nothing() -> None:
+    walk = staged().wake().answer(WAIT).feed(CheckAsked(1)).wake().answer(offers(booted=None))
+    assert isinstance(walk.state.phase, Staged)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +174,7 @@ def test_a_busy_agent_says_so(phase: Callable[[], Walk], request_event: Event) -
 @pytest.mark.parametrize("request_event", [CheckAsked(1), StageAsked(1), ApplyAsked(1, "x")])
 @pytest.mark.parametrize("phase", [steady, staged])
 def test_a_blocked_agent_says_what_blocks_it(phase: Callable[[], Walk], request_event: Event) -> None:
-    walk = phase().feed(PolicyChanged(Policy(blocked=BAD_CONFIG))).feed(request_event)
+    walk = phase().feed(PolicyChanged(quick(Policy(blocked=BAD_CONFIG)))).feed(request_event)
     if phase is staged or not isinstance(request_event, ApplyAsked):
         assert walk.effects == (Reply(1, BAD_CONFIG),)
     else:
@@ -179,7 +194,7 @@ def test_nobody_waits_for_a_host_that_goes_down() -> None:
 
 
 def test_nobody_waits_for_an_agent_that_has_been_blocked() -> None:
-    walk = steady(DISABLED).feed(CheckAsked(1)).feed(PolicyChanged(Policy(blocked=BAD_CONFIG)))
+    walk = steady(DISABLED).feed(CheckAsked(1)).feed(PolicyChanged(quick(Policy(blocked=BAD_CONFIG))))
     assert walk.effects == (Reply(1, BAD_CONFIG),)
 
 
@@ -215,7 +230,7 @@ def test_a_persons_apply_asks_the_gates_that_guard_manual_reboots_and_keeps_the_
 def test_not_even_a_person_gets_past_settings_that_block(depth: int) -> None:
     walk = _reach(depth)
     task = walk.task.id
-    walk.feed(PolicyChanged(Policy(blocked=BAD_CONFIG))).feed(Completed(task, ALLOW))
+    walk.feed(PolicyChanged(quick(Policy(blocked=BAD_CONFIG)))).feed(Completed(task, ALLOW))
     assert walk.none(Arm)
     assert walk.none(Reboot)
     assert walk.one(Reply) == Reply(

@@ -27,6 +27,7 @@ from tests.fakes.builders import (
     intent,
     offers,
     plain,
+    quick,
     release,
     requesting,
     staged,
@@ -68,8 +69,8 @@ from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
 from tidegate.records import Outcome, Records
 
-DISABLED = Policy(enabled=False)
-BLOCKED = Policy(blocked=BAD_CONFIG)
+DISABLED = quick(Policy(enabled=False))
+BLOCKED = quick(Policy(blocked=BAD_CONFIG))
 
 
 # --------------------------------------------------------------------------- checking and staging
@@ -95,7 +96,7 @@ def test_an_offer_that_is_denied_is_not_staged() -> None:
 
 def test_with_updates_disabled_a_newer_release_is_only_noted() -> None:
     walk = steady()
-    walk.state = replace(walk.state, policy=Policy())
+    walk.state = replace(walk.state, policy=quick())
     walk.wake().feed(PolicyChanged(DISABLED)).feed(Completed(2, offers("2")))
     assert walk.state.phase == Steady(wanted=release("2", 2))
     assert next_wakeup(walk.state) is None
@@ -289,7 +290,7 @@ def test_settings_that_forbid_it_while_the_gates_are_asked_keep_it_from_being_ar
 def test_new_settings_let_the_gates_be_asked_anew() -> None:
     walk = deciding().answer(WAIT)
     walk.secs = 10.0
-    assert next_wakeup(walk.feed(PolicyChanged(Policy(steady_interval_secs=60))).state) == at(10).boot_secs
+    assert next_wakeup(walk.feed(PolicyChanged(quick(Policy(steady_interval_secs=60)))).state) == at(10).boot_secs
 
 
 @pytest.mark.parametrize(("failures", "wait_secs"), [(1, RETRY_BASE_SECS), (2, 2 * RETRY_BASE_SECS)])
@@ -355,7 +356,7 @@ def test_a_no_at_the_last_look_takes_the_arming_back_and_keeps_the_intent_until_
     assert walk.one(Disarm).target == release("2", 2)
     assert walk.state.records.intent is not None
     walk.answer(host(staged="2"))
-    assert replace(walk.state.records, waiting=None) == Records()
+    assert walk.state.records.obligations == Records()
     assert isinstance(walk.state.phase, Staged)
     assert walk.state.phase.verdicts == WAIT
 
@@ -385,7 +386,7 @@ def test_a_refusal_of_logind_takes_the_arming_back_and_is_a_verdict() -> None:
     walk = requesting().answer(Refused("a backup is running", "systemd-inhibit --list")).answer(host(staged="2"))
     assert isinstance(walk.state.phase, Staged)
     assert walk.state.phase.verdicts == (Wait("logind", "a backup is running", remedy="systemd-inhibit --list"),)
-    assert replace(walk.state.records, waiting=None) == Records(), "what logind refused does not count as an attempt"
+    assert walk.state.records.obligations == Records(), "what logind refused does not count as an attempt"
 
 
 def test_when_logind_accepts_the_host_has_the_grace_of_a_slow_shutdown() -> None:
@@ -560,4 +561,4 @@ def test_the_intent_of_an_interrupted_attempt_is_taken_back_in_the_same_boot() -
     walk = Walk(Records(intent(boot=BOOT, requested=False))).answer(host(staged="2", locked=False))
     assert walk.one(Disarm).target == plain("2")
     walk.answer(host(staged="2"))
-    assert replace(walk.state.records, waiting=None) == Records()
+    assert walk.state.records.obligations == Records()

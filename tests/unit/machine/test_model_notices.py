@@ -15,28 +15,34 @@ from tests.unit.machine.life_world import FLEET_LOCK, HIGHEST, Choices
 from tidegate.boot import BootInstance
 from tidegate.clock import Now
 from tidegate.gates.base import Verdict
+from tidegate.health.base import HealthLook
+from tidegate.health.judgement import Bad, failing
 from tidegate.lockserver import NOT_TAKEN, LockAccount, LockGranted, LockReleased
-from tidegate.machine import finalize, lock, undo, update
+from tidegate.machine import finalize, lock, undo, update, wakeups, watch
 from tidegate.machine.effects import AcquireLock
-from tidegate.machine.events import Health, Healthy, HostView, LockAnswer
+from tidegate.machine.events import HostView, LockAnswer
 from tidegate.machine.lock import Duty
 from tidegate.machine.parts import enter, take_id
 from tidegate.machine.phases import (
+    AUTOMATIC,
     Arming,
     Confirming,
     Deciding,
     Disarming,
     Finalizing,
+    Leaving,
     Locking,
     Order,
+    Paused,
     Rebooting,
     Relocking,
     Starting,
+    Verifying,
 )
 from tidegate.machine.state import LockDuty, Policy, State, Step
 from tidegate.machine.step import begin
 from tidegate.purpose import Purpose
-from tidegate.records import LockRelease, Records
+from tidegate.records import Denial, Intent, LockRelease, Records
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, str, int]] = {}
@@ -53,6 +59,18 @@ def planted(says: str, life: int = 0) -> Callable[[Plant], Plant]:
         return plant
 
     return note
+
+
+def _always_bad(*_: object) -> Bad:
+    return Bad("anything")
+
+
+def _automatic(_state: State) -> Order:
+    return AUTOMATIC
+
+
+def _not_denied(records: Records, _denial: Denial) -> Records:
+    return records
 
 
 def _nothing(*_: object) -> tuple[()]:
@@ -155,7 +173,11 @@ def _takes_the_loss_of_the_lock_for_a_grant(patch: pytest.MonkeyPatch) -> None:
 @planted("an override that stuck")
 def _keeps_an_override_for_the_next_time(patch: pytest.MonkeyPatch) -> None:
     sticky = Order(Purpose.UPDATE, "automatic", None, frozenset({FLEET_LOCK}))
-    patch.setattr(update, "AUTOMATIC", sticky)
+
+    def keeping(_state: State) -> Order:
+        return sticky
+
+    patch.setattr(update, "order_of", keeping)
 
 
 @planted("the server counts this host, and nobody owes it", life=10)
@@ -231,7 +253,7 @@ def _takes_a_failed_unlock_for_done(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lock, "failed", forgetful)
 
 
-@planted("nothing will give it back soon", life=8)
+@planted("nothing will give it back soon|not settled", life=8)
 def _gives_up_on_an_unlock_that_failed(patch: pytest.MonkeyPatch) -> None:
     def weary(now: State, why: str, when: Now, *_: float) -> Step:
         return replace(now, lock=replace(now.lock, task=None, retry_at=when.boot_secs + 1e6, why=why)), ()
@@ -254,9 +276,9 @@ def _does_not_see_that_another_lock_is_asked_for_now(patch: pytest.MonkeyPatch) 
 
 @planted("unlocks while", life=305)
 def _unlocks_at_once_when_the_boot_is_well(patch: pytest.MonkeyPatch) -> None:
-    def at_once(now: State, health: Health, when: Now) -> Step:
-        after, effects = health_read(now, health, when)
-        return lock._release(after) if isinstance(health, Healthy) else (after, effects)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
+    def at_once(now: State, look: HealthLook, when: Now) -> Step:
+        after, effects = health_read(now, look, when)
+        return (after, effects) if failing(look) else lock._release(after)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
 
     health_read = lock.health_read
     patch.setattr(lock, "health_read", at_once)
@@ -265,6 +287,53 @@ def _unlocks_at_once_when_the_boot_is_well(patch: pytest.MonkeyPatch) -> None:
 @planted("somebody asked and is forgotten", life=65)
 def _does_not_answer_who_asked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(finalize, "reply", _nothing)
+
+
+@planted("denied without evidence")
+def _leaves_a_release_that_is_well(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(watch, "judge", _always_bad)
+
+
+@planted("unlocks before the boot was found well")
+def _gives_the_lock_back_while_the_boot_is_watched(patch: pytest.MonkeyPatch) -> None:
+    def careless(now: State) -> Duty:
+        known = duty(now)
+        looks = isinstance(now.phase, Verifying | Paused | Leaving) and now.records.lock is not None
+        return Duty.RELEASE if looks else known
+
+    duty = lock.duty
+    patch.setattr(lock, "duty", careless)
+
+
+@planted("a release is left that nobody denied")
+def _leaves_a_release_and_does_not_deny_it(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Records, "with_denied", _not_denied)
+
+
+@planted("armed without an intent on disk")
+def _forgets_the_way_back_that_was_prepared(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(records: Records, intent: Intent) -> Records:
+        return records if intent.purpose == Purpose.ROLLBACK else replace(records, intent=intent)
+
+    patch.setattr(Records, "opened", forgetful)
+
+
+@planted("an override that stuck|not settled|is armed|assert")
+def _takes_the_way_back_for_an_update(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(update, "order_of", _automatic)
+
+
+@planted("not settled|somebody asked and is forgotten")
+def _never_looks_again_at_a_host_that_is_paused(patch: pytest.MonkeyPatch) -> None:
+    def blind(now: State) -> float | None:
+        return None if isinstance(now.phase, Paused) else deadline(now)
+
+    def deaf(now: State, _event: object) -> Step:
+        return now, ()
+
+    deadline = wakeups.phase_deadline
+    patch.setattr(wakeups, "phase_deadline", blind)
+    patch.setattr(watch, "resume_asked", deaf)
 
 
 def broken_rule(seed: int) -> str | None:

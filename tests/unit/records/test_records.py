@@ -29,6 +29,8 @@ from tidegate.records import (
     Outcome,
     RebootRequest,
     Records,
+    RollbackDue,
+    Verification,
     Waiting,
 )
 from tidegate.release import Release
@@ -96,11 +98,35 @@ LATER = """{
 """What came to schema 1 with the lock, as optional parts; it never changes either."""
 
 
+WATCHED = """{
+ "verification": {
+  "boot": {"boot_id": "11111111-0000-4000-8000-000000000000", "soft_reboots": 1, "init_ticks": 7},
+  "began_secs": 31.5,
+  "boots": 2,
+  "bad": "web: no answer"
+ },
+ "rollback": {
+  "from": {"version": "2", "payload": "bbbb"},
+  "to": {"version": "1", "payload": "aaaa"},
+  "reason": "2 is not well",
+  "since": "2026-03-02T10:05:00Z",
+  "failed_units": ["old.service"]
+ },
+ "settled": {"version": "1", "payload": "aaaa"},
+ "first_seen": {"cccc": "2026-03-02T00:00:00Z"}
+}"""
+"""What came with the watch over a boot and with rollbacks, as optional parts; it never changes either."""
+
+WATCHED_INTENT = {"failed_units": ["old.service"], "rollback_floor": "1.5"}
+WATCHED_DENIAL = {"boot_id": "11111111-0000-4000-8000-000000000000", "journal_cursor": "s=1;i=2"}
+
+
 def golden() -> dict[str, object]:
     """All that an agent of schema 1 may have written."""
-    first: dict[str, object] = json.loads(GOLDEN)
-    later: dict[str, object] = json.loads(LATER)
-    return first | later
+    whole: dict[str, object] = json.loads(GOLDEN) | json.loads(LATER) | json.loads(WATCHED)
+    cast(dict[str, object], whole["intent"]).update(WATCHED_INTENT)
+    cast(list[dict[str, object]], whole["denied"])[0].update(WATCHED_DENIAL)
+    return whole
 
 
 def keeps(written: object, given: object) -> bool:
@@ -172,6 +198,22 @@ def test_a_lock_and_what_waits_are_read_for_ever() -> None:
     assert records.waiting == Waiting("aaaa", march, {"fleet_lock": march + timedelta(minutes=5), "periodic": march})
 
 
+def test_a_watch_and_a_rollback_that_is_due_are_read_for_ever() -> None:
+    records = decode(golden())
+    boot = BootInstance("11111111-0000-4000-8000-000000000000", 1, 7)
+    assert records.verification == Verification(boot, 31.5, 2, "web: no answer")
+    began = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    due = RollbackDue(
+        Release("2", "bbbb"), Release("1", "aaaa"), "2 is not well", began + timedelta(minutes=5), ("old.service",)
+    )
+    assert records.rollback == due
+    assert records.settled == Release("1", "aaaa")
+    assert records.first_seen == {"cccc": datetime(2026, 3, 2, tzinfo=UTC)}
+    assert records.intent is not None
+    assert (records.intent.failed_units, records.intent.rollback_floor) == (("old.service",), "1.5")
+    assert (records.denied[0].boot_id, records.denied[0].journal_cursor) == (boot.boot_id, "s=1;i=2")
+
+
 def test_schema_1_is_written_for_ever() -> None:
     assert keeps(encode(decode(golden())), golden())
 
@@ -179,8 +221,17 @@ def test_schema_1_is_written_for_ever() -> None:
 def test_an_empty_document_is_empty_records() -> None:
     assert decode({}) == Records()
     assert encode(Records()) == {
-        "schema": 1, "intent": None, "lock": None, "waiting": None, "denied": [], "history": []
-    }  # fmt: skip
+        "schema": 1,
+        "intent": None,
+        "verification": None,
+        "rollback": None,
+        "lock": None,
+        "waiting": None,
+        "settled": None,
+        "first_seen": {},
+        "denied": [],
+        "history": [],
+    }
 
 
 # --------------------------------------------------------------------------- what a newer agent wrote
@@ -197,6 +248,11 @@ OBJECTS: dict[str, tuple[str | int, ...]] = {
     "lock": ("lock",),
     "lock's boot": ("lock", "boot"),
     "waiting": ("waiting",),
+    "verification": ("verification",),
+    "verification's boot": ("verification", "boot"),
+    "rollback": ("rollback",),
+    "rollback's from": ("rollback", "from"),
+    "settled": ("settled",),
     "attempt": ("history", 0),
     "attempt from": ("history", 0, "from"),
     "attempt to": ("history", 0, "to"),
@@ -275,6 +331,12 @@ REQUIRED = [
     ("waiting", "booted"),
     ("waiting", "since"),
     ("waiting", "gates"),
+    ("verification", "boot"),
+    ("verification", "began_secs"),
+    ("rollback", "from"),
+    ("rollback", "to"),
+    ("rollback", "reason"),
+    ("rollback", "since"),
     ("denied", 0, "release"),
     ("denied", 0, "cause"),
     ("denied", 0, "evidence"),
@@ -297,7 +359,7 @@ def test_a_required_field_that_is_missing_is_named(path: tuple[str | int, ...]) 
     assert str(caught.value) == f"{where}: the key {path[-1]!r} is missing"
 
 
-@pytest.mark.parametrize("key", ["had_entry", "requested"])
+@pytest.mark.parametrize("key", ["had_entry", "requested", "failed_units", "rollback_floor"])
 def test_an_optional_field_may_be_missing(key: str) -> None:
     document = golden()
     del inside(document, ("intent",))[key]

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from tests.fakes.builders import at, offers, release
+from tests.fakes.builders import WELL, at, offers, release
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.engine import Call, FakeEngine, FakeHost, payload_of
 from tests.fakes.lock_server import ACCOUNT
@@ -16,6 +16,7 @@ from tidegate.discovery.base import Offers
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
+from tidegate.health.base import HealthLook
 from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.machine import effects
 from tidegate.machine.effects import (
@@ -30,6 +31,7 @@ from tidegate.machine.effects import (
     ReadHost,
     Reboot,
     ReleaseLock,
+    Rollback,
     Stage,
     Task,
 )
@@ -37,8 +39,6 @@ from tidegate.machine.events import (
     Accepted,
     Completed,
     Errored,
-    Health,
-    Healthy,
     HostView,
     NoticeGiven,
     Progressed,
@@ -60,6 +60,7 @@ ONE_OF_EACH: tuple[Task, ...] = (
     ReleaseLock(7, ACCOUNT, None),
     Arm(7, SECOND),
     Disarm(7, SECOND),
+    Rollback(7, SECOND),
     Reboot(7, "going down"),
     ReadHealth(7),
     MarkGood(7, release("1")),
@@ -93,9 +94,13 @@ class Parts:
         await self._met("reboot", announcement)
         return Accepted()
 
-    async def look(self) -> Health:
-        await self._met("look")
-        return Healthy()
+    async def failed_units(self) -> frozenset[str]:
+        await self._met("failed_units")
+        return frozenset({"sshd.service"})
+
+    async def look(self, failed_before: frozenset[str]) -> HealthLook:
+        await self._met("look", failed_before)
+        return WELL
 
     async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
         await self._met("find", booted_payload, booted_version)
@@ -126,7 +131,7 @@ class Rig:
         self.engine = FakeEngine(self.host)
         self.parts = Parts()
         host = Host(self.engine, self.parts, self.parts, self.parts, self.parts)
-        self.runner = Runner(FakeClock(), host, World(self.parts, (self.parts,)))
+        self.runner = Runner(FakeClock(), host, World(self.parts, (self.parts,), self.parts))
         self.reports: list[Completed | Errored | Progressed] = []
 
     def run(self, task: Task) -> Completed | Errored:
@@ -226,7 +231,7 @@ def test_gates_of_a_new_configuration_are_the_ones_that_are_asked() -> None:
             return Wait("window", "closed")
 
     rig = Rig()
-    rig.runner.world = World(rig.parts, (Closed(),))
+    rig.runner.world = World(rig.parts, (Closed(),), rig.parts)
     assert rig.run(AskGates(7, SECOND, Purpose.UPDATE)) == Completed(7, (Wait("window", "closed"),))
 
 
@@ -237,7 +242,9 @@ def test_a_reboot_is_logind_with_the_announcement() -> None:
 
 
 def test_health_is_looked_at() -> None:
-    assert Rig().run(ReadHealth(7)) == Completed(7, Healthy())
+    rig = Rig()
+    assert rig.run(ReadHealth(7, frozenset({"sshd.service"}))) == Completed(7, WELL)
+    assert rig.parts.asked == [("look", frozenset({"sshd.service"}))]
 
 
 FALLIBLE = [task for task in ONE_OF_EACH if not isinstance(task, AskGates)]
@@ -247,7 +254,7 @@ FALLIBLE = [task for task in ONE_OF_EACH if not isinstance(task, AskGates)]
 def _break(rig: Rig, task: Task, error: Exception) -> None:
     """Let whatever ``task`` needs fail with ``error``."""
     rig.parts.error = error
-    for verb in ("stage", "arm", "disarm", "mark_good"):
+    for verb in ("stage", "arm", "disarm", "rollback", "mark_good"):
         rig.engine.fail(verb, error)
     if isinstance(task, ReadHost):
         rig.engine.fail("status", error)

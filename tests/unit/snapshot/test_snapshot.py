@@ -108,14 +108,18 @@ BESIDE: dict[str, Callable[[object], bool]] = {
     "engine": _or_null(_text),
     "next_boot": _or_null(_text),
     "target": _or_null(_RELEASE),
+    "prospect": _object("purpose", "release", "staged", "since"),
     "waiting_since": _or_null(_instant),
     "gates": _array(_object("gate", "verdict", "reason", "since", "until", "remedy")),
     "progress": _or_null(_object("step", "fraction", "transferred_bytes")),
     "last_check": _or_null(_instant),
     "dead_end": _or_null(_text),
     "held_back": _array(_object("release", "reason", "turn_at")),
+    "passed_over": _array(_object("release", "cause", "reason")),
+    "health": _or_null(_object("release", "verdict", "reason", "since", "until", "boots", "checks")),
+    "rollback_due": _or_null(_object("from", "release", "since", "reason")),
     "stale_config": _or_null(_object("kind", "message", "remedy")),
-    "denied": _array(_object("release", "cause", "evidence", "at")),
+    "denied": _array(_object("release", "cause", "evidence", "at", "boot_id", "journal_cursor")),
     "last_attempt": _or_null(_ATTEMPT),
     "history": _array(_ATTEMPT),
 }
@@ -147,6 +151,7 @@ def test_a_host_that_waits_is_told_whole() -> None:
         "rollback": {"version": "0", "payload": payload_of("0")},
         "next_boot": payload_of("1"),
         "target": TWO,
+        "prospect": {"purpose": "update", "release": TWO, "staged": True, "since": "2026-03-02T10:00:00Z"},
         "waiting_since": "2026-03-02T10:00:00Z",
         "blocked_by": ["window"],
         "gates": [
@@ -166,6 +171,9 @@ def test_a_host_that_waits_is_told_whole() -> None:
         "next_opening": "2026-03-02T11:00:00Z",
         "dead_end": None,
         "held_back": [],
+        "passed_over": [],
+        "health": None,
+        "rollback_due": None,
         "stale_config": None,
         "last_error": None,
         "denied": [
@@ -174,6 +182,8 @@ def test_a_host_that_waits_is_told_whole() -> None:
                 "cause": "fell_back",
                 "evidence": "1 booted instead",
                 "at": "2026-03-02T10:00:00Z",
+                "boot_id": "",
+                "journal_cursor": "",
             }
         ],
         "last_attempt": told["last_attempt"],
@@ -195,6 +205,41 @@ def test_a_host_that_waits_is_told_whole() -> None:
 def test_before_the_host_was_read_nothing_is_claimed_about_it() -> None:
     told = document(Walk())
     assert [told[key] for key in ("engine", "booted", "staged", "rollback", "next_boot", "target")] == [None] * 6
+
+
+def test_the_watch_is_told_with_every_check() -> None:
+    told = document(walks.pending())["health"]
+    assert told == {
+        "release": TWO,
+        "verdict": "watching",
+        "reason": "boot-complete: boot-complete.target is activating",
+        "since": "2026-03-02T10:00:00Z",
+        "until": "2026-03-02T10:05:00Z",
+        "boots": 1,
+        "checks": [
+            {
+                "check": "boot-complete",
+                "weight": "required",
+                "state": "pending",
+                "detail": "boot-complete.target is activating",
+            }
+        ],
+    }
+    verdicts = [document(walk())["health"] for walk in (walks.paused, walks.accepting)]
+    assert [verdict["verdict"] for verdict in verdicts if isinstance(verdict, dict)] == ["bad", "good"]
+    assert document(walks.leaving())["health"] is None
+
+
+def test_a_rollback_that_is_due_is_told_until_it_has_happened() -> None:
+    told = document(walks.leaving())
+    assert told["rollback_due"] == {
+        "from": TWO,
+        "release": ONE,
+        "since": "2026-03-02T10:00:00Z",
+        "reason": "2 is not well",
+    }
+    assert (told["target"], told["blocked_by"]) == (ONE, [])
+    assert document(walks.held_back())["blocked_by"] == ["window"]
 
 
 def test_progress_is_told_while_staging_alone() -> None:

@@ -1,0 +1,129 @@
+"""When a check has failed, and when a boot is well."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.judgement import (
+    NOTHING_SEEN,
+    Bad,
+    CheckStage,
+    CheckState,
+    Good,
+    HealthTerms,
+    Watching,
+    failing,
+    judge,
+    seen,
+)
+
+TERMS = HealthTerms(monitor_secs=300, interval_secs=10, start_delay_secs=60, retries=3)
+
+
+def finding(check: str, passed: bool, weight: Weight = Weight.REQUIRED) -> Finding:
+    return Finding(check, weight, passed, "reached" if passed else "is failed")
+
+
+def look(**checks: bool) -> HealthLook:
+    return HealthLook(tuple(finding(check, passed) for check, passed in checks.items()))
+
+
+def after(*looks: tuple[float, bool], terms: HealthTerms = TERMS) -> CheckState:
+    """The check ``web`` after looks at these times."""
+    known = NOTHING_SEEN
+    for elapsed_secs, passed in looks:
+        known = seen(known, look(web=passed), terms, elapsed_secs)
+    (state,) = known
+    return state
+
+
+def test_a_check_is_pending_until_it_passes() -> None:
+    assert after((0, False), (10, False), (59, False)).stage is CheckStage.PENDING
+    assert after((0, False), (10, True)).stage is CheckStage.PASSED
+
+
+def test_looks_within_the_start_delay_do_not_count_against_a_check_that_has_not_passed() -> None:
+    assert after((0, False), (50, False), (60, False), (70, False)).stage is CheckStage.PENDING
+    assert after((0, False), (50, False), (60, False), (70, False), (80, False)).stage is CheckStage.FAILED
+
+
+def test_what_has_passed_once_fails_within_the_start_delay_too() -> None:
+    assert after((0, True), (10, False), (20, False)).stage is CheckStage.PASSED
+    assert after((0, True), (10, False), (20, False), (30, False)).stage is CheckStage.FAILED
+
+
+def test_one_pass_ends_a_row_of_failures() -> None:
+    state = after((60, False), (70, False), (80, True), (90, False), (100, False))
+    assert (state.stage, state.failures) == (CheckStage.PASSED, 2)
+    assert after((60, False), (70, False), (80, False), (90, True)).stage is CheckStage.PASSED
+
+
+def test_the_start_delay_is_never_longer_than_the_watch() -> None:
+    short = HealthTerms(monitor_secs=5, start_delay_secs=120, retries=1)
+    assert after((4, False), terms=short).stage is CheckStage.PENDING
+    assert after((5, False), terms=short).stage is CheckStage.FAILED
+
+
+def test_a_check_that_is_configured_no_longer_is_forgotten() -> None:
+    known = seen(NOTHING_SEEN, look(web=False, ssh=True), TERMS, 0)
+    assert [state.check for state in seen(known, look(ssh=True), TERMS, 10)] == ["ssh"]
+
+
+def state(stage: CheckStage, check: str = "web", weight: Weight = Weight.REQUIRED) -> CheckState:
+    return CheckState(check, weight, stage, detail="is what it is")
+
+
+FAILED, PASSED, PENDING = CheckStage.FAILED, CheckStage.PASSED, CheckStage.PENDING
+
+
+def test_a_boot_is_good_when_the_watch_is_over_and_everything_passes() -> None:
+    checks = (state(PASSED), state(PASSED, "ssh"))
+    assert isinstance(judge(checks, TERMS, 299), Watching)
+    assert judge(checks, TERMS, 300) == Good()
+
+
+def test_a_boot_is_bad_as_soon_as_too_much_has_failed() -> None:
+    assert judge((state(FAILED), state(PENDING, "ssh")), TERMS, 0) == Bad("web: is what it is")
+
+
+def test_what_is_pending_is_waited_for_beyond_the_watch() -> None:
+    assert judge((state(PENDING), state(PASSED, "ssh")), TERMS, 1000) == Watching("web: is what it is")
+
+
+@pytest.mark.parametrize(("failed", "bad"), [(0, False), (1, False), (2, False), (3, True), (4, True)])
+def test_only_a_share_strictly_above_the_ratio_is_bad(failed: int, bad: bool) -> None:
+    half = HealthTerms(monitor_secs=0, max_failed_ratio=0.5)
+    checks = tuple(state(FAILED if number < failed else PASSED, str(number)) for number in range(4))
+    assert isinstance(judge(checks, half, 0), Bad) is bad
+
+
+def test_what_fails_within_the_ratio_is_on_record() -> None:
+    half = HealthTerms(monitor_secs=0, max_failed_ratio=0.5)
+    assert judge((state(FAILED), state(PASSED, "ssh")), half, 0) == Good("web: is what it is")
+
+
+@given(st.sampled_from(CheckStage))
+def test_advisory_checks_never_decide(stage: CheckStage) -> None:
+    advisory = state(stage, "ping", Weight.ADVISORY)
+    assert judge((state(PASSED), advisory), TERMS, 300) == Good()
+    assert isinstance(judge((state(FAILED), advisory), TERMS, 0), Bad)
+    assert failing(HealthLook((finding("ping", False, Weight.ADVISORY),))) == ""
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(1, 5), st.floats(0, 100))
+def test_a_check_fails_exactly_when_its_last_looks_that_count_did(
+    looks: list[bool], retries: int, delay_secs: float
+) -> None:
+    terms = HealthTerms(monitor_secs=1000, interval_secs=10, start_delay_secs=delay_secs, retries=retries)
+    known = NOTHING_SEEN
+    passed_before, in_a_row = False, 0
+    for number, passed in enumerate(looks):
+        known = seen(known, look(web=passed), terms, number * 10)
+        counts = passed_before or number * 10 >= delay_secs
+        in_a_row = 0 if passed else in_a_row + counts
+        passed_before |= passed
+        failed = known[0].stage is FAILED
+        assert failed == (in_a_row >= retries)

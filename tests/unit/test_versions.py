@@ -1,0 +1,48 @@
+"""The order of versions is systemd's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.versions import compare
+
+VERSIONS = st.text(alphabet="019abAB~^-._+", min_size=1, max_size=8).filter(lambda text: not text.startswith("-"))
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("9", "10"),
+        ("1.0", "1.0.1"),
+        ("42.2~rc1", "42.2"),
+        ("42.2", "42.2^post"),
+        ("42.2^post", "42.2.1"),
+        ("38.20230709.3.0", "38.20230806.3.0"),
+        ("a", "1"),
+        ("1.0-2", "1.0-10"),
+        ("v2", "v10"),
+    ],
+)
+def test_what_comes_before_what(older: str, newer: str) -> None:
+    assert (compare(older, newer), compare(newer, older), compare(older, older)) == (-1, 1, 0)
+
+
+@given(VERSIONS, VERSIONS, VERSIONS)
+def test_the_order_is_one(one: str, other: str, third: str) -> None:
+    assert compare(one, other) == -compare(other, one)
+    if compare(one, other) <= 0 and compare(other, third) <= 0:
+        assert compare(one, third) <= 0
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@settings(max_examples=60, deadline=None)
+@given(VERSIONS, VERSIONS)
+def test_systemd_agrees(one: str, other: str) -> None:
+    told = subprocess.run(["systemd-analyze", "compare-versions", one, other], capture_output=True, check=False)
+    signs = {0: 0, 11: 1, 12: -1}
+    assert signs[told.returncode] == compare(one, other), (one, other)
