@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.cli.entry import main
+from tidegate.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import uuid
 from collections import defaultdict
 from contextlib import contextmanager
@@ -53,15 +54,20 @@ def deployment(version: str) -> Deployment:
 
 
 class FakeHost:
-    """A host that has booted ``version`` and no other release yet."""
+    """A host that has booted ``version`` and no other release yet.
 
-    def __init__(self, version: str = "1") -> None:
+    With a ``seed`` the ids of its boots, and so whatever an agent draws from them, are the same in every run.
+    """
+
+    def __init__(self, version: str = "1", *, seed: int | None = None) -> None:
+        self._chance = random.Random(seed)
         self.entries: list[Deployment] = [deployment(version)]
         self.booted = self.entries[0]
         self.staged: StagedDeployment | None = None
         self.finalize_failure: str | None = None
         self.marked_good: set[str] = set()
-        self.boots: list[BootInstance] = [BootInstance(str(uuid.uuid4()))]
+        self.boots: list[BootInstance] = []
+        self._note_boot()
 
         self.remote: dict[str, int] = {}
         self.remote_down = False
@@ -97,7 +103,7 @@ class FakeHost:
         """A clean shutdown and a boot; ``into``: a version that the boot loader takes, not its default."""
         self._finalize()
         self._come_up(into)
-        self.boots.append(BootInstance(str(uuid.uuid4())))
+        self._note_boot()
 
     def soft_reboot(self) -> None:
         """Userspace alone starts anew: the boot id stays, the count moves."""
@@ -109,7 +115,10 @@ class FakeHost:
         """The plug: nothing that a shutdown would have done happens, what was staged in /run is gone."""
         self.finalize_failure = None
         self._come_up(into)
-        self.boots.append(BootInstance(str(uuid.uuid4())))
+        self._note_boot()
+
+    def _note_boot(self) -> None:
+        self.boots.append(BootInstance(str(uuid.UUID(int=self._chance.getrandbits(128), version=4))))
 
     def _finalize(self) -> None:
         failure, self._next_finalize_failure = self._next_finalize_failure, None

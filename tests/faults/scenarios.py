@@ -381,7 +381,7 @@ def _noticed(rig: Rig) -> None:
 def _two_hosts(rig: Rig) -> None:
     """They share one slot."""
     _locked(rig)
-    other = Rig(rig.folder / "other", ["1", "2"], locks=rig.locks.locks)
+    other = Rig(rig.folder / "other", ["1", "2"], locks=rig.locks.locks, seed=1)
     other.lock_with(FleetLocking(replace(ACCOUNT, id=RIVAL)))
     rig.beside.append(other)
 

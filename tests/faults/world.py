@@ -53,13 +53,19 @@ class Rig:
     """One host and the lives of its agent."""
 
     def __init__(
-        self, folder: Path, versions: list[str], fault: Fault | None = None, locks: FakeLocks | None = None
+        self,
+        folder: Path,
+        versions: list[str],
+        fault: Fault | None = None,
+        locks: FakeLocks | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self.clock = FakeClock()
         self.points = Points(fault)
         self.folder = folder
         folder.mkdir(exist_ok=True)
-        self.host = FakeHost(versions[0])
+        self.host = FakeHost(versions[0], seed=seed)
         for version in versions[1:]:
             self.host.publish(version)
         self.disk = Disk(folder)

@@ -57,6 +57,12 @@ def fail(error: TidegateError) -> NoReturn:
     raise SystemExit(code_of(error.kind))
 
 
+def end_process(error: TidegateError) -> NoReturn:
+    """The same for a process of systemd's, which is told one thing whatever it was: failed."""
+    complain(error.message, error.remedy)
+    raise SystemExit(FAILED) from error
+
+
 def complain(message: str, remedy: str = "") -> None:
     """An error on stderr, with what to do about it on a line of its own."""
     click.echo(f"tidegate: {message}", err=True)

@@ -29,14 +29,12 @@ from tidegate.discovery.graph_keys import (
     BARRIER_KEY,
     DEAD_END_KEY,
     DEAD_END_REASON_KEY,
+    MAX_GRAPH_BYTES,
     SCHEME_KEY,
 )
 from tidegate.release import Release
 
 __all__ = ["MAX_GRAPH_BYTES", "SCHEME_KEY", "Graph", "Node", "parse_graph"]
-
-MAX_GRAPH_BYTES = 8 * 1024 * 1024
-"""Some 20,000 releases, a hundred times what Fedora CoreOS has after years. The worker's memory grows with it."""
 
 _Object = dict[str, object]
 

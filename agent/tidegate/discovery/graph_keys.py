@@ -1,9 +1,12 @@
-"""The metadata of releases in an update graph, as Fedora CoreOS names them; all values are texts.
+"""An update graph: its largest size, and the metadata of its releases, as Fedora CoreOS names them; all are texts.
 
 Source: coreos/fedora-coreos-cincinnati, commons/src/metadata.rs. Those of rollouts are in :mod:`.rollout`.
 """
 
 from __future__ import annotations
+
+MAX_GRAPH_BYTES = 8 * 1024 * 1024
+"""Some 20,000 releases, a hundred times what Fedora CoreOS has after years. The worker's memory grows with it."""
 
 SCHEME_KEY = "org.fedoraproject.coreos.scheme"
 AGE_INDEX_KEY = "org.fedoraproject.coreos.releases.age_index"

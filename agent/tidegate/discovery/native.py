@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from tidegate.discovery import cincinnati, static_graph
 from tidegate.discovery.base import Offers
-from tidegate.discovery.graph import SCHEME_KEY
+from tidegate.discovery.graph_keys import SCHEME_KEY
 from tidegate.discovery.policy import scheme_of
 from tidegate.engines.base import Latest
 from tidegate.errors import ErrorKind, TidegateError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.discovery.base import Offers
-from tidegate.discovery.graph import SCHEME_KEY
+from tidegate.discovery.graph_keys import SCHEME_KEY
 from tidegate.release import Release
 from tidegate.versions import compare
 

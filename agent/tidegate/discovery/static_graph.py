@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tidegate.clock import Clock, SystemClock
 from tidegate.discovery.address import resolved
 from tidegate.discovery.base import Offers
-from tidegate.discovery.graph import MAX_GRAPH_BYTES
+from tidegate.discovery.graph_keys import MAX_GRAPH_BYTES
 from tidegate.discovery.rollout import phased
 from tidegate.errors import TidegateError
 from tidegate.identity import HostIdentity

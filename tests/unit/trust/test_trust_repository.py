@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -319,8 +318,9 @@ def test_keys_that_others_can_read_are_not_used(publisher: Publisher) -> None:
     [
         b"",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        os.urandom(100),
+        bytes(range(156, 256)),
     ],
+    ids=["empty", "half a key", "noise"],
 )
 def test_files_that_are_no_keys(publisher: Publisher, content: bytes) -> None:
     (path,) = publisher.keys.glob("online-*.pem")
