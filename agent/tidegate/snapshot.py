@@ -195,9 +195,9 @@ def _passed_over(one: PassedOver) -> dict[str, object]:
 
 
 def _health(state: State, now: Now) -> dict[str, object] | None:
-    """The watch over this boot, while there is one."""
+    """The watch over this boot, while there is one; an agent that is restarted in it reads the host first."""
     watch = state.records.verification
-    if watch is None or watch.boot != state.boot:
+    if watch is None or watch.boot != state.boot or state.host is None:
         return None
     end_secs = watch.began_secs + state.policy.health.monitor_secs
     verdict = "bad" if watch.bad else "good" if isinstance(state.phase, Accepting) else "watching"

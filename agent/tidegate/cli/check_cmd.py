@@ -13,7 +13,8 @@ import click
 
 from tidegate.cli import exits
 from tidegate.cli.asking import answer_of, ask
-from tidegate.cli.snapshot_file import Document, read, rows, table
+from tidegate.cli.snapshot_file import read
+from tidegate.document import Document, rows, table
 
 if TYPE_CHECKING:
     from tidegate.errors import TidegateError

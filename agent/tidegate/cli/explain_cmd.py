@@ -9,9 +9,10 @@ from datetime import datetime
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.snapshot_file import Document, read, rows, table, text
+from tidegate.cli.snapshot_file import read, text
 from tidegate.cli.telling import reason_of, when
 from tidegate.clock import SystemClock
+from tidegate.document import Document, rows, table
 
 EXPLAIN_SECS = 6 * 60.0
 """Longer than all gates together may take to answer."""

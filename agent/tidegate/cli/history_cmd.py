@@ -6,7 +6,8 @@ import json
 
 import click
 
-from tidegate.cli.snapshot_file import Document, read, rows, table, text
+from tidegate.cli.snapshot_file import read, text
+from tidegate.document import Document, rows, table
 
 
 @click.command()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import NoReturn, cast
 
 from tidegate.cli import exits
+from tidegate.document import Document, table
 
 STATUS_FILE = "/run/tidegate/public/status.json"
-
-Document = Mapping[str, object]
 
 
 def read(path: str = STATUS_FILE) -> Document:
@@ -36,19 +34,6 @@ def is_live(document: Document) -> bool:
     except (OSError, IndexError):
         return False
     return started == str(writer.get("start_ticks"))
-
-
-def table(document: Document, key: str) -> Document:
-    """The object at ``key``; an empty one where it is missing or null."""
-    value = document.get(key)
-    return cast(Document, value) if isinstance(value, dict) else {}
-
-
-def rows(document: Document, key: str) -> list[Document]:
-    """The objects of the array at ``key``; none where it is missing."""
-    value = document.get(key)
-    items = cast(list[object], value) if isinstance(value, list) else []
-    return [cast(Document, item) for item in items if isinstance(item, dict)]
 
 
 def text(document: Document, key: str) -> str:

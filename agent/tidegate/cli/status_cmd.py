@@ -10,9 +10,10 @@ from typing import cast
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.snapshot_file import Document, is_live, read, rows, table, text
+from tidegate.cli.snapshot_file import is_live, read, text
 from tidegate.cli.telling import reason_of, when
 from tidegate.clock import SystemClock
+from tidegate.document import Document, rows, table
 
 UP_TO_DATE = 0
 AVAILABLE = 10

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tidegate.cli.snapshot_file import Document, text
+from tidegate.cli.snapshot_file import text
+from tidegate.document import Document
 from tidegate.printable import duration
 
 

@@ -12,9 +12,10 @@ from typing import Protocol
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.snapshot_file import Document, text
+from tidegate.cli.snapshot_file import text
 from tidegate.dbus.bus import Bus
 from tidegate.dbus.following import Following
+from tidegate.document import Document
 from tidegate.errors import TidegateError
 
 RETURN_SECS = 15.0

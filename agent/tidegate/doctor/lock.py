@@ -10,11 +10,12 @@ from typing import cast
 
 from tidegate.clock import SystemClock, rfc3339
 from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Patient
-from tidegate.doctor.reach import SOON, Reached, TlsFiles, Unreached, reach
+from tidegate.doctor.reach import SOON, Reached, Unreached, reach
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread
 from tidegate.errors import TidegateError
 from tidegate.lockserver import LockAccount
 from tidegate.machine.lock import FLEET_LOCK
+from tidegate.net.tls import TlsFiles
 from tidegate.strategies.fleet_lock import lock_account
 
 AREA = Area("lock")

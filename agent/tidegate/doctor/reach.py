@@ -11,6 +11,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from tidegate.doctor.reading import in_thread
+from tidegate.net.tls import TlsFiles
 
 CONNECT_SECS = 8.0
 _CLOSE_SECS = 1.0
@@ -18,15 +19,6 @@ _PORTS = {"http": 80, "https": 443}
 
 SOON = timedelta(days=21)
 """Before a certificate's end: time to have a new one, through whichever office."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Paths as the configuration has them."""
-
-    ca_file: str | None = None
-    client_cert_file: str | None = None
-    client_key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

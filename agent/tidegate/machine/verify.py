@@ -117,7 +117,7 @@ def _settle(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
     outcome = decide_outcome(intent, host)
     match outcome:
         case Outcome.APPLIED | Outcome.REJECTED:
-            return watch.begin(_left(state, host), now)
+            return watch.begin(replace(state, records=replace(state.records, rollback=None)), now)
         case Outcome.FELL_BACK:
             return _fell_back(state, intent, host, now)
         case Outcome.FINALIZE_FAILED:
@@ -162,7 +162,6 @@ def _came_to_nothing(state: State, outcome: Outcome, detail: str, host: EngineSt
 def _rest(state: State, host: EngineStatus, now: Now) -> Step:
     """No attempt is under way. The next boot must not lead into a denied release, whoever left it so."""
     state, notes = _left_outside(_left(state, host), host, now)
-    state = replace(state, records=replace(state.records, settled=booted_release(state)))
     denial = None if host.next_boot == host.booted.payload else state.records.denial_of(host.next_boot)
     if denial is not None:
         state, effects = disarm(state, Disarming(denial.release, now.wall, None, ()))
@@ -177,15 +176,16 @@ def _left_outside(state: State, host: EngineStatus, now: Now) -> tuple[State, tu
     """Somebody else has left the release that the host ran last for one that it had left before: that is a verdict.
 
     Where the boot loader's default is still the release that was left, it may have been a choice for one boot, and the
-    boot loader decides about the next one.
+    boot loader decides about the next one: until then the host has not settled in another.
     """
     settled, booted = state.records.settled, host.booted
+    here = replace(state, records=replace(state.records, settled=booted_release(state)))
     if settled is None or settled.payload == booted.payload or not state.records.has_run(booted.payload):
-        return state, ()
+        return here, ()
     text = f"{settled.version} was left for {booted.version} outside of the agent"
     if host.next_boot == settled.payload:
         note = Announce(Topic.LEFT_OUTSIDE, WARNING, f"{text}, and is still the default", settled.version)
         return state, (note,)
     denial = Denial(settled, DenialCause.PERSON, text, now.wall, state.boot.boot_id)
-    state = replace(state, records=state.records.with_denied(denial))
+    state = replace(here, records=here.records.with_denied(denial))
     return state, (Announce(Topic.LEFT_OUTSIDE, WARNING, f"{text}: it is denied", settled.version),)

@@ -15,6 +15,7 @@ import httpx
 
 from tidegate import __version__
 from tidegate.net.answers import Fault, HttpError, HttpResponse
+from tidegate.net.tls import TlsFiles
 
 USER_AGENT = f"tidegate/{__version__}"
 
@@ -29,15 +30,6 @@ _STILL_CONNECTING = "connection."
 
 _ALERTS_ABOUT_US = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
 """Parts of OpenSSL's names for what a server says when it does not like the client's certificate, or misses one."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Paths of PEM files: authorities in place of the system's, and who this host is."""
-
-    ca_file: str | None = None
-    client_cert_file: str | None = None
-    client_key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

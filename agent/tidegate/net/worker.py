@@ -50,6 +50,8 @@ class Outlet:
 
 def main() -> int:
     """Answer the request on stdin within its time."""
+    # httpx 0.28 imports its command line where click, rich and pygments are installed: as much again as all the rest.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how an import is made to fail
     gc.disable()  # it would search the same live graph again and again, and this process is over before it pays
     request = decode_request(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
     outlet, departed = Outlet(sys.stdout.buffer), threading.Event()

@@ -16,9 +16,10 @@ from tests.fakes.bus_agent import DOCUMENT, FakeAgent, served
 from tests.fakes.private_bus import PrivateBus, connected, private_bus
 from tidegate.cli import snapshot_file, watch
 from tidegate.cli.entry import cli
-from tidegate.cli.snapshot_file import Document, text
+from tidegate.cli.snapshot_file import text
 from tidegate.cli.watch import JsonLines, Lines, Screen, follow, view_for
 from tidegate.dbus.bus import Bus
+from tidegate.document import Document
 from tidegate.procfs import start_ticks
 
 FOR_EVER_SECS = 60.0

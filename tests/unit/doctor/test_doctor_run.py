@@ -17,10 +17,11 @@ from tidegate.cli.entry import cli
 from tidegate.config import Settings
 from tidegate.doctor import run
 from tidegate.doctor.base import Area, Examination, Finding, Patient, Status
-from tidegate.doctor.reach import Reached, TlsFiles, Unreached, reach
+from tidegate.doctor.reach import Reached, Unreached, reach
 from tidegate.doctor.reading import file_facts, json_object, listed
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
+from tidegate.net.tls import TlsFiles
 
 MANUAL = (Path(__file__).resolve().parents[3] / "contrib/man/tidegate.1.md").read_text(encoding="utf-8")
 PATIENT = Patient(Settings(), (), {}, HostIdentity("default", "x86_64"), None, 1000)

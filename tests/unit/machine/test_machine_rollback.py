@@ -123,6 +123,11 @@ def test_a_way_back_is_not_due_in_another_release() -> None:
     assert (walk.state.phase, walk.state.records.rollback) == (Steady(), None)
 
 
+def test_a_way_back_that_an_older_agent_went_without_knowing_is_not_due_when_the_release_is_tried_again() -> None:
+    walk = verifying(Records(intent("2"), rollback=DUE))
+    assert walk.state.records.rollback is None
+
+
 def test_an_attempt_at_the_way_back_that_came_to_nothing_is_made_again_later() -> None:
     back = intent("1", "2", had_entry=True, purpose=Purpose.ROLLBACK)
     walk = in_2(Records(back, rollback=DUE, denied=(denial("2"),)))
@@ -415,6 +420,10 @@ def test_a_choice_for_one_boot_is_none_against_the_release() -> None:
     walk = Walk(WAS_IN_2).answer(host("1", entries=("2", "1")))
     assert walk.one(Announce).topic is Topic.LEFT_OUTSIDE
     assert (walk.state.phase, walk.state.records.denied) == (Steady(), ())
+    home = Walk(walk.state.records).answer(host("2", entries=("2", "1")))
+    assert (home.none(Announce), home.state.records.denied) == (True, ()), "nor is the boot after it one against 1"
+    stayed = Walk(walk.state.records).answer(host("1", entries=("1", "2")))
+    assert [one.release for one in stayed.state.records.denied] == [plain("2")], "until it is made the default"
 
 
 def test_going_on_by_hand_to_something_new_is_no_verdict() -> None:

@@ -56,6 +56,12 @@ def document(walk: Walk) -> Document:
     return snapshot(walk.state, at(walk.secs), START, WRITER)
 
 
+def test_an_agent_that_is_restarted_in_a_watch_speaks_before_it_has_read_the_host() -> None:
+    watched = verifying()
+    assert document(watched)["health"] is not None
+    assert document(Walk(watched.state.records))["health"] is None
+
+
 # --------------------------------------------------------------------------- keys and types
 
 STATES = {"steady", "staging", "staged", "finalizing", "rebooting", "verifying", "disabled", "paused", "failed"}
