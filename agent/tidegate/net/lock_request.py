@@ -19,6 +19,7 @@ from tidegate.lockserver import LockAccount, LockBusy, LockReleased
 from tidegate.net.answers import Fault, HttpError, HttpResponse, excerpt
 from tidegate.net.lock_answers import ASKED_AGAIN, MAX_ANSWER_BYTES, WRONG_SERVER, granted_or_busy, released
 from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent
+from tidegate.net.tls import TlsFiles
 from tidegate.net.urls import below, checked_base, masked
 from tidegate.net.wire import ErrorEvent, Event, error_event
 
@@ -81,7 +82,7 @@ def _ask(request: LockRequest, token: str | None, departed: threading.Event) -> 
     from tidegate.net import http  # noqa: PLC0415  (the reason is above)
 
     account = request.account
-    files = http.TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
+    files = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
     message = http.Post(_address(request), body_of(account, request.update), _headers(token), files)
     try:
         return http.post(message, MAX_ANSWER_BYTES, account.timeout_secs, departed)
