@@ -20,6 +20,9 @@ cd "$checkout"
 # The checkout may be read-only or somebody else's.
 caches=${bin%/bin}/caches
 export RUFF_CACHE_DIR="$caches/ruff" MYPY_CACHE_DIR="$caches/mypy" HYPOTHESIS_STORAGE_DIRECTORY="$caches/hypothesis"
+# What Python compiles, too: tests start it hundreds of times.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$caches/python"
 export PYTEST_ADDOPTS="-o 'cache_dir=$caches/pytest' ${PYTEST_ADDOPTS-}"
 
 [ $# -eq 0 ] || exec "$python" -m pytest "$@"
@@ -40,7 +43,8 @@ check "import contracts" "$bin/lint-imports" --no-cache --no-logo
 [ -z "$failed" ] || echo "== FAILED: ${failed#, } (told again by the exit status)"
 echo "== tests"
 # Two at a time, a file never split: whole hosts spend half of their time waiting for one another's boots.
-set -- --numprocesses=2 --dist=loadfile
+# In the order of the folders: the long stories of hosts come early, and many small files fill up the end.
+set -- --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 [ -n "$failed" ] || exec "$python" -m pytest "$@"
 "$python" -m pytest "$@" || exit
 exit 1

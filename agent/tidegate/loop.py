@@ -30,22 +30,29 @@ _log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """The state, and the only way to change it."""
+    """The state, and the only way to change it.
+
+    A save that failed may have written all the same (the folder could not be synced): what is on disk is not known
+    then, and the records that hold are written again with the next step, whatever that changes.
+    """
 
     def __init__(self, clock: Clock, store: Store, boot: BootInstance, policy: Policy, records: Records) -> None:
         """Take the first step, from ``records`` as ``store`` has them; ``first_effects`` are what it wants done."""
         self._clock = clock
         self._store = store
+        self._on_disk: Records | None = records
         self.state, self.first_effects = begin(boot, policy, records, clock.now())
 
     def feed(self, event: Event) -> tuple[Effect, ...]:
         """Take a step; what it wants done may be done when this returns."""
         now = self._clock.now()
         state, effects = step(self.state, event, now)
-        if state.records != self.state.records:
+        if state.records != self._on_disk:
             try:
                 self._store.save(state.records)
+                self._on_disk = state.records
             except TidegateError as err:
+                self._on_disk = None
                 state, effects = step(self.state, RecordsUnwritable(err.failure, event), now)
         self.state = state
         return effects

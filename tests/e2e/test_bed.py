@@ -35,6 +35,7 @@ from tests.e2e.bed.sysroot import Remote
 from tests.e2e.bed.waiting import wait_for
 from tests.e2e.bed.wheels import Wheelhouse
 from tests.e2e.conftest import CHECKOUT, REPO
+from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MachineFactory
 
 MIB = 1024 * 1024
@@ -243,6 +244,7 @@ def test_an_update_is_booted_and_so_is_the_older_entry_on_demand(
     assert machine.reboot().payload == second.payload
 
 
+@on_one_suite
 @pytest.mark.host
 def test_a_power_cut_loses_the_staging_and_keeps_the_journal(
     releases: list[Release], new_machine: MachineFactory
@@ -267,6 +269,7 @@ def test_a_power_cut_loses_the_staging_and_keeps_the_journal(
     assert [event.what for event in machine.events][-1] == "off"
 
 
+@on_one_suite
 @pytest.mark.host
 def test_processes_are_killed_and_commands_have_deadlines(releases: list[Release], new_machine: MachineFactory) -> None:
     machine = new_machine(releases[0])
@@ -290,6 +293,7 @@ def test_processes_are_killed_and_commands_have_deadlines(releases: list[Release
     assert json.loads(from_outside.stdout)["data"] is False
 
 
+@on_one_suite
 @pytest.mark.host
 def test_a_full_disk_refuses_a_release_and_the_host_still_boots(
     lab: Lab, releases: list[Release], plain_depot: Depot, new_machine: MachineFactory
@@ -330,6 +334,7 @@ def test_only_signed_releases_are_taken_where_a_key_is_required(
         assert "no signatures found" in refused.err
 
 
+@on_one_suite
 @pytest.mark.host
 def test_three_hosts_at_once_do_not_disturb_each_other(releases: list[Release], new_machine: MachineFactory) -> None:
     machines = [new_machine(releases[0], f"node{number}") for number in (1, 2, 3)]
@@ -426,6 +431,7 @@ with open_lab(cache) as lab:
 """
 
 
+@on_one_suite
 @pytest.mark.host
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_harness_that_is_ended_takes_everything_along(

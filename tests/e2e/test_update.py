@@ -14,6 +14,7 @@ from tests.e2e.bed.depot import Depot, Link, Release
 from tests.e2e.bed.disk import new_disk
 from tests.e2e.bed.guest import GuestGoneError
 from tests.e2e.bed.lab import Lab
+from tests.e2e.suites import on_one_suite
 from tests.e2e.world import BALLAST_BYTES, MANUAL, MIB, MachineFactory, World
 
 pytestmark = pytest.mark.host
@@ -75,6 +76,7 @@ def test_a_power_cut_while_staged_is_no_attempt_and_no_evidence(world: World) ->
     assert again < BALLAST_BYTES / 4, f"{again} bytes were fetched a second time"
 
 
+@on_one_suite
 def test_a_power_cut_between_arming_and_the_switch_is_not_attempted(world: World) -> None:
     host = world.started(MANUAL)
     world.source.release(world.new)
@@ -91,6 +93,7 @@ def test_a_power_cut_between_arming_and_the_switch_is_not_attempted(world: World
     assert host.records()["intent"] is None
 
 
+@on_one_suite
 def test_an_agent_that_is_killed_while_the_host_goes_down_takes_nothing_back(world: World) -> None:
     host = world.started(MANUAL)
     world.source.release(world.new)
@@ -103,6 +106,7 @@ def test_an_agent_that_is_killed_while_the_host_goes_down_takes_nothing_back(wor
     assert host.outcomes() == ["applied"]
 
 
+@on_one_suite
 @pytest.mark.parametrize("victim", ["tidegate agent", "tidegate engine-helper", "ostree .*pull"])
 def test_whoever_is_killed_while_staging_the_host_gets_there_all_the_same(world: World, victim: str) -> None:
     host = world.started()
@@ -138,6 +142,7 @@ def test_a_block_inhibitor_is_named_and_waited_for(world: World) -> None:
     assert "a test (asked for by root)" in str(host.history()[0]["reason"])
 
 
+@on_one_suite
 def test_a_disk_that_is_too_small_harms_nothing(world: World, lab: Lab, new_machine: MachineFactory) -> None:
     disk = new_disk(lab, 1024 * MIB)
     host = AgentHost(new_machine(world.old, disk=disk))
@@ -156,6 +161,7 @@ def test_a_disk_that_is_too_small_harms_nothing(world: World, lab: Lab, new_mach
     assert version_of(host.snapshot() or {}, "staged") == "2"
 
 
+@on_one_suite
 def test_an_older_agent_goes_on_from_the_records_of_a_newer_one(world: World) -> None:
     host = world.started()
     world.source.release(world.new)
@@ -177,6 +183,7 @@ def test_an_older_agent_goes_on_from_the_records_of_a_newer_one(world: World) ->
     assert cast("list[dict[str, object]]", kept["history"])[0]["health"] == {"checks": 3}
 
 
+@on_one_suite
 def test_nobody_but_root_may_apply_and_anybody_may_ask(world: World) -> None:
     host = world.started(MANUAL)
     as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
@@ -201,6 +208,7 @@ def test_polkit_decides_for_everybody_else(world: World) -> None:
     assert "check asked for by nobody" in host.machine.messages("-u", "tidegate.service")
 
 
+@on_one_suite
 def test_a_bad_configuration_blocks_updates_and_says_where(world: World) -> None:
     host = world.host()
     host.machine.put("/etc/tidegate/config.d/50-test.toml", '[updates]\nstrategie = "immediate"\n')
@@ -248,6 +256,7 @@ def test_a_boot_check_that_waits_for_multi_user_closes_no_cycle(depot: Depot, wo
     assert host.machine.sh("systemctl is-active boot-complete.target").strip() == "active"
 
 
+@on_one_suite
 def test_a_boot_that_does_not_complete_is_not_applied_until_it_does(world: World) -> None:
     picky = world.picky_release()
     host = world.started()

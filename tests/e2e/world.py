@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 from tests.e2e.agent_host import AgentHost, Source, version_of
@@ -68,6 +69,7 @@ class World:
         return host
 
 
+@cache
 def _ballast() -> str:
     """Text that makes a release large and does not compress to nothing."""
     return "".join(f"{number * 2654435761 % 2**64:016x}" for number in range(BALLAST_BYTES // 16))

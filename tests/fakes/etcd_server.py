@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.fakes.free_port import free_port
+from tests.fakes.plain_http import NO_TLS
 
 START_SECS = 20.0
 STOP_SECS = 10.0
@@ -119,7 +120,7 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_SECS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            httpx.get(f"http://127.0.0.1:{port}/health", timeout=1, trust_env=False)
+            httpx.get(f"http://127.0.0.1:{port}/health", verify=NO_TLS, timeout=1, trust_env=False)
         except httpx.RemoteProtocolError:
             return True  # it wants TLS
         except httpx.TransportError:

@@ -49,6 +49,15 @@ class Blow(StrEnum):
 KILLS = {Blow.KILL_BEFORE, Blow.KILL_AFTER}
 CUTS = {Blow.POWER_BEFORE, Blow.POWER_AFTER}
 AFTER = {Blow.KILL_AFTER, Blow.POWER_AFTER, Blow.ERROR_AFTER}
+ASKED = {"engine status", "find offers", "ask gates", "read health"}
+"""The points that change nothing. A blow after one of them would be the same blow before the next, so there is none."""
+
+
+def strikes(blow: Blow, point: str) -> bool:
+    """Whether there is such a blow at such a point. Records that could not be saved are those of before."""
+    if point == "save records":
+        return blow != Blow.ERROR_AFTER
+    return blow not in AFTER or point not in ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,7 @@ class Points:
 
     fault: Fault | None = None
     names: list[str] = field(default_factory=list[str])
+    struck: bool = False
     gates_asked_since_arming: bool = False
     lock_granted_since_arming: bool = False
 
@@ -91,6 +101,7 @@ class Points:
         if self.fault is None or self.fault.at != index:
             return None
         blow = self.fault.blow
+        self.struck = strikes(blow, name)
         match blow:
             case Blow.KILL_BEFORE:
                 raise AgentKilled
@@ -143,8 +154,7 @@ class StruckStore:
         except (TidegateError, TimeoutError) as err:
             raise TidegateError(ErrorKind.RECORD_UNWRITABLE, "injected: no space left on device") from err
         self._store.save(records)
-        if blow in KILLS | CUTS:
-            self._points.after(blow, "save records")
+        self._points.after(blow, "save records")
 
 
 class StruckEngine:

@@ -430,3 +430,6 @@ SCENARIOS = (
     Scenario("lock: somebody is logged in", ("1", "2"), _somebody_logged_in, _on("2"), _noticed),
     Scenario("lock: two hosts, one slot", ("1", "2"), _two_hosts, _on("2"), _both_applied),
 )
+
+LOCKED = tuple(scenario for scenario in SCENARIOS if scenario.name.startswith("lock: "))
+"""Those in which a reboot needs a lock: two thirds of the work."""

@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fakes.plain_http import NO_TLS
+
 HEADERS = {"fleet-lock-protocol": "true"}
 MAIN = "from tidegate.cli.entry import main; main()"
 START_SECS = 30.0
@@ -56,7 +58,8 @@ class Process:
 
     def lock(self, client_id: str) -> int:
         body = json.dumps({"client_params": {"id": client_id, "group": "default"}})
-        return httpx.post(f"{self.url}/v1/pre-reboot", headers=HEADERS, content=body, trust_env=False).status_code
+        url = f"{self.url}/v1/pre-reboot"
+        return httpx.post(url, headers=HEADERS, content=body, verify=NO_TLS, trust_env=False).status_code
 
     def tidegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return tidegate(*arguments, "--url", self.here)
@@ -147,7 +150,7 @@ def test_it_stops_well_under_load(process: Process, sign: signal.Signals) -> Non
     stopping = threading.Event()
 
     def load() -> None:
-        with httpx.Client(base_url=process.url, trust_env=False, timeout=10) as client:
+        with httpx.Client(base_url=process.url, verify=NO_TLS, trust_env=False, timeout=10) as client:
             body = json.dumps({"client_params": {"id": "a", "group": "default"}})
             while not stopping.is_set():
                 try:

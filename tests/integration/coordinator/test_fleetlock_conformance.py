@@ -18,6 +18,7 @@ from tests.fakes.bad_requests import Bad, all_bad
 from tests.fakes.etcd_server import etcd_server
 from tests.fakes.free_port import free_port
 from tests.fakes.locks_at import local
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
 from tidegate.clock import SystemClock
 from tidegate.coordinator.backend import open_locks
@@ -69,7 +70,10 @@ def serving(store: str, folder: Path, groups: Mapping[str, Rules]) -> Generator[
             services.append(service)
             yield service
 
-    with running(own, opened) as place, httpx.Client(base_url=place.url(), trust_env=False, timeout=30) as client:
+    with (
+        running(own, opened) as place,
+        httpx.Client(base_url=place.url(), verify=NO_TLS, trust_env=False, timeout=30) as client,
+    ):
         yield Server(place.url(), place, services, client)
 
 
@@ -93,7 +97,7 @@ def server(shared: Server) -> Generator[Server, None, None]:
     """With the groups as they should be, and nothing held."""
     shared.configure(GROUPS)
     yield shared
-    with httpx.Client(transport=httpx.HTTPTransport(uds=_socket_of(shared)), base_url="http://x") as operator:
+    with _operator(shared) as operator:
         shared.configure(GROUPS)
         for group in operator.get("/admin/v1/groups").json()["groups"]:
             for holder in group["holders"]:
@@ -101,13 +105,14 @@ def server(shared: Server) -> Generator[Server, None, None]:
                 assert operator.post("/admin/v1/release", json=form).status_code == 200
 
 
-def _socket_of(server: Server) -> str:
+def _operator(server: Server) -> httpx.Client:
     assert server.place.doors is not None
-    return str(server.place.doors.listeners[-1].socket.getsockname())
+    socket = str(server.place.doors.listeners[-1].socket.getsockname())
+    return httpx.Client(transport=httpx.HTTPTransport(uds=socket, verify=NO_TLS), base_url="http://x")
 
 
 def holders(server: Server, group: str) -> list[str]:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=_socket_of(server)), base_url="http://x") as operator:
+    with _operator(server) as operator:
         [view] = operator.get("/admin/v1/groups", params={"group": group}).json()["groups"]
     return sorted(holder["id"] for holder in view["holders"])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bed.cache import Cache
-from tests.e2e.debs import build_packages, packages
+from tests.e2e.debs import SOURCE, build_packages, packages
 from tidegate.cli import install_cmd
 
 pytestmark = pytest.mark.root  # build.sh may have to install debhelper
@@ -59,7 +59,7 @@ def test_lintian_has_nothing_to_say(debs: Path) -> None:
 
 
 def test_a_second_build_gives_the_same_bytes(debs: Path, tmp_path: Path) -> None:
-    again = build_packages(CHECKOUT, tmp_path)
+    again = build_packages(debs / SOURCE, tmp_path)
     assert [deb.name for deb in again] == sorted(deb.name for deb in debs.glob("*.deb"))
     for deb in again:
         assert deb.read_bytes() == (debs / deb.name).read_bytes(), deb.name

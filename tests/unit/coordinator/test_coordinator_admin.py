@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from tests.fakes.bad_requests import GOOD_BODY, PATH
 from tests.fakes.locks_at import local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
 from tidegate.cli.entry import cli
 from tidegate.clock import SystemClock
@@ -145,7 +146,7 @@ def test_history_is_told_oldest_first(here: str, locks: MemoryLocks, shared: tup
     assert tidegate("history", "--url", here).output == "Nothing yet.\n"
     for client_id in ("a", "b"):
         body = GOOD_BODY.replace(b"default", b"workers").replace(b"host-1", client_id.encode())
-        httpx.post(shared[0].url() + PATH, headers=HEADERS, content=body, trust_env=False)
+        httpx.post(shared[0].url() + PATH, headers=HEADERS, content=body, verify=NO_TLS, trust_env=False)
     lines = tidegate("history", "--group", "workers", "--url", here).output.splitlines()
     assert ["a  granted" in lines[0], "b  granted" in lines[1]] == [True, True]
     newest = json.loads(tidegate("history", "--limit", "1", "--json", "--url", here).output)["history"]
@@ -188,9 +189,8 @@ def test_over_plain_http_from_elsewhere_not_even_a_token_helps(
     shared: tuple[Running, MemoryLocks], locks: MemoryLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auth, "is_loopback", elsewhere)
-    reply = httpx.get(
-        f"{shared[0].url()}/admin/v1/groups", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False
-    )
+    url, headers = f"{shared[0].url()}/admin/v1/groups", {"authorization": f"Bearer {TOKEN}"}
+    reply = httpx.get(url, headers=headers, verify=NO_TLS, trust_env=False)
     assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
     assert "use https" in reply.json()["value"]
 
@@ -213,7 +213,8 @@ def test_over_plain_http_from_elsewhere_not_even_a_token_helps(
 )
 def test_a_bad_form_is_refused(shared: tuple[Running, MemoryLocks], locks: MemoryLocks, body: bytes, told: str) -> None:
     url = f"{shared[0].url()}/admin/v1/release"
-    reply = httpx.post(url, headers={"authorization": f"Bearer {TOKEN}"}, content=body, trust_env=False)
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    reply = httpx.post(url, headers=headers, content=body, verify=NO_TLS, trust_env=False)
     assert reply.status_code == 400
     assert told in reply.json()["value"]
 
@@ -224,6 +225,7 @@ def test_a_bad_limit_is_refused(shared: tuple[Running, MemoryLocks], locks: Memo
         f"{shared[0].url()}/admin/v1/history",
         params={"limit": limit},
         headers={"authorization": f"Bearer {TOKEN}"},
+        verify=NO_TLS,
         trust_env=False,
     )
     assert reply.status_code == 400

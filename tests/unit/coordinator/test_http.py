@@ -15,6 +15,7 @@ import pytest
 from tests.fakes.bad_requests import GOOD_BODY, PATH, Bad, all_bad
 from tests.fakes.locks_at import local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
 from tidegate.clock import SystemClock
 from tidegate.coordinator.model import DenialKind, Rules
@@ -55,7 +56,7 @@ def place(shared: Served, locks: MemoryLocks) -> Running:
 
 @pytest.fixture
 def client(place: Running) -> Generator[httpx.Client, None, None]:
-    with httpx.Client(base_url=place.url(), trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=place.url(), verify=NO_TLS, trust_env=False, timeout=10) as client:
         yield client
 
 
@@ -65,7 +66,7 @@ def fresh(tmp_path: Path) -> Generator[tuple[httpx.Client, MemoryLocks], None, N
     locks = MemoryLocks(clock=SystemClock())
     with (
         running(local(tmp_path), locks_opener(locks)) as place,
-        httpx.Client(base_url=place.url(), trust_env=False, timeout=10) as client,
+        httpx.Client(base_url=place.url(), verify=NO_TLS, trust_env=False, timeout=10) as client,
     ):
         yield client, locks
 

@@ -15,6 +15,7 @@ import pytest
 from tests.fakes.bad_requests import GOOD_BODY, PATH
 from tests.fakes.locks_at import local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
 from tidegate.coordinator import connections, site
 
@@ -174,7 +175,8 @@ def test_what_is_under_way_is_answered_when_the_server_stops(tmp_path: Path) -> 
 
         def ask() -> None:
             url = place.url() + PATH
-            replies.append(httpx.post(url, headers=HEADERS, content=GOOD_BODY, trust_env=False, timeout=10).status_code)
+            reply = httpx.post(url, headers=HEADERS, content=GOOD_BODY, verify=NO_TLS, trust_env=False, timeout=10)
+            replies.append(reply.status_code)
 
         asking = threading.Thread(target=ask)
         asking.start()

@@ -108,6 +108,15 @@ def test_a_log_line_is_an_entry_with_the_priority_of_its_level(
     assert sink.entries == [{"MESSAGE": "refused check", "PRIORITY": priority, "LOGGER": "tidegate.test"}]
 
 
+def test_a_line_is_told_as_it_is_where_the_process_sets_up_logging(
+    sink: Kept, chronicle: Chronicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "root", logging.RootLogger(logging.WARNING))
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(chronicle)])
+    logging.info("check asked for by root")
+    assert sink.messages == ["check asked for by root"]
+
+
 def test_a_flood_from_one_place_in_the_code_leaves_room_for_the_others(sink: Kept, log: logging.Logger) -> None:
     for number in range(500):
         log.warning("refused check to nobody (pid %d)", number)

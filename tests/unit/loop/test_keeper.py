@@ -147,6 +147,22 @@ def test_with_room_again_the_next_try_succeeds() -> None:
     assert store.saved[-1].intent is not None
 
 
+def test_what_a_failed_save_may_have_left_on_disk_is_written_over_with_the_next_step() -> None:
+    """The rename was done, and the folder could not be synced."""
+    store = NotingStore()
+    driven = deciding(store)
+    held = driven.keeper.state.records
+    store.full = True
+    driven.answer(ALLOW)
+    store.full = False
+    store.saved.append(Records())  # whatever it was
+    driven.feed(Tick())
+    assert store.saved[-1] == held
+    saves = len(store.saved)
+    driven.feed(Tick())
+    assert len(store.saved) == saves, "once is enough"
+
+
 def test_an_error_that_is_no_failure_to_save_is_not_hidden() -> None:
     class Defective(NotingStore):
         def save(self, records: Records) -> None:
