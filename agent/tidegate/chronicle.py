@@ -60,6 +60,7 @@ class LogHandler(logging.Handler):
 
     def __init__(self, chronicle: Chronicle) -> None:
         super().__init__()
+        self.setFormatter(logging.Formatter())  # basicConfig()'s would lead each by level and logger: these are fields
         self._chronicle = chronicle
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -20,7 +20,7 @@ VENV = "home = /usr/bin\ninclude-system-site-packages = false\n"
 """A virtual environment of no version: what the distribution has installed for others is not loaded (dbus-next would
 load PyGObject, for one), and ``sys.executable`` leads the agent's children back here."""
 
-COMMAND = f"#!/{HOME}/bin/python3 -I\nfrom tidegate.cli.entry import main\n\nmain()\n"
+COMMAND = f"#!/{HOME}/bin/python3 -I\nfrom tidegate.cli.start import main\n\nmain()\n"
 
 RECOMPILE = """\
 #!/bin/sh
