@@ -1,9 +1,10 @@
-"""The Debian packages of this checkout, as contrib/debian/build.sh makes them; also such as of another version."""
+"""The Debian packages of this checkout, as contrib/debian/build.sh makes them; and the same under another version."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,25 +13,34 @@ from tests.e2e.bed.process import must
 
 BUILD_SECS = 400.0  # it fetches the libraries, and may have to install debhelper first
 KEPT_BUILDS = 6
+SOURCE = "source"
 
 SOURCES = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "agent", "config.d", "systemd")
 CONTRIB = ("contrib/setup.sh", "contrib/debian", "contrib/man", "contrib/completions")
 
-# Where a version stands.
-VERSIONED = ("pyproject.toml", "agent/tidegate/__init__.py", "contrib/debian/changelog")
+# Where the version stands in what is installed: its own, and those of the packages that it depends on.
+VERSIONED = ("DEBIAN/control", "usr/lib/tidegate/lib/python3/site-packages/tidegate/__init__.py")
 
 
-def packages(cache: Cache, checkout: Path, version: str | None = None) -> Path:
-    """A folder with the packages; ``version`` makes them of another one than the checkout's."""
-    key = digest(version or "", digest_files(*(checkout / part for part in (*SOURCES, *CONTRIB))))
+def packages(cache: Cache, checkout: Path) -> Path:
+    """A folder with the packages, and with what they were built from in its folder ``source``."""
 
     def build(into: Path) -> None:
-        source = into / "source"
-        _copy(checkout, source, version)
-        build_packages(source, into)
-        shutil.rmtree(source)
+        _copy(checkout, into / SOURCE)
+        build_packages(into / SOURCE, into)
 
-    return cache.entry("packages", key, build, keep=KEPT_BUILDS)
+    parts = (checkout / part for part in (*SOURCES, *CONTRIB))
+    return cache.entry("packages", digest_files(Path(__file__), *parts), build, keep=KEPT_BUILDS)
+
+
+def renumbered(cache: Cache, debs: Path, version: str) -> Path:
+    """A folder with the same packages, which say that they are of ``version``: seconds, where a build is a minute."""
+
+    def build(into: Path) -> None:
+        for deb in sorted(debs.glob("*.deb")):
+            _renumber(deb, version, into)
+
+    return cache.entry("renumbered", digest(version, debs.name), build, keep=KEPT_BUILDS)
 
 
 def build_packages(checkout: Path, into: Path) -> Sequence[Path]:
@@ -39,7 +49,7 @@ def build_packages(checkout: Path, into: Path) -> Sequence[Path]:
     return sorted(into.glob("*.deb"))
 
 
-def _copy(checkout: Path, source: Path, version: str | None) -> None:
+def _copy(checkout: Path, source: Path) -> None:
     for part in (*SOURCES, *CONTRIB):
         target = source / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +57,15 @@ def _copy(checkout: Path, source: Path, version: str | None) -> None:
             shutil.copytree(checkout / part, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(checkout / part, target)
-    for name in VERSIONED if version else ():
-        file = source / name
-        file.write_text(re.sub(r"\b0\.\d+\.\d+\b", str(version), file.read_text(), count=1))
+
+
+def _renumber(deb: Path, version: str, into: Path) -> None:
+    name, built, architecture = deb.name.split("_")
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch, name)
+        must(["dpkg-deb", "--raw-extract", deb, tree])
+        for file in (tree / place for place in VERSIONED):
+            if file.exists():
+                file.write_text(re.sub(rf"\b{re.escape(built)}\b", version, file.read_text()))
+        result = into / f"{name}_{version}_{architecture}"
+        must(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, result])

@@ -13,7 +13,7 @@ from tests.e2e.bed.cache import Cache, digest, remove_tree
 from tests.e2e.bed.chamber import MOUNTS_ONLY, Chamber
 from tests.e2e.bed.guest import Guest, GuestGoneError, find_leader, pids_below
 from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.process import must
+from tests.e2e.bed.process import BedError, must
 from tests.e2e.bed.waiting import wait_for
 
 # What the packages depend on; nothing can be fetched from within the lab.
@@ -30,6 +30,7 @@ PACKAGES = (
 BUILD_SECS = 900.0
 UP_SECS = 60.0
 OFF_SECS = 30.0
+CONSOLE_TAIL_CHARS = 2000
 KEPT_PER_SUITE = 1
 
 
@@ -58,13 +59,14 @@ def plain_host(lab: Lab, suite: str) -> Generator[tuple[Guest, Path]]:
     root = lab.folder(f"plain-{suite}") / "root"
     must(["cp", "-a", plain_root(lab.cache, suite), root])
     (root / "etc/machine-id").write_text("")
-    name = root.parent.name  # two hosts of one name would kill each other's processes
+    # Two hosts of one name would kill each other's processes; what mkdtemp() makes up need not be a name of a host.
+    name = f"plain-{digest(str(root))}"
     cgroup = lab.chamber.outside(lab.cgroup(name))
     cgroup.mkdir()
     try:
-        with _start(lab, name, root):
+        with _start(lab, name, root) as container:
             try:
-                yield _up(cgroup), root
+                yield _up(container, cgroup, _console(root)), root
             finally:
                 (cgroup / "cgroup.kill").write_text("1")
     finally:
@@ -79,15 +81,20 @@ def _start(lab: Lab, name: str, root: Path) -> subprocess.Popen[bytes]:
     options = ["--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--timezone=off"]
     boot: list[str | Path] = ["systemd-nspawn", "--quiet", f"--directory={root}", "--boot", *options]
     boot += ["--console=read-only", f"--machine={name}", f"--hostname={name}"]
-    log = root.with_name("console.log").open("ab")
-    with log:
+    with _console(root).open("ab") as log:
         return subprocess.Popen(
             lab.chamber.enter([*join, *boot]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
 
 
-def _up(cgroup: Path) -> Guest:
+def _console(root: Path) -> Path:
+    return root.with_name("console.log")
+
+
+def _up(container: subprocess.Popen[bytes], cgroup: Path, console: Path) -> Guest:
     def look() -> Guest | None:
+        if container.poll() is not None:
+            raise BedError(f"a plain host has ended:\n{console.read_text(errors='replace')[-CONSOLE_TAIL_CHARS:]}")
         leader = find_leader(cgroup)
         if leader is None:
             return None

@@ -9,16 +9,16 @@ import pytest
 
 from tests.e2e.agent_host import AgentHost, version_of
 from tests.e2e.bed.depot import Release
+from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World
 from tidegate.discovery.graph_keys import AGE_INDEX_KEY, BARRIER_KEY, DEAD_END_KEY, DEAD_END_REASON_KEY, SCHEME_KEY
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, on_one_suite]
 
 STAGES = "/stages.json"
 REASON = "this hardware gets no more releases"
-QUICKLY_WELL = "[health]\nmonitor_secs = 1\ninterval_secs = 1\n"
 SETTLE_SECS = 180.0
-"""For two updates in a row."""
+"""For an update and the watch after its boot."""
 
 
 def publish(world: World, releases: list[Release], edges: list[list[int]], marks: dict[int, dict[str, str]]) -> None:
@@ -44,7 +44,7 @@ def on_the_way(world: World) -> AgentHost:
     """A host that runs the first release, and looks at the graph with the stages."""
     host = world.host()
     where = f'[discovery.static_graph]\nurl = "{world.server.url}{STAGES}"\n'
-    host.machine.put("/etc/tidegate/config.d/60-stages.toml", where + QUICKLY_WELL)
+    host.machine.put("/etc/tidegate/config.d/60-stages.toml", where)
     host.start(world.source)
     return host
 

@@ -8,7 +8,7 @@ from tests.e2e.agent_host import SETTLE_SECS, AgentHost
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MANUAL, World
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, on_one_suite]
 
 CALLS = {
     "check": "Check",
@@ -64,7 +64,6 @@ def test_each_action_is_for_whom_polkit_allows_it_and_for_nobody_else(world: Wor
     assert [verb for verb in CALLS if not is_refused(host, "may-check", verb)] == [], "no polkit, no leave"
 
 
-@on_one_suite
 def test_anybody_follows_the_agent_through_its_restart_to_its_end(world: World) -> None:
     host = world.started(MANUAL)
     following = f"exec tidegate status --watch >{WATCHED} 2>&1"
@@ -93,7 +92,6 @@ def test_anybody_follows_the_agent_through_its_restart_to_its_end(world: World) 
     )
 
 
-@on_one_suite
 def test_a_flood_from_a_user_keeps_root_from_nothing(world: World) -> None:
     host = world.started(MANUAL)
     one = f"busctl call {AT_AGENT} Explain >/dev/null 2>&1"

@@ -39,7 +39,7 @@ def test_a_host_goes_to_release_2_before_your_eyes(base: BaseHost) -> None:
         "tidegate: staged 2",
         "systemd-logind: System is rebooting",
         "boot loader: boot 2",
-        "tidegate: 2 is applied and verified",
+        "tidegate: 2 is applied: verified",
         "Welcome to release 2.",
         "1 -> 2",
         "* debian",
@@ -53,7 +53,7 @@ def test_a_scratch_sysroot_tells_the_same_story() -> None:
         "Booted:   1.0",
         "tidegate: staged 2.0",
         "tidegate: the host goes down, next: 2.0",
-        "tidegate: 2.0 is applied and verified",
+        "tidegate: 2.0 is applied: verified",
         "Booted:   2.0",
         "1.0 -> 2.0: applied",
     )

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.agent_host import AgentHost
+from tests.e2e.agent_host import WATCH, AgentHost
 from tests.e2e.bed.depot import Release
 from tests.e2e.bed.sysroot import REMOTE
+from tests.e2e.suites import on_one_suite
 from tests.e2e.world import BALLAST_BYTES, World
 
 pytestmark = pytest.mark.host
-
-QUICKLY_WELL = "[health]\nmonitor_secs = 1\ninterval_secs = 1\n"
 
 
 def found(host: AgentHost) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def told(release: Release) -> dict[str, str]:
 def without_a_graph(world: World) -> AgentHost:
     """A host of which nobody has said where its releases come from, at rest in the first one."""
     host = world.host()
-    host.machine.put("/etc/tidegate/config.d/50-test.toml", QUICKLY_WELL)
+    host.machine.put("/etc/tidegate/config.d/50-test.toml", WATCH)
     host.machine.power_on()
     host.machine.wait_up()
     host.wait("at rest", lambda told: told["state"] == "steady" and told["last_check"] is not None)
@@ -56,6 +55,7 @@ def test_a_host_without_a_graph_follows_its_branch_up_and_never_down(world: Worl
     assert [(one["release"], one["cause"]) for one in look["passed_over"]] == [(told(world.old), "downgrade")]
 
 
+@on_one_suite
 def test_a_look_fetches_no_content_and_tells_of_a_remote_that_is_down(world: World) -> None:
     host = without_a_graph(world)
     host.machine.put("/etc/tidegate/config.d/60-no.toml", "[updates]\nenabled = false\n")

@@ -14,8 +14,9 @@ from tests.e2e.bed.guest import Guest
 from tests.e2e.bed.lab import Lab
 from tests.e2e.bed.waiting import wait_for
 from tests.e2e.conftest import CHECKOUT
-from tests.e2e.debs import packages
+from tests.e2e.debs import packages, renumbered
 from tests.e2e.plain_host import plain_host
+from tests.e2e.suites import on_one_suite
 
 pytestmark = pytest.mark.host
 
@@ -46,9 +47,9 @@ NOBODYS = ("/var/log/", "/var/cache/", "/var/lib/dpkg/", "/var/tmp/systemd-priva
 @contextmanager
 def _host_with_packages(lab: Lab, suite: str) -> Generator[Guest]:
     """A host on which nothing is installed yet; the packages are in /root/debs."""
-    older, newer = (packages(lab.cache, CHECKOUT, version) for version in (OLDER, None))
+    newer = packages(lab.cache, CHECKOUT)
     with plain_host(lab, suite) as (guest, root):
-        for name, folder in (("older", older), ("newer", newer)):
+        for name, folder in (("older", renumbered(lab.cache, newer, OLDER)), ("newer", newer)):
             _put(folder, root / "root/debs" / name)
         yield guest
 
@@ -78,6 +79,7 @@ def test_the_life_of_the_packages(host: Guest) -> None:
     before = _files(host)
     _install(host, "older")
     _check_service(host)
+    assert OLDER in host.sh("tidegate --version")
     told = _settled(host)
     assert told["state"] == "failed", "this host has nothing that Tidegate could update"
     assert "not booted from" in str(told["summary"]) or "engine" in str(told["last_error"])
@@ -120,6 +122,7 @@ def test_what_is_whose(installed: Guest) -> None:
     assert installed.run([*as_nobody, "tidegate", "status"]).rc == 0
 
 
+@on_one_suite
 def test_nothing_of_the_distributions_python_is_loaded(installed: Guest) -> None:
     installed.sh(
         "mkdir -p /usr/lib/python3/dist-packages; echo 'raise SystemExit(9)' > /usr/lib/python3/dist-packages/click.py"
@@ -138,6 +141,7 @@ def test_the_net_worker_is_found(installed: Guest) -> None:
     assert "refused" in done.err
 
 
+@on_one_suite
 def test_the_coordinator_needs_no_agent(host: Guest) -> None:
     host.sh("dpkg --install /root/debs/newer/tidegate-common_*.deb /root/debs/newer/tidegate-coordinator_*.deb")
     assert host.run(["systemctl", "is-enabled", "tidegate-coordinator.service"]).out.strip() == "disabled"
@@ -148,6 +152,7 @@ def test_the_coordinator_needs_no_agent(host: Guest) -> None:
     assert host.run(["test", "-e", "/var/lib/private/tidegate-coordinator"]).rc == 1
 
 
+@on_one_suite
 def test_the_manual_and_the_completions_are_where_they_are_looked_for(installed: Guest) -> None:
     for page in ("1 tidegate", "5 tidegate-config", "8 tidegate-coordinator"):
         assert "NAME" in installed.sh(f"man {page}")

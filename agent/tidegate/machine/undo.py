@@ -23,7 +23,7 @@ from tidegate.machine.parts import SWITCHING, enter, recovered, refusal, reply, 
 from tidegate.machine.phases import Disarming, Finalizing, Rebooting, Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
-from tidegate.machine.waiting import waiting
+from tidegate.machine.waiting import waiting, without_vain_rollback
 from tidegate.records import Outcome
 
 UNDO_RETRY_SECS = 30.0
@@ -58,7 +58,7 @@ def disarmed(state: State, phase: Disarming, host: HostView, now: Now) -> Step:
     records = (
         records.abandoned() if phase.closing is None else records.closed(Outcome.NOT_ATTEMPTED, phase.closing, now)
     )
-    state = replace(state, records=records)
+    state = without_vain_rollback(replace(state, records=records))
     due = state.records.rollback
     if due is not None:
         return waiting(state, due.target, due.since, phase.verdicts, now), ()

@@ -27,7 +27,7 @@ from tidegate.machine.phases import Disarming, Rebooting, Starting, Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.machine.undo import disarm
-from tidegate.machine.waiting import waiting
+from tidegate.machine.waiting import waiting, without_vain_rollback
 from tidegate.purpose import Purpose
 from tidegate.records import Denial, DenialCause, Intent, Outcome, RebootRequest
 
@@ -161,7 +161,7 @@ def _came_to_nothing(state: State, outcome: Outcome, detail: str, host: EngineSt
 
 def _rest(state: State, host: EngineStatus, now: Now) -> Step:
     """No attempt is under way. The next boot must not lead into a denied release, whoever left it so."""
-    state, notes = _left_outside(_left(state, host), host, now)
+    state, notes = _left_outside(without_vain_rollback(_left(state, host)), host, now)
     denial = None if host.next_boot == host.booted.payload else state.records.denial_of(host.next_boot)
     if denial is not None:
         state, effects = disarm(state, Disarming(denial.release, now.wall, None, ()))

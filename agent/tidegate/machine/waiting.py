@@ -114,6 +114,14 @@ def waiting(state: State, target: Release, since: datetime, verdicts: tuple[Verd
     return enter(state, kind(target, since, evaluate_at, verdicts))
 
 
+def without_vain_rollback(state: State) -> State:
+    """Without a rollback that is due to a release which is no longer on this host: somebody else has removed it."""
+    due, host = state.records.rollback, state.host
+    if due is None or host is None or any(entry.payload == due.target.payload for entry in host.entries):
+        return state
+    return replace(state, records=replace(state.records, rollback=None))
+
+
 def waiting_since(state: State, now: Now) -> datetime:
     """Since when this host has had a release to reboot into: a newer one, or a new agent, does not start it anew."""
     known = state.records.waiting

@@ -204,7 +204,7 @@ def _metadata(document: Document, new: NewRelease, age_index: int) -> Metadata:
         SCHEME_KEY: scheme_of(new.payload),
         AGE_INDEX_KEY: str(age_index),
         **({BARRIER_KEY: "true"} if new.barrier else {}),
-        **({ROLLBACK_FLOOR_KEY: _floor(document, new.rollback_floor, age_index)} if new.rollback_floor else {}),
+        **({ROLLBACK_FLOOR_KEY: _floor(document, new, new.rollback_floor, age_index)} if new.rollback_floor else {}),
         **(_line(new.rollout) if new.rollout else {}),
     }
 
@@ -226,8 +226,10 @@ def _origins(document: Document, origins: Origins, age_index: int) -> Sequence[i
     assert_never(origins)
 
 
-def _floor(document: Document, version: str, age_index: int) -> str:
-    _place_of_older(document, version, age_index)
+def _floor(document: Document, new: NewRelease, version: str, age_index: int) -> str:
+    """The release itself, from which there is no way back, or an older one."""
+    if version != new.version:
+        _place_of_older(document, version, age_index)
     return version
 
 

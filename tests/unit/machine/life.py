@@ -191,7 +191,7 @@ class Life(Rules):
         if known and self.choices.rarely():
             self.disk = Records()
             self.records_lost = True
-            self.host.armed_by_agent = False
+            self.host.armed_by_agent = self.host.led_back = False
 
     def go_on(self) -> None:
         """Answer a task, after news perhaps; where there is none, or it is slow, time passes or the host goes down."""

@@ -118,6 +118,15 @@ def test_a_way_back_is_due_after_a_restart_of_the_agent() -> None:
     assert isinstance(walk.wake().state.phase, Deciding)
 
 
+def test_a_way_back_to_a_release_that_somebody_has_removed_is_not_due_any_more() -> None:
+    gone = host("2", entries=("2",))
+    assert in_2(Records(rollback=DUE, denied=(denial("2"),))).state.records.rollback == DUE
+    assert Walk(Records(rollback=DUE, denied=(denial("2"),))).answer(gone).state.phase == Steady()
+    walk = leaving().wake().answer(ALLOW).fail()
+    assert walk.answer(gone).state.phase == Steady()
+    assert walk.state.records.rollback is None
+
+
 def test_a_way_back_is_not_due_in_another_release() -> None:
     walk = Walk(Records(rollback=DUE)).answer(host("1", entries=("1", "2")))
     assert (walk.state.phase, walk.state.records.rollback) == (Steady(), None)

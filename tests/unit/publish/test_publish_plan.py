@@ -122,7 +122,8 @@ def test_marks_of_a_new_release() -> None:
     assert rollout_of(graph.node("3").release) == TWO_DAYS
 
 
-def test_a_rollback_floor_is_an_older_release() -> None:
+def test_a_rollback_floor_is_the_release_itself_or_an_older_one() -> None:
+    assert plan.with_release(graph_of("1"), new("2", rollback_floor="2")).node("2").version == "2"
     assert "no release 9" in refusal(graph_of("1"), new("2", rollback_floor="9")).message
     newer = plan.with_release(graph_of("1"), new("3", age_index=9))
     for age_index in (5, 9):
