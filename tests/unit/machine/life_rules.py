@@ -109,6 +109,7 @@ class Rules:
             case Completed(task_id, HealthLook() as look):
                 self.well = not failing(look)
                 self.unwell |= task_id != self.state.lock.task and not self.well
+                self.vouched |= self.state.policy.failure_action is FailureAction.CONTINUE
             case ResumeAsked() | AllowAsked():
                 self.vouched = True
             case Completed(result=LockGranted()):
@@ -253,9 +254,8 @@ class Rules:
             return
         assert task.account == record.account, "unlocks with something else than the record says"
         if record.boot != self.state.boot and record.release == LockRelease.AFTER_HEALTH:
-            kept = self.state.policy.failure_action is FailureAction.CONTINUE
             lost = record.state == LockState.RELEASE_OWED and self.disk.rollback is not None
-            known = self.well or self.vouched or kept or lost
+            known = self.well or self.vouched or lost
             assert known or self.owed_before_boot, "unlocks before the boot was found well"
 
     def _check_alone(self) -> None:
