@@ -27,6 +27,8 @@ UNTOUCHED = "/etc /var/lib /run/tidegate/config.d /run/systemd/system"
 CHECK = "/etc/tidegate/health.d/required/10-web.sh"
 DROP_IN = "/etc/tidegate/config.d/60-test.toml"
 LOCK_DROP_IN = "/etc/tidegate/config.d/61-lock.toml"
+PATH = "ostree-finalize-staged.path"
+START_PATH = f"! systemctl cat {PATH} || systemctl start {PATH}"
 SET_REMOTE = "ostree config --repo=/ostree/repo set 'remote \"bed\".url'"
 
 
@@ -55,7 +57,9 @@ ROUNDS = (
     ),
     (
         Breakage("policies.polkitd", "systemctl mask --now polkit.service"),
-        Breakage("engine.finalize", "systemctl mask --runtime ostree-finalize-staged.path"),
+        Breakage(  # which is not there to be started again on Debian 13
+            "engine.finalize", f"systemctl mask --runtime {PATH}", f"systemctl unmask --runtime {PATH}; {START_PATH}"
+        ),
         Breakage(
             "engine.boot-space",
             "mount -t tmpfs -o size=200k tmpfs /boot; cp -a /sysroot/boot/. /boot/",

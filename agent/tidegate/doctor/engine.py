@@ -99,21 +99,22 @@ def judge_version(text: str) -> Iterator[Finding]:
 
 
 def judge_units(units: Mapping[str, Unit]) -> Iterator[Finding]:
-    """Whether a shutdown applies what is staged."""
+    """Whether a shutdown applies what is staged. Where there is no path unit (ostree 2025.2), ostree starts the service."""
     service, path = units[FINALIZE], units[FINALIZE_PATH]
+    watch = [f"systemctl start {FINALIZE_PATH}"] if path.exists else []
     evidence = tuple(f"{unit.name}: {unit.load}, {unit.active}" for unit in (service, path))
     masked = [unit for unit in (service, path) if unit.is_masked]
     if masked:
         names = " and ".join(unit.name for unit in masked)
         text = f"{names} masked: a shutdown does not apply what is staged"
-        remedy = " && ".join([*(unit.unmask for unit in masked), f"systemctl start {FINALIZE_PATH}"])
+        remedy = " && ".join([*(unit.unmask for unit in masked), *watch])
         yield AREA.problem("finalize", text, remedy, *evidence)
     elif not service.exists:
         text = f"{FINALIZE} is not installed: a shutdown does not apply what is staged"
         yield AREA.problem("finalize", text, "bring it into the releases; on Debian it is in ostree-boot", *evidence)
-    elif path.active != "active":
+    elif watch and path.active != "active":
         text = f"{FINALIZE_PATH} does not watch for what others stage; what Tidegate stages is applied all the same"
-        yield AREA.warning("finalize", text, f"systemctl start {FINALIZE_PATH}", *evidence)
+        yield AREA.warning("finalize", text, "".join(watch), *evidence)
     else:
         yield AREA.ok("finalize", "a shutdown applies what is staged", *evidence)
 

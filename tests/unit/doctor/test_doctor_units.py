@@ -246,6 +246,12 @@ def test_a_switch_that_failed_is_named() -> None:
     assert statuses(bootloader.judge_last_switch(Unit(bootloader.OSTREE_COMPLETE))) == {}
 
 
+def test_nothing_is_to_be_started_that_this_ostree_does_not_have() -> None:
+    units = {engine.FINALIZE: replace(SERVICE, load="masked"), engine.FINALIZE_PATH: Unit(engine.FINALIZE_PATH)}
+    (finding,) = engine.judge_units(units)
+    assert finding.remedy == "systemctl unmask ostree-finalize-staged.service"
+
+
 def test_counted_boots_need_somebody_to_confirm_them() -> None:
     judge = bootloader.judge_loader
     assert judge(bootloader.Loader(efi=True, counting=True, bless=False)).status is Status.PROBLEM
@@ -262,6 +268,7 @@ SERVICE, PATH = (Unit(name, "loaded", "static", "active") for name in (engine.FI
         (SERVICE, PATH, Status.OK, ""),
         (replace(SERVICE, active="inactive"), PATH, Status.OK, ""),
         (replace(SERVICE, load="masked"), PATH, Status.PROBLEM, "systemctl unmask ostree-finalize-staged.service && "),
+        (SERVICE, Unit(engine.FINALIZE_PATH), Status.OK, ""),
         (SERVICE, replace(PATH, load="masked"), Status.PROBLEM, "systemctl unmask ostree-finalize-staged.path && "),
         (Unit(engine.FINALIZE), PATH, Status.PROBLEM, "bring it"),
         (SERVICE, replace(PATH, active="inactive"), Status.WARNING, "systemctl start ostree-finalize-staged.path"),

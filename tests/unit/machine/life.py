@@ -68,6 +68,7 @@ from tidegate.machine.events import (
     StageAsked,
     Tick,
 )
+from tidegate.machine.lock import owed
 from tidegate.machine.phases import (
     AUTOMATIC,
     Leaving,
@@ -411,7 +412,7 @@ class Life(Rules):
         match phase:
             case Staged(target=target) if holds(self.state, target, AUTOMATIC):
                 self.ask(ApplyAsked(number, "try again"))
-            case Leaving(target=target) if holds(self.state, target, order_of(self.state)):
+            case Leaving(target=target) if holds(self.state, target, order_of(self.state)) and not owed(self.state):
                 self.ask(RollbackAsked(number, "try again"))
             case Paused():
                 self.ask(ResumeAsked(number, "it is well enough"))
