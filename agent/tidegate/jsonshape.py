@@ -70,9 +70,11 @@ class Node:
     def texts(self, key: str) -> tuple[str, ...]:
         """The strings of the array at ``key``; a missing key is an empty array."""
         value = self.fields.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in cast(list[object], value)):
-            raise self._mismatch(key, "an array of strings", value)
-        return tuple(cast(list[str], value))
+        items = cast(list[object], value) if isinstance(value, list) else [None]
+        texts = tuple(item for item in items if isinstance(item, str))
+        if len(texts) != len(items):
+            raise self._mismatch(key, "an array of strings", self.fields.get(key))
+        return texts
 
     def instant(self, key: str) -> datetime:
         """The RFC 3339 instant at ``key``."""

@@ -90,15 +90,13 @@ def health_read(state: State, phase: Verifying, found: HealthLook, now: Now) -> 
     terms, elapsed_secs = state.policy.health, now.boot_secs - phase.began
     phase = replace(phase, checks=seen(phase.checks, found, terms, elapsed_secs))
     state = enter(recovered(state, *LOOKING), phase)
-    match judge(phase.checks, terms, elapsed_secs):
+    match judge(phase.checks, terms, elapsed_secs):  # of three; both type checkers see that none is missing
         case Watching(reason):
             return _look_later(state, replace(phase, pending=reason), now), ()
         case Good(remark):
             return accept(state, f"verified{remark and f', though not all is well: {remark}'}")
         case Bad(evidence):
             return _not_well(state, evidence, found.journal_cursor, now)
-        case judgement:
-            assert_never(judgement)
 
 
 def health_unreadable(state: State, phase: Verifying, failure: Failure, now: Now) -> Step:
