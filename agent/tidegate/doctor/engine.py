@@ -99,7 +99,7 @@ def judge_version(text: str) -> Iterator[Finding]:
 
 
 def judge_units(units: Mapping[str, Unit]) -> Iterator[Finding]:
-    """Whether a shutdown applies what is staged. Where there is no path unit (ostree 2025.2), ostree starts the service."""
+    """Whether a shutdown applies what is staged. An ostree without the path unit (2025.2) starts the service itself."""
     service, path = units[FINALIZE], units[FINALIZE_PATH]
     watch = [f"systemctl start {FINALIZE_PATH}"] if path.exists else []
     evidence = tuple(f"{unit.name}: {unit.load}, {unit.active}" for unit in (service, path))
@@ -112,9 +112,9 @@ def judge_units(units: Mapping[str, Unit]) -> Iterator[Finding]:
     elif not service.exists:
         text = f"{FINALIZE} is not installed: a shutdown does not apply what is staged"
         yield AREA.problem("finalize", text, "bring it into the releases; on Debian it is in ostree-boot", *evidence)
-    elif watch and path.active != "active":
+    elif path.exists and path.active != "active":
         text = f"{FINALIZE_PATH} does not watch for what others stage; what Tidegate stages is applied all the same"
-        yield AREA.warning("finalize", text, "".join(watch), *evidence)
+        yield AREA.warning("finalize", text, f"systemctl start {FINALIZE_PATH}", *evidence)
     else:
         yield AREA.ok("finalize", "a shutdown applies what is staged", *evidence)
 

@@ -246,12 +246,6 @@ def test_a_switch_that_failed_is_named() -> None:
     assert statuses(bootloader.judge_last_switch(Unit(bootloader.OSTREE_COMPLETE))) == {}
 
 
-def test_nothing_is_to_be_started_that_this_ostree_does_not_have() -> None:
-    units = {engine.FINALIZE: replace(SERVICE, load="masked"), engine.FINALIZE_PATH: Unit(engine.FINALIZE_PATH)}
-    (finding,) = engine.judge_units(units)
-    assert finding.remedy == "systemctl unmask ostree-finalize-staged.service"
-
-
 def test_counted_boots_need_somebody_to_confirm_them() -> None:
     judge = bootloader.judge_loader
     assert judge(bootloader.Loader(efi=True, counting=True, bless=False)).status is Status.PROBLEM
@@ -280,3 +274,9 @@ def test_what_keeps_a_shutdown_from_applying_a_staging_is_named(
     (finding,) = engine.judge_units({engine.FINALIZE: service, engine.FINALIZE_PATH: path})
     assert finding.status is status
     assert finding.remedy.startswith(remedy)
+
+
+def test_nothing_is_to_be_started_that_this_ostree_does_not_have() -> None:
+    units = {engine.FINALIZE: replace(SERVICE, load="masked"), engine.FINALIZE_PATH: Unit(engine.FINALIZE_PATH)}
+    (finding,) = engine.judge_units(units)
+    assert finding.remedy == "systemctl unmask ostree-finalize-staged.service"
