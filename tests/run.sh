@@ -42,9 +42,9 @@ check "types: pyright" "$bin/pyright" --pythonpath "$python"
 check "import contracts" "$bin/lint-imports" --no-cache --no-logo
 [ -z "$failed" ] || echo "== FAILED: ${failed#, } (told again by the exit status)"
 echo "== tests"
-# Two at a time, a file never split: whole hosts spend half of their time waiting for one another's boots.
-# In the order of the folders: the long stories of hosts come early, and many small files fill up the end.
-set -- --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# One more than there are processors, a file never split: whole hosts spend half of their time waiting for boots. In the
+# order of the folders: the long stories of hosts come early, and many small files fill up the end.
+set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile --no-loadscope-reorder
 [ -n "$failed" ] || exec "$python" -m pytest "$@"
 "$python" -m pytest "$@" || exit
 exit 1
