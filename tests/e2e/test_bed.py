@@ -411,7 +411,8 @@ def test_the_agent_is_installed_enabled_and_runs_as_its_user(
 # Nothing is left behind
 
 BOOT_AND_HANG = """
-import sys, threading
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from pathlib import Path
 from tests.e2e.bed.cache import Cache
 from tests.e2e.bed.debian import host_base
@@ -449,6 +450,7 @@ def test_a_harness_that_is_ended_takes_everything_along(
         leader, work, cgroup = harness.stdout.readline().split()
         assert Guest(int(leader), lab.chamber.outside(Path(cgroup))).run(["true"]).ok
         harness.send_signal(end)
+        harness.wait(timeout=60)
     wait_for(lambda: not Path(f"/proc/{leader}").exists(), "end of the machine", deadline_secs=20)
     with open_lab(lab.cache) as next_lab:
         wait_for(lambda: not Path(work).exists(), "removal of the work folder", deadline_secs=20)
