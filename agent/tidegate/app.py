@@ -13,43 +13,44 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tidegate import __version__, terminals
-from tidegate.boot import read_boot
-from tidegate.chronicle import Chronicle
+from tidegate import __version__
+from tidegate.agent_api.properties import Face
+from tidegate.agent_api.service import serve_agent
+from tidegate.bus.bus import Bus
 from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.config import DEFAULT_ROOTS
 from tidegate.configured import Configured, Outside, Reader
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.face import Face
-from tidegate.dbus.logind import Logind
-from tidegate.dbus.power import LogindPower
-from tidegate.dbus.service import serve_agent
-from tidegate.dbus.systemd import Systemd
-from tidegate.dbus.timedate import Timedate
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
-from tidegate.explain import Explainer
+from tidegate.fleetlock.client import NetLock
+from tidegate.gates import terminals
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
 from tidegate.gates.select import Sources
 from tidegate.health.select import checks_for
-from tidegate.journal import sink_of_process
+from tidegate.journal.log import Chronicle
+from tidegate.journal.native import sink_of_process
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import Announce
 from tidegate.machine.events import Event, PolicyChanged, ShutdownSignal
-from tidegate.machine.lock import FLEET_LOCK
+from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.machine.phases import Rebooting
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
-from tidegate.net.lock_client import NetLock
-from tidegate.notices import NoticeBoard
-from tidegate.notify import Notifier
-from tidegate.records import Records
+from tidegate.records.model import Records
+from tidegate.records.store import FileStore, SealedStore, Store
+from tidegate.report.explain import Explainer
+from tidegate.report.motd import NoticeBoard
+from tidegate.report.snapshot import PUBLIC_FOLDER, Publisher
+from tidegate.report.summary import public_state, summary
 from tidegate.runner import Host, Runner
-from tidegate.snapshot import PUBLIC_FOLDER, Publisher
-from tidegate.store import FileStore, SealedStore, Store
-from tidegate.summary import public_state, summary
-from tidegate.timers import Alarm
+from tidegate.services.logind import Logind
+from tidegate.services.power import LogindPower
+from tidegate.services.systemd import Systemd
+from tidegate.services.timedate import Timedate
+from tidegate.system.alarm import Alarm
+from tidegate.system.boot import read_boot
+from tidegate.system.sd_notify import Notifier
 
 STATE_FOLDER = Path("/var/lib/tidegate")
 

@@ -12,16 +12,16 @@ from tidegate.config import Problem, Settings, load
 from tidegate.discovery.native import AskEngine
 from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.fleetlock.settings import fleet_locking
 from tidegate.gates.select import Sources, local_gates
+from tidegate.gates.strategies import Unavailable
 from tidegate.health.base import HealthProbe
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
-from tidegate.machine.lock import FLEET_LOCK
+from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.net.client import NetClient
 from tidegate.runner import World
-from tidegate.strategies.fleet_lock import fleet_locking
-from tidegate.strategies.select import Unavailable
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
-from tidegate.boot import BootInstance
 from tidegate.clock import Clock, Now
 from tidegate.errors import Failure, TidegateError
 from tidegate.machine.effects import Announce, Effect, Reply, Task
@@ -21,10 +20,11 @@ from tidegate.machine.events import ClockSet, Event, RecordsUnwritable, Tick
 from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, step
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records import Records
+from tidegate.records.model import Records
+from tidegate.records.store import Store
 from tidegate.runner import Report
-from tidegate.store import Store
-from tidegate.timers import Alarm, WakeAt
+from tidegate.system.alarm import Alarm, WakeAt
+from tidegate.system.boot import BootInstance
 
 _log = logging.getLogger(__name__)
 

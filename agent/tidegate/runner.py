@@ -12,10 +12,10 @@ from tidegate.clock import Clock
 from tidegate.discovery.base import Discovery
 from tidegate.engines.base import Engine
 from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.fleetlock.account import LockServer
 from tidegate.gates.base import Gate, Notice, Question, Verdict
-from tidegate.gates.panel import ask_all
+from tidegate.gates.gate_set import ask_all
 from tidegate.health.base import HealthProbe
-from tidegate.lockserver import LockServer
 from tidegate.machine.effects import (
     AcquireLock,
     Arm,

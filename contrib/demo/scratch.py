@@ -17,13 +17,14 @@ from contrib.demo.telling import Teller
 from tests.e2e.bed.process import BedError, must
 from tests.e2e.bed.signing import UNSIGNED
 from tests.integration.ostree.tiny_os import REF, Repository, Sysroot, plant_tree
-from tidegate.boot import BootInstance
 from tidegate.cli.status_cmd import lines
 from tidegate.clock import Now, SystemClock
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.engines.ostree import OstreeEngine
 from tidegate.errors import TidegateError
+from tidegate.fleetlock.client import NetLock
 from tidegate.gates.base import Notice
+from tidegate.gates.immediate import Immediate
 from tidegate.health.base import Finding, HealthLook, Weight
 from tidegate.health.judgement import HealthTerms
 from tidegate.loop import Keeper
@@ -32,13 +33,12 @@ from tidegate.machine.events import Accepted, Event, RebootAnswer, Tick
 from tidegate.machine.phases import Rebooting, Steady
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
-from tidegate.net.lock_client import NetLock
 from tidegate.publish.publisher import Asked, publish
 from tidegate.publish.steps import told
+from tidegate.records.store import FileStore
+from tidegate.report.snapshot import snapshot
 from tidegate.runner import Host, Runner, World
-from tidegate.snapshot import snapshot
-from tidegate.store import FileStore
-from tidegate.strategies.immediate import Immediate
+from tidegate.system.boot import BootInstance
 
 
 def play(teller: Teller) -> int:

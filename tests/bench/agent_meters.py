@@ -54,8 +54,8 @@ LOOK = """
 import asyncio, json, subprocess, sys
 from tidegate.clock import SystemClock
 from tidegate.config import DEFAULT_ROOTS, load
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.systemd import Systemd
+from tidegate.bus.bus import Bus
+from tidegate.services.systemd import Systemd
 from tidegate.health.select import checks_for
 from tidegate.net.client import NetClient
 

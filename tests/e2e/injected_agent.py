@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tidegate.app import Paths, run_agent
 from tidegate.clock import Now, SystemClock
-from tidegate.timers import SystemAlarm, Told, WakeAt
+from tidegate.system.alarm import SystemAlarm, Told, WakeAt
 
 AHEAD_FILE = Path("/etc/bed-clock-ahead")
 

@@ -21,7 +21,7 @@ from typing import Any, cast
 from tests.e2e.bed.lab import Lab
 from tests.e2e.bed.process import BedError
 from tests.e2e.bed.waiting import wait_for
-from tidegate.fleetlock import HEADER_NAME, HEADER_VALUE
+from tidegate.fleetlock.protocol import HEADER_NAME, HEADER_VALUE
 
 LOOPBACK = "127.0.0.1"
 UP_SECS = 30.0

@@ -18,18 +18,18 @@ from tests.e2e.people import PYTHON, log_in
 from tests.e2e.world import MachineFactory
 from tests.fakes.builders import release
 from tests.integration.dbus.real_logind import connect_as
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import CallFailed
+from tidegate.bus.match import Endpoint
 from tidegate.clock import Now, SystemClock
 from tidegate.config.settings import Sessions as SessionsSettings
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.errors import CallFailed
-from tidegate.dbus.logind import MANAGER, Logind
-from tidegate.dbus.match import Endpoint
-from tidegate.dbus.sessions import SESSION_INTERFACE, Session
-from tidegate.dbus.timedate import Timedate
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.sessions import Sessions
 from tidegate.purpose import Purpose
+from tidegate.services.logind import MANAGER, Logind
+from tidegate.services.sessions import SESSION_INTERFACE, Session
+from tidegate.services.timedate import Timedate
 
 pytestmark = pytest.mark.host
 
@@ -40,7 +40,7 @@ import json, sys
 from datetime import datetime, UTC
 from pathlib import Path
 from tidegate.gates.base import Notice
-from tidegate.terminals import tell
+from tidegate.gates.terminals import tell
 untold = tell(Notice("Save your work.", datetime.now(UTC), tuple(sys.argv[1:])))
 print(json.dumps({one.terminal: one.why for one in untold}))
 """
@@ -49,13 +49,13 @@ LOOK_AROUND = """
 import asyncio, json
 from tidegate.clock import SystemClock
 from tidegate.config.settings import Settings
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.timedate import Timedate
+from tidegate.bus.bus import Bus
+from tidegate.services.timedate import Timedate
 from tidegate.gates.base import Question, Wait
 from tidegate.gates.interval import boot_began_secs
 from tidegate.purpose import Purpose
 from tidegate.release import Release
-from tidegate.strategies.marker_file import MarkerFile
+from tidegate.gates.marker_file import MarkerFile
 from pathlib import Path
 
 async def main():

@@ -27,8 +27,8 @@ import asyncio, json, sys
 from dataclasses import asdict
 from tidegate.clock import SystemClock
 from tidegate.config import DEFAULT_ROOTS, load
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.systemd import Systemd
+from tidegate.bus.bus import Bus
+from tidegate.services.systemd import Systemd
 from tidegate.health.select import checks_for
 from tidegate.health.wire import CHECKS
 from tidegate.net.client import NetClient

@@ -25,7 +25,7 @@ from tests.e2e.lock_servers import Coordinator, coordinator
 from tests.e2e.suites import on_one_suite
 from tests.e2e.unwell import HANGS, OPEN, SHUT, SPOILT, UNWELL, Shop, mend, shop_release, wait_paused
 from tests.e2e.world import MachineFactory
-from tidegate.boot import BOOT_ID_FILE
+from tidegate.system.boot import BOOT_ID_FILE
 
 pytestmark = pytest.mark.host
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from tests.fakes.clock import FakeClock
-from tidegate.timers import Told, WakeAt
+from tidegate.system.alarm import Told, WakeAt
 
 
 class FakeAlarm:

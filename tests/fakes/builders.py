@@ -9,23 +9,22 @@ from typing import TypeVar
 from tests.fakes.clock import START
 from tests.fakes.engine import deployment, payload_of
 from tests.fakes.lock_server import ACCOUNT
-from tidegate.boot import BootInstance
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.policy import CHECKSUM_SCHEME
 from tidegate.engines.base import EngineStatus, StagedDeployment
 from tidegate.errors import ErrorKind, Failure
+from tidegate.fleetlock.account import LockAccount, LockGranted, LockReleased
 from tidegate.gates.base import Allow, Wait
 from tidegate.health.base import Finding, HealthLook, Weight
 from tidegate.health.judgement import HealthTerms
-from tidegate.lockserver import LockAccount, LockGranted, LockReleased
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
 from tidegate.machine.state import FleetLocking, Policy
 from tidegate.machine.step import begin, step
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records import (
+from tidegate.records.model import (
     Attempt,
     Denial,
     Intent,
@@ -37,6 +36,7 @@ from tidegate.records import (
     Records,
 )
 from tidegate.release import Release
+from tidegate.system.boot import BootInstance
 
 BOOT = BootInstance("11111111-0000-4000-8000-000000000000")
 EARLIER_BOOT = BootInstance("00000000-0000-4000-8000-000000000000")

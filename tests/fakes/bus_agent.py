@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 from tests.fakes.private_bus import connected
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.face import Face
-from tidegate.dbus.service import serve_agent
+from tidegate.agent_api.properties import Face
+from tidegate.agent_api.service import serve_agent
+from tidegate.bus.bus import Bus
 from tidegate.errors import TidegateError
 from tidegate.machine.events import Event
 

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tidegate.boot import BootInstance
 from tidegate.engines.base import (
     Deployment,
     EngineStatus,
@@ -29,6 +28,7 @@ from tidegate.engines.base import (
 )
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.release import Release
+from tidegate.system.boot import BootInstance
 
 if TYPE_CHECKING:
     from collections.abc import Generator

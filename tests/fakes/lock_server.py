@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import UpdateParams, Verb
-from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.protocol import UpdateParams, Verb
 
 ACCOUNT = LockAccount("https://lock.example/", "web", "0123456789abcdef0123456789abcdef", 30.0)
 ELSEWHERE = LockAccount("https://other.example/", "db", ACCOUNT.id, 10.0, token_file="/etc/tidegate/token")
@@ -64,7 +64,7 @@ class FakeLockServer:
 
 @dataclass
 class FakeLocks:
-    """The way to the servers: :class:`tidegate.lockserver.LockServer` by address."""
+    """The way to the servers: :class:`tidegate.fleetlock.account.LockServer` by address."""
 
     servers: dict[str, FakeLockServer] = field(default_factory=lambda: defaultdict(FakeLockServer))
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 
-from tidegate.dbus.bus import Bus, Exported
-from tidegate.dbus.errors import (
+from tidegate.bus.bus import Bus, Exported
+from tidegate.bus.errors import (
     ACCESS_DENIED,
     INTERACTIVE_AUTHORIZATION_REQUIRED,
     INVALID_ARGS,
     UNKNOWN_METHOD,
     ErrorReply,
 )
-from tidegate.dbus.interface import Caller, Interface, Method, Property, Signal
-from tidegate.dbus.logind import MANAGER
-from tidegate.dbus.message import Typed
-from tidegate.dbus.sessions import SESSION_INTERFACE
+from tidegate.bus.interface import Caller, Interface, Method, Property, Signal
+from tidegate.bus.message import Typed
+from tidegate.services.logind import MANAGER
+from tidegate.services.sessions import SESSION_INTERFACE
 
 UNCHANGED: Mapping[str, Typed | None] = MappingProxyType({})
 OPERATION_IN_PROGRESS = "org.freedesktop.login1.OperationInProgress"

@@ -21,7 +21,7 @@ from tidegate.coordinator.model import (
     Rules,
 )
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import Verb
+from tidegate.fleetlock.protocol import Verb
 
 
 @dataclass

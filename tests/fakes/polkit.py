@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import cast
 
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.interface import Caller, Interface, Method
-from tidegate.dbus.polkit import AUTHORITY
+from tidegate.bus.bus import Bus
+from tidegate.bus.interface import Caller, Interface, Method
+from tidegate.services.polkit import AUTHORITY
 
 
 class FakePolkit:

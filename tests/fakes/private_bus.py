@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.dbus.bus import DBUS, Bus
+from tidegate.bus.bus import DBUS, Bus
 
 ANYTHING_GOES = """\
   <policy context="default">

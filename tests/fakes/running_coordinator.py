@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from tidegate.clock import SystemClock
 from tidegate.coordinator.addresses import Address
-from tidegate.coordinator.doors import Doors
-from tidegate.coordinator.listening import bound
 from tidegate.coordinator.locks import Locks
-from tidegate.coordinator.server import Servers
 from tidegate.coordinator.settings import Coordinator
+from tidegate.coordinator.web.listeners import Doors
+from tidegate.coordinator.web.listening import bound
+from tidegate.coordinator.web.server import Servers
 
 START_SECS = 10.0
 STOP_SECS = 20.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.interface import Caller, Interface, Method, Property
-from tidegate.dbus.systemd import MANAGER, UNIT_INTERFACE, UnitState
+from tidegate.bus.bus import Bus
+from tidegate.bus.interface import Caller, Interface, Method, Property
+from tidegate.services.systemd import MANAGER, UNIT_INTERFACE, UnitState
 
 LISTING = {"states": "as", "patterns": "as"}
 NOT_FOUND = UnitState("not-found", "inactive", "dead")

@@ -23,15 +23,15 @@ from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.policy import CHECKSUM_SCHEME
 from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import UpdateParams
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import HealthLook
-from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.machine.events import Accepted, RebootAnswer
 from tidegate.purpose import Purpose
-from tidegate.records import Records
+from tidegate.records.model import Records
+from tidegate.records.store import FileStore
 from tidegate.release import Release
-from tidegate.store import FileStore
 
 
 class Blow(StrEnum):

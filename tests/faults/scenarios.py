@@ -17,7 +17,7 @@ from tidegate.machine.events import Refused, ResumeAsked, RollbackAsked
 from tidegate.machine.phases import AUTOMATIC, Paused, Staged, Steady
 from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.machine.waiting import holds
-from tidegate.records import DenialCause, LockRelease, Outcome
+from tidegate.records.model import DenialCause, LockRelease, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from tests.fakes.memory_locks import MemoryLocks
 from tests.fakes.running_coordinator import Running, running
 from tidegate.clock import SystemClock
 from tidegate.coordinator.model import DenialKind
-from tidegate.coordinator.replies import STATUS
-from tidegate.fleetlock import Verb
+from tidegate.coordinator.web.replies import STATUS
+from tidegate.fleetlock.protocol import Verb
 
 DEFAULT_COUNT = 20_000
 ANSWER_SECS = 5.0

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 
 from tests.fakes.bus_agent import FakeAgent, served
 from tests.fakes.private_bus import connected, private_bus
-from tidegate.dbus.agent_client import AGENT
-from tidegate.dbus.errors import PREFIX
-from tidegate.dbus.link import Link
-from tidegate.dbus.message import Kind, Message, Typed
-from tidegate.dbus.serving import INTROSPECTABLE, PEER, PROPERTIES
+from tidegate.agent_api.client import AGENT
+from tidegate.bus.channel import Link
+from tidegate.bus.errors import PREFIX
+from tidegate.bus.exports import INTROSPECTABLE, PEER, PROPERTIES
+from tidegate.bus.message import Kind, Message, Typed
 from tidegate.errors import ErrorKind, TidegateError
 
 METHODS: Mapping[str, str] = {

@@ -16,7 +16,7 @@ def run(config_roots: Sequence[Path] = ()) -> None:
     from tidegate.app import Paths, run_agent  # noqa: PLC0415
     from tidegate.clock import SystemClock  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
-    from tidegate.timers import SystemAlarm  # noqa: PLC0415
+    from tidegate.system.alarm import SystemAlarm  # noqa: PLC0415
 
     log_to_journal()
     paths = Paths(config_roots=config_roots) if config_roots else Paths()
@@ -31,9 +31,9 @@ def run(config_roots: Sequence[Path] = ()) -> None:
 
 def log_to_journal() -> None:
     """The journal knows time, unit and pid; what repeats is told once."""
-    from tidegate.chronicle import Chronicle, LogHandler  # noqa: PLC0415 - once it is settled what is done without
     from tidegate.clock import SystemClock  # noqa: PLC0415
-    from tidegate.journal import sink_of_process  # noqa: PLC0415
+    from tidegate.journal.log import Chronicle, LogHandler  # noqa: PLC0415 - once it is settled what is done without
+    from tidegate.journal.native import sink_of_process  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, handlers=[LogHandler(Chronicle(sink_of_process(), SystemClock()))])
 

@@ -59,10 +59,10 @@ def answer_of(member: str, timeout_secs: float, signature: str = "", *arguments:
     """
     import asyncio  # noqa: PLC0415 - asyncio and the bus cost more than all of `status`
 
-    from tidegate.dbus import agent_client  # noqa: PLC0415
+    from tidegate.agent_api import client  # noqa: PLC0415
 
     try:
-        return asyncio.run(agent_client.ask_agent(member, timeout_secs, signature, *arguments))
+        return asyncio.run(client.ask_agent(member, timeout_secs, signature, *arguments))
     except KeyboardInterrupt:
         exits.complain("interrupted; what the agent had begun goes on", "tidegate status")
         raise SystemExit(exits.FAILED) from None

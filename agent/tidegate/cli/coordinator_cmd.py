@@ -17,7 +17,7 @@ from tidegate.cli.config_cmd import json_option, tell_problems
 
 if TYPE_CHECKING:
     from tidegate.coordinator.operator_client import Target
-    from tidegate.jsonshape import Node
+    from tidegate.jsonread import Node
 
 WATCH_SECS = 2.0
 CLEAR = "\x1b[H\x1b[2J"
@@ -77,7 +77,7 @@ def serve(roots: tuple[Path, ...], store: str | None, listen: str | None) -> Non
 
     from tidegate.clock import SystemClock  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
-    from tidegate.notify import Notifier  # noqa: PLC0415
+    from tidegate.system.sd_notify import Notifier  # noqa: PLC0415
 
     try:
         run(roots, Overrides(store, listen), SystemClock(), Notifier())
@@ -204,8 +204,8 @@ def _target(given: Mapping[str, str | None]) -> Target:
 def _own_socket() -> str:
     """Where a coordinator on this host serves operators, by its configuration."""
     from tidegate.config.loader import load_as  # noqa: PLC0415
-    from tidegate.coordinator.operator_socket import default_path  # noqa: PLC0415
     from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA  # noqa: PLC0415
+    from tidegate.coordinator.web.operator_socket import default_path  # noqa: PLC0415
 
     settings = load_as(SCHEMA, DEFAULT_ROOTS).settings
     return f"unix:{(settings and settings.coordinator.admin.socket) or default_path()}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from tidegate.clock import parse_rfc3339
-from tidegate.jsonshape import Node
+from tidegate.jsonread import Node
 from tidegate.printable import duration
 
 _WARNINGS = {

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "history": ("tidegate.cli.history_cmd:history", "The attempts so far and what came of them."),
     "check": ("tidegate.cli.check_cmd:check", "Look for a newer release now."),
     "stage": ("tidegate.cli.check_cmd:stage", "Download and prepare the next release now."),
-    "apply": ("tidegate.cli.act_cmd:apply", "Reboot into the staged release."),
+    "apply": ("tidegate.cli.update_cmd:apply", "Reboot into the staged release."),
     "rollback": ("tidegate.cli.release_cmd:rollback", "Reboot into the release before the running one, and deny that."),
     "resume": ("tidegate.cli.release_cmd:resume", "Let a paused host go on with the release that it runs."),
     "deny": ("tidegate.cli.release_cmd:deny", "Do not let a release be staged."),

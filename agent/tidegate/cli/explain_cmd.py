@@ -42,7 +42,7 @@ def _asked() -> tuple[Document, str | None]:
     """The agent's answer; else what its snapshot has, and why."""
     import asyncio  # noqa: PLC0415 - asyncio and the bus cost more than all of `status`
 
-    from tidegate.dbus.agent_client import ask_agent  # noqa: PLC0415
+    from tidegate.agent_api.client import ask_agent  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
 
     try:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.act_cmd import forget_lock
 from tidegate.cli.durations import duration
+from tidegate.cli.update_cmd import forget_lock
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from tidegate.lockserver import LockAccount
+    from tidegate.fleetlock.account import LockAccount
 
 REQUEST_SECS = 30.0
 
@@ -67,8 +67,8 @@ def run(command: tuple[str, ...], wait_secs: float | None, **given: str | None) 
     """
     from tidegate.cli.lock_run import Job, run_locked  # noqa: PLC0415 - `--help` needs no asyncio
     from tidegate.clock import SystemClock  # noqa: PLC0415
+    from tidegate.fleetlock.client import NetLock  # noqa: PLC0415
     from tidegate.net.client import NetClient  # noqa: PLC0415
-    from tidegate.net.lock_client import NetLock  # noqa: PLC0415
 
     job = Job(_account(given), command, wait_secs)
     raise SystemExit(_asyncio_run(run_locked(NetLock(NetClient()), job, SystemClock())))
@@ -79,8 +79,8 @@ def run(command: tuple[str, ...], wait_secs: float | None, **given: str | None) 
 def release(**given: str | None) -> None:
     """Give back a slot by hand, as its holder would: after a crash of the host that held it, for one."""
     from tidegate.errors import TidegateError  # noqa: PLC0415
+    from tidegate.fleetlock.client import NetLock  # noqa: PLC0415
     from tidegate.net.client import NetClient  # noqa: PLC0415
-    from tidegate.net.lock_client import NetLock  # noqa: PLC0415
 
     whose = _account(given)
     try:
@@ -101,7 +101,7 @@ def _asyncio_run(work: Coroutine[object, object, T]) -> T:
 
 def _account(given: Mapping[str, str | None]) -> LockAccount:
     """Which lock at which server: what is given, else what the agent uses."""
-    from tidegate.lockserver import LockAccount  # noqa: PLC0415
+    from tidegate.fleetlock.account import LockAccount  # noqa: PLC0415
 
     client_id, group, url = str(given["client_id"]), given["group"], given["url"]
     if url is None:
@@ -113,8 +113,8 @@ def _account(given: Mapping[str, str | None]) -> LockAccount:
 def _as_the_agent(client_id: str, group: str | None) -> LockAccount:
     from tidegate.cli.config_cmd import load_roots, settings_or_exit  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
+    from tidegate.fleetlock.settings import lock_account  # noqa: PLC0415
     from tidegate.identity import identify  # noqa: PLC0415
-    from tidegate.strategies.fleet_lock import lock_account  # noqa: PLC0415
 
     settings = settings_or_exit(load_roots(()))
     if not settings.fleet_lock.base_url:

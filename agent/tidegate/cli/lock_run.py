@@ -25,7 +25,7 @@ import click
 from tidegate.cli import exits
 from tidegate.clock import Clock
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.lockserver import NOT_TAKEN, LockAccount, LockBusy, LockGranted, LockServer
+from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockBusy, LockGranted, LockServer
 
 POLL_SECS = 15.0
 """Between two questions where the server does not say when to ask again."""

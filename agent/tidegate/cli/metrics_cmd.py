@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from tidegate.atomicfile import write_visibly
 from tidegate.cli import exits
 from tidegate.clock import SystemClock
+from tidegate.system.atomicfile import write_visibly
 
 _MODE = 0o644
 """node_exporter runs as a user of its own."""

@@ -33,7 +33,7 @@ def engine_helper() -> None:
     import asyncio  # noqa: PLC0415
 
     from tidegate.cli.agent_process import log_to_journal  # noqa: PLC0415
-    from tidegate.engines.helper import main  # noqa: PLC0415
+    from tidegate.helper.main import main  # noqa: PLC0415
 
     log_to_journal()
     try:

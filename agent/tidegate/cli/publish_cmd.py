@@ -162,18 +162,18 @@ def rollout(version: str, *, pause: bool, complete: bool, **given: Any) -> None:
 @json_option
 def show(graph: Path, *, as_json: bool) -> None:
     """The releases of the graph, the newest first, and to whom they are offered now."""
-    from tidegate.publish import told  # noqa: PLC0415
+    from tidegate.publish import render  # noqa: PLC0415
     from tidegate.publish.publisher import existing_graph  # noqa: PLC0415
 
     now = SystemClock().now().wall
     try:
-        rows = told.rows(existing_graph(graph), now)
+        rows = render.rows(existing_graph(graph), now)
     except TidegateError as error:
         exits.fail(error)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "releases": [told.report(row, now) for row in rows]}, indent=1))
+        click.echo(json.dumps({"schema": 1, "releases": [render.report(row, now) for row in rows]}, indent=1))
     else:
-        click.echo("\n".join(told.line(row, now) for row in rows) or "No releases yet.")
+        click.echo("\n".join(render.line(row, now) for row in rows) or "No releases yet.")
 
 
 def _asked(given: Mapping[str, Any]) -> Asked:
@@ -234,19 +234,19 @@ def _silent(_: Step) -> None:
 
 def _report(graph: Document, version: str, steps: Sequence[Step], *, as_json: bool, dry_run: bool) -> None:
     """What was or would be done, and the release as it is then."""
-    from tidegate.publish import told  # noqa: PLC0415
+    from tidegate.publish import render  # noqa: PLC0415
     from tidegate.publish.steps import told as step_told  # noqa: PLC0415
 
     now = SystemClock().now().wall
-    row = next(row for row in told.rows(graph, now) if row.node.version == version)
+    row = next(row for row in render.rows(graph, now) if row.node.version == version)
     if as_json:
         done = [step_told(step) for step in steps]
         report = {"schema": 1, "dry_run": dry_run, "changed": bool(steps), "steps": done}
-        click.echo(json.dumps({**report, "release": told.report(row, now)}, indent=1))
+        click.echo(json.dumps({**report, "release": render.report(row, now)}, indent=1))
         return
     if dry_run:
         for step in steps:
             click.echo(f"would {step_told(step)}")
     if not steps:
         click.echo("nothing to do: it is all there")
-    click.echo(told.line(row, now))
+    click.echo(render.line(row, now))

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import click
 
+from tidegate.agent_api.following import Following
+from tidegate.bus.bus import Bus
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import text
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.following import Following
 from tidegate.document import Document
 from tidegate.errors import TidegateError
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidegate.config.check_kinds import Argv, PlainUrl, Statuses, StatusRange
 from tidegate.config.keys import key, needed
-from tidegate.config.kinds import Choice, Fraction, Text, Whole
-from tidegate.config.name_kinds import AbsoluteFile, Names
+from tidegate.config.kinds.http import Argv, PlainUrl, Statuses, StatusRange
+from tidegate.config.kinds.names import AbsoluteFile, Names
+from tidegate.config.kinds.scalar import Choice, Fraction, Text, Whole
+from tidegate.config.kinds.tables import Tables
 from tidegate.config.problems import Fault
-from tidegate.config.table_kinds import Tables
 
 FAILURE_ACTIONS = ("pause", "continue", "rollback")
 NO_ERROR = Statuses(200, 399)

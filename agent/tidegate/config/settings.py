@@ -13,9 +13,9 @@ from tidegate.calendar.exclusions import Exclusion
 from tidegate.calendar.spec import MINUTES_A_WEEK, WindowSpec
 from tidegate.config.health import Health
 from tidegate.config.keys import in_table, key
-from tidegate.config.kinds import Boolean, Choice, Choices, Fraction, MergeMode, Text, Url, Whole, ZoneName
-from tidegate.config.name_kinds import AbsoluteFile, Names
-from tidegate.config.schedule_kinds import Excludes, Windows
+from tidegate.config.kinds.names import AbsoluteFile, Names
+from tidegate.config.kinds.scalar import Boolean, Choice, Choices, Fraction, MergeMode, Text, Url, Whole, ZoneName
+from tidegate.config.kinds.schedule import Excludes, Windows
 
 STRATEGIES = ("immediate", "fleet_lock", "periodic", "marker_file")
 DISCOVERY_SOURCES = ("auto", "cincinnati", "static_graph", "native")

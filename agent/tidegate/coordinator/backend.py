@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tidegate.clock import Clock
-from tidegate.coordinator import audit
 from tidegate.coordinator.configuration import rules_of
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.settings import CoordinatorSettings, Etcd
 from tidegate.coordinator.store.options import StoreOptions, open_store
+from tidegate.coordinator.web import audit
 
 
 @asynccontextmanager

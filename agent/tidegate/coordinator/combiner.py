@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from tidegate.clock import Clock
+from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.lock import Decision, decide
 from tidegate.coordinator.model import Answer, Call, Change, Denied, Granted, Happening, Order, Rules
-from tidegate.coordinator.moment import GroupTime
 from tidegate.coordinator.store.base import Store, Swapped, Version, unavailable
 from tidegate.coordinator.waiting import WaitingHosts
 from tidegate.errors import ErrorKind, TidegateError

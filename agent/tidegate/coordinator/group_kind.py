@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from tidegate.config.keys import Kind
-from tidegate.config.kinds import Text, Whole
+from tidegate.config.kinds.scalar import Text, Whole
 from tidegate.config.problems import Fault, FaultyValueError, nearest
 from tidegate.coordinator.model import Rules
-from tidegate.fleetlock import GROUP_PATTERN
+from tidegate.fleetlock.protocol import GROUP_PATTERN
 
 MAX_SLOTS = 100_000
 """A record of so many holders is larger than etcd takes, whatever the configuration allows."""

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import assert_never
 
 from tidegate.clock import rfc3339
+from tidegate.coordinator.group_clock import Moment
 from tidegate.coordinator.model import (
     Align,
     Answer,
@@ -35,8 +36,7 @@ from tidegate.coordinator.model import (
     Semaphore,
     Take,
 )
-from tidegate.coordinator.moment import Moment
-from tidegate.fleetlock import UpdateParams, Verb
+from tidegate.fleetlock.protocol import UpdateParams, Verb
 
 MAX_CHANGES = 60
 """In one decision. A transaction of etcd takes 128 operations (3.4, ``--max-txn-ops``); each change is one of them."""

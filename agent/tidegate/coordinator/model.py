@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from tidegate.fleetlock import ClientParams, UpdateParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, UpdateParams, Verb
 
 
 class DenialKind(StrEnum):

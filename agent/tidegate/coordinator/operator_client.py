@@ -12,7 +12,7 @@ import httpx
 
 from tidegate import __version__
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.jsonshape import Node, ShapeError
+from tidegate.jsonread import Node, ShapeError
 
 UNIX = "unix:"
 TIMEOUT_SECS = 15.0

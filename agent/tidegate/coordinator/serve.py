@@ -16,9 +16,9 @@ from typing import Protocol
 from tidegate.clock import Clock, monotonic_usec
 from tidegate.coordinator.backend import open_locks
 from tidegate.coordinator.configuration import Configuration, Overrides, rules_of
-from tidegate.coordinator.doors import Doors
-from tidegate.coordinator.logs import log_to_stderr
-from tidegate.coordinator.server import Servers
+from tidegate.coordinator.web.listeners import Doors
+from tidegate.coordinator.web.logs import log_to_stderr
+from tidegate.coordinator.web.server import Servers
 
 RESERVED_FILES = 256
 """Descriptors beside those of connections: the store, the log, Python's own."""

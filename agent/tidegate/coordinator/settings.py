@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.config.keys import in_table, key
-from tidegate.config.kinds import Boolean, MergeMode, Text, Whole
+from tidegate.config.kinds.names import AbsoluteFile, Names
+from tidegate.config.kinds.scalar import Boolean, MergeMode, Text, Whole
 from tidegate.config.loader import LoadedAs, Schema
-from tidegate.config.name_kinds import AbsoluteFile, Names
 from tidegate.config.rules import Conflict
 from tidegate.coordinator.addresses import Address, Listen
 from tidegate.coordinator.group_kind import Group, Groups
 from tidegate.coordinator.model import Rules
-from tidegate.fleetlock import GROUP_PATTERN
+from tidegate.fleetlock.protocol import GROUP_PATTERN
 
 DEFAULT_ROOTS = (
     Path("/usr/lib/tidegate/coordinator.d"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tidegate.bus.bus import Bus
 from tidegate.clock import Clock, Now, SystemClock, rfc3339
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.timedate import TIMEDATE
 from tidegate.doctor.base import Area, Finding, Patient
 from tidegate.errors import TidegateError
 from tidegate.gates.clock import BUILT_AFTER
+from tidegate.services.timedate import TIMEDATE
 
 AREA = Area("clock")
 _UNIT = "systemd-timedated.service"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tidegate.doctor import rooms
+from tidegate.doctor import disk_space
 from tidegate.doctor.base import Area, Finding, Patient
 from tidegate.doctor.reach import Reached, Unreached, reach
 from tidegate.doctor.reading import Unit, ask, read_units
@@ -59,7 +59,7 @@ async def examine(patient: Patient) -> Sequence[Finding]:
         text = "ostree does not take any of its deployments for the running one"
         return [*found, AREA.problem("deployments", text, "ostree admin status")]
     rollback = [entry for entry in listing if not entry.booted and not entry.staged]
-    return [*found, *await rooms.examine(patient.root, rollback), *await _remote(booted)]
+    return [*found, *await disk_space.examine(patient.root, rollback), *await _remote(booted)]
 
 
 async def _listing() -> tuple[Listed, ...]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Patient
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread, listed
-from tidegate.jsonshape import ShapeError
-from tidegate.recordcodec import decode
+from tidegate.jsonread import ShapeError
+from tidegate.records.codec import decode
 
 AREA = Area("folders")
 USER = "tidegate"

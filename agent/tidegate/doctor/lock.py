@@ -13,10 +13,10 @@ from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Patient
 from tidegate.doctor.reach import SOON, Reached, Unreached, reach
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread
 from tidegate.errors import TidegateError
-from tidegate.lockserver import LockAccount
-from tidegate.machine.lock import FLEET_LOCK
+from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.settings import lock_account
+from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.net.tls import TlsFiles
-from tidegate.strategies.fleet_lock import lock_account
 
 AREA = Area("lock")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tidegate.dbus.agent_client import AGENT
-from tidegate.dbus.bus import DBUS, Bus
-from tidegate.dbus.message import Typed
-from tidegate.dbus.polkit import AUTHORITY
+from tidegate.agent_api.client import AGENT
+from tidegate.bus.bus import DBUS, Bus
+from tidegate.bus.message import Typed
 from tidegate.doctor.base import AS_ROOT, Area, Finding, Patient
 from tidegate.doctor.reading import Unit, file_facts, in_thread, read_units
 from tidegate.errors import TidegateError
+from tidegate.services.polkit import AUTHORITY
 
 AREA = Area("policies")
 POLKIT_UNIT = "polkit.service"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
-from tidegate.engines import process
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import process
 
 PROGRAM_SECS = 10.0
 """For one program. All of them tell what is known already; a busy disk has its part."""

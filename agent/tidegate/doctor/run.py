@@ -18,8 +18,8 @@ from tidegate.doctor import (
     health,
     identity,
     lock,
+    other_updaters,
     policies,
-    rivals,
     units,
 )
 from tidegate.doctor.base import Area, Examination, Finding, Patient, Status
@@ -39,7 +39,7 @@ AREAS: Mapping[str, Examination] = {
     "clock": clock.examine,
     "health": health.examine,
     "identity": identity.examine,
-    "rivals": rivals.examine,
+    "rivals": other_updaters.examine,
 }
 """In the order in which they are told: what has to work first comes first."""
 

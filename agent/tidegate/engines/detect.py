@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, assert_never
 
-from tidegate.engines import process
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import process
 
 OSTREE_BOOTED = "run/ostree-booted"
 OSTREE = "usr/bin/ostree"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tidegate.dbus import errors
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.errors import CallFailed
-from tidegate.dbus.match import Emission, Match
+from tidegate.bus import errors
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import CallFailed
+from tidegate.bus.match import Emission, Match
 from tidegate.engines import wire
 from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
 from tidegate.engines.wire import ENGINE

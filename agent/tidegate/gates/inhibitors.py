@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from tidegate.dbus.logind import Inhibitor, holding
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.purpose import Purpose
+from tidegate.services.logind import Inhibitor, holding
 
 
 class Inhibitors:

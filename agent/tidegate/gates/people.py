@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.clock import Now, rfc3339
-from tidegate.dbus.sessions import Session
 from tidegate.printable import one_line
+from tidegate.services.sessions import Session
 
 MAX_NAMED = 5
 """In one reason; a terminal server has hundreds."""

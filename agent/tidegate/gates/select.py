@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tidegate.config.settings import Settings
-from tidegate.dbus.logind import Logind
-from tidegate.dbus.timedate import Timedate
 from tidegate.gates.base import Gate
 from tidegate.gates.clock import ClockGate, always, where_something_ends
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.interval import Interval
+from tidegate.gates.periodic import Periodic
 from tidegate.gates.sessions import Sessions
-from tidegate.strategies.periodic import Periodic
-from tidegate.strategies.select import strategy_gates
+from tidegate.gates.strategies import strategy_gates
+from tidegate.services.logind import Logind
+from tidegate.services.timedate import Timedate
 
 
 @dataclass(frozen=True, slots=True)

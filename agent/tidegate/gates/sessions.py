@@ -14,12 +14,12 @@ from typing import assert_never
 
 from tidegate.clock import rfc3339
 from tidegate.config import settings as config
-from tidegate.dbus.sessions import Session
 from tidegate.errors import TidegateError
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.gates.grace import Ahead, Outlives, Over, Running, grace
 from tidegate.gates.people import Ignored, named, present, terminals
 from tidegate.purpose import Purpose
+from tidegate.services.sessions import Session
 
 LOOK_SECS = 10.0
 """For reading all sessions: thousands in practice, and well within what the panel gives a gate. A logind that takes

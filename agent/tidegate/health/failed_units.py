@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tidegate.dbus.systemd import Systemd
 from tidegate.health.base import Weight
 from tidegate.health.check import Seen
+from tidegate.services.systemd import Systemd
 
 MAX_NAMED = 10
 """Whoever has more failed units sees to systemctl anyway."""

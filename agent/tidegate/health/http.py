@@ -7,8 +7,8 @@ import asyncio
 from tidegate.config.health import HttpCheck
 from tidegate.health.base import Weight
 from tidegate.health.check import Seen
+from tidegate.health.probe import ProbeEvent, ProbeRequest
 from tidegate.net.client import NetClient
-from tidegate.net.probe_wire import ProbeEvent, ProbeRequest
 
 MAX_AT_ONCE = 4
 """Each worker is a python with httpx, some 30 MiB for some seconds; boards have 512."""

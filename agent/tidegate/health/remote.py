@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import LIMITS_EXCEEDED, CallFailed
 from tidegate.config.health import CommandCheck
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.errors import LIMITS_EXCEEDED, CallFailed
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.base import Weight
 from tidegate.health.check import Seen

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from tidegate.bus.bus import Bus
 from tidegate.clock import Clock
 from tidegate.config.health import Health
 from tidegate.config.settings import Settings
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.systemd import Systemd
 from tidegate.health.base import HealthProbe
 from tidegate.health.boot import BootComplete
 from tidegate.health.check import Check
+from tidegate.health.check_set import Panel, Sources
 from tidegate.health.failed_units import NoneFailed
-from tidegate.health.panel import Panel, Sources
 from tidegate.health.remote import Command, Executables, RemoteChecks
 from tidegate.net.client import NetClient
+from tidegate.services.systemd import Systemd
 
 
 def checks_for(settings: Settings, systemd: Systemd, net: NetClient, bus: Bus, clock: Clock) -> HealthProbe:

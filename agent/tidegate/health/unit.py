@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tidegate.config.health import UnitCheck
-from tidegate.dbus.systemd import Systemd, UnitState
 from tidegate.health.base import Weight
 from tidegate.health.check import Seen
+from tidegate.services.systemd import Systemd, UnitState
 
 _RUNNING = frozenset({"active", "reloading", "refreshing"})  # the last one from systemd 257 on
 

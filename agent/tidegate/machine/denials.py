@@ -14,7 +14,7 @@ from tidegate.machine.parts import enter
 from tidegate.machine.phases import Leaving, Staged, Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
-from tidegate.records import Denial, DenialCause
+from tidegate.records.model import Denial, DenialCause
 from tidegate.release import Release
 
 

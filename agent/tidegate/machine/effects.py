@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from tidegate.clock import Now
 from tidegate.errors import Failure
-from tidegate.fleetlock import UpdateParams
+from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import NOT_NOTICED, Notice
-from tidegate.lockserver import LockAccount
 from tidegate.machine.topics import Topic
 from tidegate.purpose import Purpose
 from tidegate.release import Release

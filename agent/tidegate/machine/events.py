@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tidegate.discovery.base import Offers
 from tidegate.engines.base import EngineStatus, Progress
 from tidegate.errors import Failure
+from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
 from tidegate.health.base import HealthLook
-from tidegate.lockserver import LockBusy, LockGranted, LockReleased
 from tidegate.machine.state import Policy
 from tidegate.purpose import Purpose
 

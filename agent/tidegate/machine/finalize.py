@@ -20,9 +20,9 @@ from typing import assert_never
 from tidegate.clock import Now
 from tidegate.discovery.graph_keys import ROLLBACK_FLOOR_KEY
 from tidegate.errors import Failure
+from tidegate.fleetlock.account import NOT_TAKEN, LockBusy, LockGranted
 from tidegate.gates.base import Verdict, Wait
-from tidegate.lockserver import NOT_TAKEN, LockBusy, LockGranted
-from tidegate.machine import lock
+from tidegate.machine import lock_duty
 from tidegate.machine.effects import NOTICE, WARNING, AcquireLock, Announce, Arm, AskGates, Reboot, Rollback
 from tidegate.machine.events import Accepted, HostView, LockAnswer, RebootAnswer, Refused
 from tidegate.machine.parts import (
@@ -51,7 +51,7 @@ from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.machine.undo import call_off
 from tidegate.machine.waiting import holds, waiting, waits
-from tidegate.records import Intent, LockState, RebootRequest
+from tidegate.records.model import Intent, LockState, RebootRequest
 from tidegate.release import Release
 
 REBOOT_GRACE_SECS = 600.0
@@ -69,10 +69,10 @@ GOING_DOWN = Wait("host", "the host is going down already")
 
 def proceed(state: State, phase: Deciding, now: Now) -> Step:
     """Every gate allows: take the lock, where one has to be held."""
-    locking = lock.wanted(state, phase.order)
-    if locking is None or lock.kept(state):
+    locking = lock_duty.wanted(state, phase.order)
+    if locking is None or lock_duty.kept(state):
         return _arm(state, phase, now)
-    state = lock.taken(state, locking, now)
+    state = lock_duty.taken(state, locking, now)
     return _ask_lock(state, Locking(phase.target, phase.since, phase.order, 0))
 
 
@@ -94,8 +94,8 @@ def locked(state: State, phase: Locking, answer: LockAnswer, now: Now) -> Step:
 def lock_failed(state: State, phase: Locking, failure: Failure, now: Now) -> Step:
     """No answer, or none that counts. A lock that may have been taken all the same is given back."""
     left = None if failure.kind in NOT_TAKEN else LockState.RELEASE_OWED
-    state = state if left is None else lock.in_doubt(state, failure, now)
-    wait = Wait(lock.FLEET_LOCK, failure.message, _until(failure.retry_after_secs, now), failure.remedy)
+    state = state if left is None else lock_duty.in_doubt(state, failure, now)
+    wait = Wait(lock_duty.FLEET_LOCK, failure.message, _until(failure.retry_after_secs, now), failure.remedy)
     return _without_lock(state, phase, (wait,), left, now)
 
 
@@ -110,10 +110,10 @@ def _busy(state: State, busy: LockBusy, now: Now) -> Wait:
     record = state.records.lock
     server = "" if record is None else f" at {record.account.server}"
     return Wait(
-        lock.FLEET_LOCK,
+        lock_duty.FLEET_LOCK,
         f"no slot is free{server}: {busy.reason}",
         until=_until(busy.retry_after_secs, now),
-        remedy=f"wait for it, or: tidegate apply --now --override {lock.FLEET_LOCK} --reason TEXT",
+        remedy=f"wait for it, or: tidegate apply --now --override {lock_duty.FLEET_LOCK} --reason TEXT",
     )
 
 
@@ -125,7 +125,7 @@ def _ask_lock(state: State, phase: Locking | Relocking) -> Step:
     record = state.records.lock
     assert record is not None  # noqa: S101 - on disk before the server is asked
     task, state = take_id(state)
-    update = lock.told(state, record, phase.target)
+    update = lock_duty.told(state, record, phase.target)
     return enter(state, replace(phase, task=task)), (AcquireLock(task, record.account, update),)
 
 
@@ -167,7 +167,7 @@ def armed(state: State, phase: Arming, host: HostView, now: Now) -> Step:
         return _going_down(state, phase, now)
     if host.engine.next_boot != phase.target.payload:
         return call_off(state, phase, (Wait("engine", f"the next boot does not lead to {phase.target.version}"),))
-    if state.records.lock is None or lock.wanted(state, phase.order) is None:
+    if state.records.lock is None or lock_duty.wanted(state, phase.order) is None:
         return _look_again(state, phase)
     return _ask_lock(state, Relocking(phase.target, phase.since, phase.order, 0))
 
@@ -181,7 +181,7 @@ def relocked(state: State, phase: Relocking, answer: LockAnswer, now: Now) -> St
             return _look_again(state, phase)
         case LockBusy() as busy:
             wait = _busy(state, busy, now)
-            return call_off(lock.lost(state), phase, (wait,))
+            return call_off(lock_duty.lost(state), phase, (wait,))
         case _:
             assert_never(answer)
 
@@ -197,7 +197,7 @@ def confirmed(state: State, phase: Confirming, verdicts: tuple[Verdict, ...], no
     """The last look: go, or take everything back."""
     if state.shutting_down:
         return _going_down(state, phase, now)
-    lost = lock.missing(state, phase.order)
+    lost = lock_duty.missing(state, phase.order)
     found = (*holds(state, phase.target, phase.order), *(() if lost is None else (lost,)), *verdicts)
     if waits(found):
         return call_off(state, phase, found)
@@ -221,14 +221,14 @@ def answered(state: State, phase: Requesting, answer: RebootAnswer, now: Now) ->
 def finalizing_failed(state: State, phase: Arming | Relocking | Confirming, failure: Failure, now: Now) -> Step:
     """A step after the intent broke: take everything back."""
     wait = Wait(_GATES_OF[type(phase)], failure.message, remedy=failure.remedy)
-    if isinstance(phase, Relocking) and lock.kept(state):  # granted, and never given back: a server that is down
+    if isinstance(phase, Relocking) and lock_duty.kept(state):  # granted, and never given back: a server that is down
         return _look_again(state, phase)  # must not keep a host in a release that is not well
     if not isinstance(phase, Relocking):
         state = troubled(state, failure, now)
     return call_off(state, phase, (wait,))
 
 
-_GATES_OF: dict[type[Finalizing], str] = {Arming: "engine", Relocking: lock.FLEET_LOCK, Confirming: "gates"}
+_GATES_OF: dict[type[Finalizing], str] = {Arming: "engine", Relocking: lock_duty.FLEET_LOCK, Confirming: "gates"}
 """In whose name a failure of the phase is a no."""
 
 

@@ -26,7 +26,7 @@ from tidegate.machine.topics import Topic
 from tidegate.machine.update import decide
 from tidegate.machine.waiting import waiting
 from tidegate.purpose import Purpose
-from tidegate.records import Denial, DenialCause, Intent, Outcome, RollbackDue
+from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RollbackDue
 from tidegate.release import Release
 from tidegate.versions import compare
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from tidegate.boot import BootInstance
 from tidegate.clock import Now
 from tidegate.discovery.base import HeldBack
 from tidegate.discovery.policy import PassedOver
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
+from tidegate.fleetlock.account import LockAccount
 from tidegate.gates.base import NOT_NOTICED, Wait
 from tidegate.health.judgement import HealthTerms
-from tidegate.lockserver import LockAccount
 from tidegate.machine.effects import Effect
 from tidegate.machine.phases import Phase
-from tidegate.records import LockRelease, Records
+from tidegate.records.model import LockRelease, Records
 from tidegate.release import Release
+from tidegate.system.boot import BootInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class LockDuty:
-    """What is owed to a lock server, beside everything else: see :mod:`.lock`.
+    """What is owed to a lock server, beside everything else: see :mod:`.lock_duty`.
 
     ``greeting``: a steady-state is owed though there is no record, as once at each start. ``task``: the request, or the
     look at the boot's health before it, that is under way; ``retry_at`` (boot clock): not before. ``why`` it is not

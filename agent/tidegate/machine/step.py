@@ -2,7 +2,7 @@
 
 Pure: it reads nothing and does nothing. The loop saves the records of the new state, then runs the effects, and feeds
 what they come to back in here. Which phase takes which answer stands below; what happens then, in :mod:`.polling`,
-:mod:`.update`, :mod:`.finalize`, :mod:`.undo` and :mod:`.verify`; what goes on beside all phases, in :mod:`.lock`.
+:mod:`.update`, :mod:`.finalize`, :mod:`.undo` and :mod:`.verify`; what goes on beside all phases, in :mod:`.lock_duty`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from tidegate.boot import BootInstance
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
+from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.health.base import HealthLook
-from tidegate.lockserver import LockBusy, LockGranted, LockReleased
-from tidegate.machine import denials, finalize, lock, polling, rollback, undo, update, verify, watch
+from tidegate.machine import denials, finalize, lock_duty, polling, rollback, undo, update, verify, watch
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
     Accepted,
@@ -64,7 +63,8 @@ from tidegate.machine.state import Policy, Poll, Request, State, Step
 from tidegate.machine.unsaved import back_off
 from tidegate.machine.waiting import waiting
 from tidegate.machine.wakeups import phase_deadline
-from tidegate.records import Records
+from tidegate.records.model import Records
+from tidegate.system.boot import BootInstance
 
 
 def begin(boot: BootInstance, policy: Policy, records: Records, now: Now) -> Step:
@@ -95,7 +95,7 @@ def step(state: State, event: Event, now: Now) -> Step:
         case ApplyAsked():
             return update.apply_asked(state, event)
         case ForgetLockAsked():
-            return lock.forget_asked(state, event)
+            return lock_duty.forget_asked(state, event)
         case ResumeAsked():
             return watch.resume_asked(state, event)
         case RollbackAsked():
@@ -126,9 +126,9 @@ def _progressed(state: State, task: int, progress: Progress) -> Step:
 
 def _tick(state: State, now: Now) -> Step:
     """Do the one thing that is due; the phase's own deadline before a check, which would put a reboot off."""
-    owed = lock.due(state)
+    owed = lock_duty.due(state)
     if owed is not None and owed <= now.boot_secs:
-        return lock.attend(state)
+        return lock_duty.attend(state)
     at = phase_deadline(state)
     if at is not None and at <= now.boot_secs:
         return _deadline_passed(state)
@@ -197,9 +197,9 @@ def _completed(state: State, task: int, result: Result, now: Now) -> Step:
 def _lock_answered(state: State, result: Result, now: Now) -> Step:
     match result:
         case LockReleased() as answer:
-            return lock.released(state, answer)
+            return lock_duty.released(state, answer)
         case HealthLook() as found:
-            return lock.health_read(state, found, now)
+            return lock_duty.health_read(state, found, now)
         case _:
             raise TypeError(f"what is owed to the lock server was answered with {type(result).__name__}")
 
@@ -214,7 +214,7 @@ def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
     if task == state.poll.task:
         return polling.find_failed(state, failure, now)
     if task == state.lock.task:
-        return lock.failed(state, failure, now)
+        return lock_duty.failed(state, failure, now)
     if task != getattr(state.phase, "task", None):
         return state, ()
     match state.phase:
@@ -280,7 +280,7 @@ def _unwritable(state: State, failure: Failure, lost: Event, now: Now) -> Step:
     if retaken.records.obligations == state.records.obligations:
         return troubled(replace(retaken, records=state.records), failure, now), effects
     if isinstance(lost, Completed | Errored) and lost.task_id == state.lock.task:
-        return lock.failed(state, failure, now)
+        return lock_duty.failed(state, failure, now)
     if isinstance(lost, ForgetLockAsked | ResumeAsked | RollbackAsked | DenyAsked | AllowAsked):
         return state, (Reply(lost.request_id, failure),)
     records = state.records

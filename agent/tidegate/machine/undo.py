@@ -7,7 +7,7 @@
     Starting --an attempt that never got as far as its reboot------------+
 
 The intent leaves the disk only when the engine has disarmed: until then any reboot would lead into the release. The
-lock is kept as long, and owed from that moment (:mod:`.lock`).
+lock is kept as long, and owed from that moment (:mod:`.lock_duty`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tidegate.machine.phases import Disarming, Finalizing, Rebooting, Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.machine.waiting import waiting, without_vain_rollback
-from tidegate.records import Outcome
+from tidegate.records.model import Outcome
 
 UNDO_RETRY_SECS = 30.0
 """Between two tries to disarm: soon, because until it is done any reboot leads into a release that was called off."""

@@ -29,7 +29,7 @@ from tidegate.machine.topics import Topic
 from tidegate.machine.undo import disarm
 from tidegate.machine.waiting import waiting, without_vain_rollback
 from tidegate.purpose import Purpose
-from tidegate.records import Denial, DenialCause, Intent, Outcome, RebootRequest
+from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RebootRequest
 
 START_RETRY_SECS = 30.0
 """Between two tries to read the host: the engine helper may come up later than the agent."""

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from tidegate.clock import Now
 from tidegate.discovery.policy import Rules, unwanted
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine import lock
+from tidegate.machine import lock_duty
 from tidegate.machine.parts import enter, spread
 from tidegate.machine.phases import AUTOMATIC, Leaving, Order, Staged
 from tidegate.machine.state import State
 from tidegate.purpose import Purpose
-from tidegate.records import Waiting
+from tidegate.records.model import Waiting
 from tidegate.release import Release
 
 MAX_ATTEMPTS = 3
@@ -47,7 +47,7 @@ def holds(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
 
 def holds_before_lock(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
     """The same, and what is owed to the lock server, as long as nothing has been taken for this reboot."""
-    owed = None if lock.FLEET_LOCK in order.overrides else lock.owed(state)
+    owed = None if lock_duty.FLEET_LOCK in order.overrides else lock_duty.owed(state)
     own = holds(state, target, order)
     return own if owed is None else (*own, owed)
 
@@ -146,7 +146,7 @@ def _next_evaluation(state: State, target: Release, verdicts: tuple[Verdict, ...
     A lock server's wish is heard: it is asked no sooner than it said.
     """
     openings = {wait.gate: _secs_until(wait.until, now) for wait in waits(verdicts) if wait.until is not None}
-    wished = openings.get(lock.FLEET_LOCK, 0.0)
+    wished = openings.get(lock_duty.FLEET_LOCK, 0.0)
     steady = spread(state, float(state.policy.steady_interval_secs))
     pause_secs = min([steady, *openings.values()]) if verdicts else 0.0
     return now.boot_secs + max(pause_secs, wished, _pause_after_vain_attempt(state, target, now))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.machine import lock, polling
+from tidegate.machine import lock_duty, polling
 from tidegate.machine.phases import (
     Accepting,
     Disarming,
@@ -18,7 +18,7 @@ from tidegate.machine.state import State
 
 def next_wakeup(state: State) -> float | None:
     """The boot clock's reading at which a :class:`Tick` is due, or None while only outside events matter."""
-    deadlines = (lock.due(state), polling.poll_due(state), phase_deadline(state))
+    deadlines = (lock_duty.due(state), polling.poll_due(state), phase_deadline(state))
     return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
 
@@ -41,4 +41,4 @@ def phase_deadline(state: State) -> float | None:
 
 def _may_decide(state: State) -> bool:
     """One thing at a time: not while discovery is asked, and no lock is taken before the last one is given back."""
-    return state.poll.task is None and not state.shutting_down and lock.owed(state) is None
+    return state.poll.task is None and not state.shutting_down and lock_duty.owed(state) is None

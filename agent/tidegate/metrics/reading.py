@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from tidegate.document import NOTHING, Document, table
-from tidegate.procfs import start_ticks
+from tidegate.system.procfs import start_ticks
 
 STATUS_FILE = Path("/run/tidegate/public/status.json")
 

@@ -12,7 +12,7 @@ from tidegate.document import NOTHING, Document, instant, number, rows, table, t
 from tidegate.errors import ErrorKind
 from tidegate.metrics.shapes import OTHER, PREFIX, bounded, by_label, gauge, known, one_of, tally
 from tidegate.purpose import Purpose
-from tidegate.records import DenialCause, LockState, Outcome
+from tidegate.records.model import DenialCause, LockState, Outcome
 
 VERDICTS = ("watching", "good", "bad")
 WEIGHTS = ("required", "advisory")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.fleetlock.wire import LockEvent, UnlockEvent
+from tidegate.health.probe import ProbeEvent
 from tidegate.net.line import WireError
-from tidegate.net.lock_wire import LockEvent, UnlockEvent
-from tidegate.net.probe_wire import ProbeEvent
 from tidegate.net.wire import (
     MAX_EVENT_BYTES,
     ErrorEvent,

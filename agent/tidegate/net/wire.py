@@ -15,16 +15,16 @@ from typing import TypeAlias
 from tidegate.clock import parse_rfc3339, rfc3339
 from tidegate.discovery.base import HeldBack, Offers
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.lockserver import LockBusy, LockGranted, LockReleased
-from tidegate.net.line import Json, WireError, parsed, to_line
-from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent, lock_answer_to_wire, lock_request_from_wire
-from tidegate.net.probe_wire import (
+from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent, lock_answer_to_wire, lock_request_from_wire
+from tidegate.health.probe import (
     ProbeEvent,
     ProbeRequest,
     probe_event_to_wire,
     probe_request_from_wire,
     probe_request_to_wire,
 )
+from tidegate.net.line import Json, WireError, parsed, to_line
 from tidegate.release import Release
 
 MAX_REQUEST_BYTES = 64 * 1024

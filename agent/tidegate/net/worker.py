@@ -12,11 +12,13 @@ import sys
 import threading
 from typing import BinaryIO
 
+from tidegate.discovery import request as graph_request
 from tidegate.errors import ErrorKind
-from tidegate.net import graph_request, lock_request, probe_request
+from tidegate.fleetlock import request as lock_request
+from tidegate.fleetlock.wire import LockRequest
+from tidegate.health import probe_request
+from tidegate.health.probe import ProbeRequest
 from tidegate.net.line import WireError
-from tidegate.net.lock_wire import LockRequest
-from tidegate.net.probe_wire import ProbeRequest
 from tidegate.net.wire import (
     MAX_REQUEST_BYTES,
     ErrorEvent,

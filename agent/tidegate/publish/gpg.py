@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.engines import process
 from tidegate.publish.faults import refused
+from tidegate.system import process
 
 QUERY_SECS = 60.0
 """gpg starts its agent for a question about secret keys; a card may be slow."""

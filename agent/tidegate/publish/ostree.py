@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.engines import process
 from tidegate.engines.ostree.errors import clean
 from tidegate.publish.faults import failed
+from tidegate.system import process
 
 QUERY_SECS = 60.0
 """For what only reads."""

@@ -34,7 +34,7 @@ from tidegate.discovery.rollout import (
     Rollout,
     rollout_of,
 )
-from tidegate.engines.arguments import checked_version
+from tidegate.helper.arguments import checked_version
 from tidegate.publish.document import Document, Edge, Fields
 from tidegate.publish.faults import refused
 

@@ -11,13 +11,13 @@ from itertools import islice
 from pathlib import Path
 
 from tidegate.discovery.rollout import Rollout
-from tidegate.publish import document, plan, shadow
+from tidegate.publish import document, plan, staged_summary
+from tidegate.publish.apply import Writer, alone, replace
 from tidegate.publish.document import Document
 from tidegate.publish.faults import failed, refused
 from tidegate.publish.gpg import Signing, key_ids
 from tidegate.publish.repository import Repository
 from tidegate.publish.steps import RepositoryStep, Sight, Step, Wish, WriteGraph, repository_steps
-from tidegate.publish.writer import Writer, alone, replace
 
 Change = Callable[[Document], Document]
 Told = Callable[[Step], None]
@@ -145,7 +145,7 @@ def _check_signed_as_before(repo: Repository, signing: Signing) -> None:
     if repo.is_signed and not signing.keys:
         raise refused(
             f"{repo.path} is signed: hosts that insist on it could not pull what is not",
-            f"sign with --gpg-sign KEY, or remove {repo.path / shadow.SIGNATURE} if no host verifies signatures",
+            f"sign with --gpg-sign KEY, or remove {repo.path / staged_summary.SIGNATURE} if no host verifies",
         )
 
 
@@ -213,5 +213,5 @@ async def _see(repo: Repository, home: Repository, commit: str, asked: Asked) ->
         signed_by=frozenset(key for key in asked.signing.keys if ids[key] & signers),
         deltas=await repo.deltas(),
         ref_at=await repo.resolve(asked.ref),
-        summary_stands=await shadow.stands(asked.repo, asked.signing),
+        summary_stands=await staged_summary.stands(asked.repo, asked.signing),
     )

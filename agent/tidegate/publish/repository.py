@@ -9,7 +9,7 @@ from pathlib import Path
 from tidegate.publish import ostree
 from tidegate.publish.faults import refused
 from tidegate.publish.gpg import signers
-from tidegate.publish.shadow import SIGNATURE
+from tidegate.publish.staged_summary import SIGNATURE
 from tidegate.publish.steps import Delta
 
 _COMMIT = re.compile(r"[0-9a-f]{64}")

@@ -1,1 +1,1 @@
-"""Signing update graphs, for those who publish them. What hosts do with it is in :mod:`tidegate.net.signed_graph`."""
+"""Sign update graphs, for those who publish them; hosts verify them in :mod:`tidegate.discovery.signed_graph`."""

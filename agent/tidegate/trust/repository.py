@@ -38,9 +38,9 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # re-exported
     Timestamp,
 )
 
-from tidegate.atomicfile import write_durably
 from tidegate.discovery.graph import MAX_GRAPH_BYTES, parse_graph
 from tidegate.errors import TidegateError
+from tidegate.system.atomicfile import write_durably
 from tidegate.trust import keys
 from tidegate.trust.keys import KeyRole
 from tidegate.trust.metadata import hand_over, loaded, signed, unusable, verify

@@ -19,8 +19,8 @@ from tests.fakes.locks_at import ANY_PORT, local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
 from tests.fakes.running_coordinator import Running, running
 from tidegate.clock import SystemClock
-from tidegate.coordinator.auth import names_in
 from tidegate.coordinator.settings import Admin, Coordinator, Tls
+from tidegate.coordinator.web.auth import names_in
 from tidegate.errors import TidegateError
 
 HEADERS = {"fleet-lock-protocol": "true"}

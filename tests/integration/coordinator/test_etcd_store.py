@@ -25,11 +25,11 @@ from tests.fakes.plain_http import NO_TLS
 from tidegate.clock import SystemClock
 from tidegate.coordinator.model import Answer, Call, Denied, Granted, Holder, Released, Rules
 from tidegate.coordinator.service import LockService
-from tidegate.coordinator.store import etcd_wire
 from tidegate.coordinator.store.codec import dump, holder_document
+from tidegate.coordinator.store.etcd import gateway
 from tidegate.coordinator.store.options import StoreOptions, open_store
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ClientParams, ReleaseTag, UpdateParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, ReleaseTag, UpdateParams, Verb
 
 CALL_SECS = 1.0
 UPDATE = UpdateParams("tidegate/1", "a" * 32, ReleaseTag("1" * 20, "sha256:" + "1" * 64), None)
@@ -184,13 +184,13 @@ def test_a_misspelt_body_is_noticed_before_the_first_lock(
     etcd: EtcdServer, group: str, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway passes over what it does not know, and would swap without comparing."""
-    body = etcd_wire.txn_body
+    body = gateway.txn_body
 
     def misspelt(*arguments: object) -> object:
         return json.loads(json.dumps(body(*arguments)).replace(f'"{right}"', f'"{wrong}"'))  # type: ignore[arg-type]
 
     async def scenario() -> None:
-        monkeypatch.setattr("tidegate.coordinator.store.etcd.txn_body", misspelt)
+        monkeypatch.setattr("tidegate.coordinator.store.etcd.store.txn_body", misspelt)
         with pytest.raises(TidegateError, match="does not compare") as caught:
             await open_store(etcd.address)
         assert caught.value.kind is ErrorKind.COORDINATOR_STORE_NONSENSE

@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.fakes.memory_locks import MemoryLocks
 from tidegate.clock import SystemClock
-from tidegate.coordinator.admin import Admin
-from tidegate.coordinator.auth import LOCAL_UID, Doorkeeper
-from tidegate.coordinator.http import FleetLock, Health
-from tidegate.coordinator.metrics import Metrics
-from tidegate.coordinator.openapi import document
-from tidegate.coordinator.site import Site
+from tidegate.coordinator.web.admin import Admin
+from tidegate.coordinator.web.app import Site
+from tidegate.coordinator.web.auth import LOCAL_UID, Doorkeeper
+from tidegate.coordinator.web.http import FleetLock, Health
+from tidegate.coordinator.web.metrics import Metrics
+from tidegate.coordinator.web.openapi import document
 
 ANY: Any = openapi_checks  # its types are partly unknown
 CHECKS: list[Any] = [

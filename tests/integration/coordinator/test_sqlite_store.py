@@ -22,7 +22,7 @@ from tidegate.coordinator.service import LockService
 from tidegate.coordinator.store.sqlite import open_sqlite
 from tidegate.coordinator.store.sqlite_records import SCHEMA_VERSION
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ClientParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, Verb
 
 READY_SECS = 20.0
 
@@ -35,7 +35,7 @@ from tidegate.clock import SystemClock
 from tidegate.coordinator.model import Call, Granted, Rules
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.store.sqlite import open_sqlite
-from tidegate.fleetlock import ClientParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, Verb
 
 async def main() -> None:
     store = await open_sqlite(Path(sys.argv[1]))

@@ -12,13 +12,13 @@ import pytest
 from tests.fakes.asyncs import run
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.etcd_server import etcd_server
+from tidegate.coordinator.group_clock import Moment
 from tidegate.coordinator.lock import Decision, decide
 from tidegate.coordinator.model import Call, Denied, Granted, Order, Released, Rules, Semaphore, Take
-from tidegate.coordinator.moment import Moment
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.store.base import HISTORY_LENGTH, Conflict, Store, Swapped, Version
 from tidegate.coordinator.store.options import open_store
-from tidegate.fleetlock import ClientParams, ReleaseTag, UpdateParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, ReleaseTag, UpdateParams, Verb
 
 UPDATE = UpdateParams("tidegate/1", "a" * 32, ReleaseTag("1", "sha256:1"), ReleaseTag("2", "sha256:2"))
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.fakes.private_bus import PrivateBus, private_bus
 from tests.fakes.systemd1 import FakeSystemd1
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.logind import MANAGER
+from tidegate.bus.bus import Bus
+from tidegate.services.logind import MANAGER
 
 PROGRAM = Path("/lib/systemd/systemd-logind")
 UNDER_ITS_OWN_RUN = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/dbus /run/udev && exec " + str(

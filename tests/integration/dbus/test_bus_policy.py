@@ -12,12 +12,12 @@ import pytest
 from tests.fakes.asyncs import run
 from tests.fakes.private_bus import PrivateBus, private_bus
 from tests.integration.dbus.real_logind import NOBODY, connect_as
-from tidegate.dbus import errors
-from tidegate.dbus.agent_client import AGENT
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.errors import CallFailed
-from tidegate.dbus.interface import Caller, Interface, Method
-from tidegate.dbus.match import Endpoint
+from tidegate.agent_api.client import AGENT
+from tidegate.bus import errors
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import CallFailed
+from tidegate.bus.interface import Caller, Interface, Method
+from tidegate.bus.match import Endpoint
 from tidegate.engines.wire import ENGINE
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it connects as other users")]

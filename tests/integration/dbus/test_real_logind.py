@@ -11,11 +11,11 @@ import pytest
 from tests.fakes.asyncs import run, until
 from tests.fakes.logind import OPERATION_IN_PROGRESS
 from tests.integration.dbus.real_logind import NOBODY, RealLogind, connect_as, gone, missing, real_logind
-from tidegate.dbus.errors import CallFailed
-from tidegate.dbus.logind import MANAGER, Inhibitor, Logind
-from tidegate.dbus.power import LogindPower
+from tidegate.bus.errors import CallFailed
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.machine.events import Accepted, Refused
+from tidegate.services.logind import MANAGER, Inhibitor, Logind
+from tidegate.services.power import LogindPower
 
 WHY_NOT = missing()
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]

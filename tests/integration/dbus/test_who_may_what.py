@@ -16,17 +16,17 @@ from tests.fakes.polkit import FakePolkit
 from tests.fakes.private_bus import PrivateBus, private_bus
 from tests.integration.dbus.real_logind import NOBODY, connect_as
 from tests.integration.dbus.test_bus_policy import AGENTS_STAND_IN, DEFAULTS, ROOT, SHIPPED
-from tidegate.dbus import polkit as asking_polkit
-from tidegate.dbus.agent_client import AGENT
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.errors import ACCESS_DENIED, CallFailed
-from tidegate.dbus.face import Face
-from tidegate.dbus.match import Emission, Endpoint, Match
-from tidegate.dbus.message import Typed
-from tidegate.dbus.serving import PROPERTIES
+from tidegate.agent_api.client import AGENT
+from tidegate.agent_api.properties import Face
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import ACCESS_DENIED, CallFailed
+from tidegate.bus.exports import PROPERTIES
+from tidegate.bus.match import Emission, Endpoint, Match
+from tidegate.bus.message import Typed
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.machine.effects import NOTICE, Announce
 from tidegate.machine.topics import Topic
+from tidegate.services import polkit as asking_polkit
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it connects as other users")]
 

@@ -15,9 +15,9 @@ from tests.fakes.samples import Samples
 from tests.fakes.snapshots import EVERYTHING, REST, STAGED, Document, attempt
 from tests.integration.metrics.conftest import Promtool
 from tidegate.clock import rfc3339
-from tidegate.coordinator.metrics import Metrics
 from tidegate.coordinator.model import Call
-from tidegate.fleetlock import ClientParams, Verb
+from tidegate.coordinator.web.metrics import Metrics
+from tidegate.fleetlock.protocol import ClientParams, Verb
 from tidegate.metrics.exposition import text_of
 from tidegate.metrics.reading import Reading
 

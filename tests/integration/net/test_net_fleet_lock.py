@@ -34,12 +34,12 @@ from tests.fakes.http_misbehaving import (
     zipped,
 )
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ReleaseTag, UpdateParams, Verb
-from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased, LockServer
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased, LockServer
+from tidegate.fleetlock.client import NetLock
+from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams, Verb
+from tidegate.fleetlock.request import answer
+from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
 from tidegate.net.client import NetClient
-from tidegate.net.lock_client import NetLock
-from tidegate.net.lock_request import answer
-from tidegate.net.lock_wire import LockEvent, LockRequest, UnlockEvent
 from tidegate.net.wire import ErrorEvent, Event, NetError
 
 ENOUGH_SECS = 20.0

@@ -14,10 +14,10 @@ from tests.fakes.running_coordinator import Running, running
 from tidegate.clock import SystemClock
 from tidegate.coordinator.model import Rules
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ReleaseTag, UpdateParams
-from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.client import NetLock
+from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
 from tidegate.net.client import NetClient
-from tidegate.net.lock_client import NetLock
 from tidegate.net.wire import NetError
 
 MINE, OTHER = "4aed" * 8, "17ff" * 8

@@ -25,11 +25,11 @@ from tests.integration.ostree.tiny_os import CHECKOUT, REF, REMOTE, Repository, 
 from tidegate.discovery.graph import parse_graph
 from tidegate.engines.ostree import OstreeEngine
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.publish import plan, publisher, shadow, writer
+from tidegate.publish import apply, plan, publisher, staged_summary
+from tidegate.publish.apply import alone
 from tidegate.publish.gpg import Signing
 from tidegate.publish.publisher import Asked, Planned
 from tidegate.publish.steps import DropDelta, MakeDelta, RefreshSummary, SignCommit, Step, WriteGraph
-from tidegate.publish.writer import alone
 
 OBJECT = r"\.filez$"
 DELTA = r"/deltas/"
@@ -292,10 +292,10 @@ def test_between_summary_and_signature_hosts_go_on_with_what_they_know_and_the_n
         written.append(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(writer, "replace", replace)
+        patched.setattr(apply, "replace", replace)
         with pytest.raises(Crashed):
             site.publish()
-    assert [path.name for path in written] == [shadow.SUMMARY]
+    assert [path.name for path in written] == [staged_summary.SUMMARY]
     assert client.takes(v1)
     assert site.offered(v1) == []
     steps = site.publish().steps

@@ -1,4 +1,4 @@
-"""A process that sits at a :class:`tidegate.timers.SystemAlarm` and prints what it hears, a line each.
+"""A process that sits at a :class:`tidegate.system.alarm.SystemAlarm` and prints what it hears, a line each.
 
     listener.py IN_SECS [CONFINEMENT...]
 
@@ -61,7 +61,7 @@ CONFINEMENTS = {"no-timerfd": refuse_timerfd, "no-new-code": refuse_new_code}
 
 async def _listen(in_secs: float) -> None:
     from tidegate.clock import SystemClock  # noqa: PLC0415 - the confinement comes first
-    from tidegate.timers import SystemAlarm  # noqa: PLC0415 - the confinement comes first
+    from tidegate.system.alarm import SystemAlarm  # noqa: PLC0415 - the confinement comes first
 
     clock, due = SystemClock(), asyncio.Event()
     with SystemAlarm(clock).listen(due.set, lambda: print("clock set", flush=True)) as wake_at:

@@ -23,7 +23,7 @@ from tests.fakes.asyncs import run
 from tests.integration.timers import kernel_clock
 from tests.integration.timers.listener import EX_UNAVAILABLE
 from tidegate.clock import Now, SystemClock
-from tidegate.timers import LOOK_SECS, SystemAlarm, Told, WakeAt
+from tidegate.system.alarm import LOOK_SECS, SystemAlarm, Told, WakeAt
 
 LISTENER = Path(__file__).with_name("listener.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tidegate.__file__).parents[1])}

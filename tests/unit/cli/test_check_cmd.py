@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes.engine import payload_of
+from tidegate.agent_api import client
 from tidegate.cli import snapshot_file
 from tidegate.cli.entry import cli
-from tidegate.dbus import agent_client
 from tidegate.errors import ErrorKind, TidegateError
 
 KEYS = {
@@ -58,7 +58,7 @@ class Tell:
             self._file.write_text(json.dumps({**SNAPSHOT, **(changes or {})}), encoding="utf-8")
             return answer
 
-        self._monkeypatch.setattr(agent_client, "ask_agent", ask)
+        self._monkeypatch.setattr(client, "ask_agent", ask)
 
 
 def run(command: str = "check") -> Result:

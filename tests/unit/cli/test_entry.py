@@ -79,7 +79,7 @@ def test_reading_the_status_needs_neither_bus_nor_network_nor_an_event_loop() ->
 
 def test_explaining_is_imported_without_an_event_loop_until_somebody_is_asked() -> None:
     _, modules = modules_of("explain", "--help")
-    assert not modules & {"asyncio", "dbus_next", "tidegate.explain", "tidegate.dbus.bus"}
+    assert not modules & {"asyncio", "dbus_next", "tidegate.report.explain", "tidegate.bus.bus"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.fakes import agent_walks as walks
 from tests.fakes.builders import Walk, at, deciding, staged, staging, verifying
 from tests.fakes.clock import START
-from tests.unit.explain import agent_walks as walks
+from tidegate.agent_api import client
 from tidegate.cli import explain_cmd, snapshot_file
 from tidegate.cli.entry import cli
 from tidegate.cli.explain_cmd import EXPLAIN_SECS, lines
-from tidegate.dbus import agent_client
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.explain import explanation
 from tidegate.gates.base import Allow, Verdict, Wait
-from tidegate.snapshot import Publisher
+from tidegate.report.explain import explanation
+from tidegate.report.snapshot import Publisher
 
 NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
 Document = Mapping[str, object]
@@ -134,7 +134,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Document | TidegateError)
             raise answer
         return json.dumps(answer)
 
-    monkeypatch.setattr(agent_client, "ask_agent", ask)
+    monkeypatch.setattr(client, "ask_agent", ask)
     return asked
 
 

@@ -17,8 +17,8 @@ from tidegate.cli.durations import duration
 from tidegate.cli.lock_run import Job, run_locked
 from tidegate.clock import SystemClock
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import UpdateParams
-from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.net.wire import ErrorEvent, NetError
 
 DEADLINE_SECS = 20.0

@@ -8,21 +8,21 @@ from typing import cast
 
 import pytest
 
+from tests.fakes import agent_walks as walks
 from tests.fakes.builders import at, staging
 from tests.fakes.clock import START
-from tests.unit.explain import agent_walks as walks
+from tidegate.bus.bus import Bus
 from tidegate.cli.entry import COMMANDS
 from tidegate.cli.status_cmd import exit_code
 from tidegate.config.settings import STRATEGIES, Interval, Settings
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.logind import Logind
-from tidegate.dbus.timedate import Timedate
-from tidegate.explain import explanation
 from tidegate.gates.select import Sources, local_gates
-from tidegate.machine.lock import FLEET_LOCK
+from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.purpose import Purpose
-from tidegate.records import LockState
-from tidegate.snapshot import snapshot
+from tidegate.records.model import LockState
+from tidegate.report.explain import explanation
+from tidegate.report.snapshot import snapshot
+from tidegate.services.logind import Logind
+from tidegate.services.timedate import Timedate
 
 MANUALS = Path(__file__).resolve().parents[3] / "contrib/man"
 COMMANDS_PAGE = (MANUALS / "tidegate.1.md").read_text(encoding="utf-8")

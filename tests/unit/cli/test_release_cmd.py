@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner, Result
 
+from tidegate.agent_api import client
 from tidegate.cli.asking import ANSWER_SECS, REBOOT_SECS
 from tidegate.cli.entry import cli
-from tidegate.dbus import agent_client
 from tidegate.errors import ErrorKind, TidegateError
 
 Asked = list[tuple[object, ...]]
@@ -31,7 +31,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: str | BaseException = "on
             raise answer
         return answer
 
-    monkeypatch.setattr(agent_client, "ask_agent", ask)
+    monkeypatch.setattr(client, "ask_agent", ask)
     return asked
 
 

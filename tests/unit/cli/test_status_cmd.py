@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.fakes import agent_walks as walks
 from tests.fakes.builders import (
     BAD_CONFIG,
     WAIT,
@@ -29,15 +30,14 @@ from tests.fakes.builders import (
     verifying,
 )
 from tests.fakes.clock import START
-from tests.unit.explain import agent_walks as walks
 from tidegate.cli import snapshot_file
 from tidegate.cli.entry import cli
 from tidegate.cli.status_cmd import exit_code, lines
 from tidegate.gates.base import Allow, Wait
 from tidegate.machine.state import Policy
-from tidegate.procfs import start_ticks
-from tidegate.records import Outcome, Records
-from tidegate.snapshot import Publisher, snapshot
+from tidegate.records.model import Outcome, Records
+from tidegate.report.snapshot import Publisher, snapshot
+from tidegate.system.procfs import start_ticks
 
 NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
 Document = Mapping[str, object]

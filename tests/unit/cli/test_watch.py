@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from tests.fakes.asyncs import run, until
 from tests.fakes.bus_agent import DOCUMENT, FakeAgent, served
 from tests.fakes.private_bus import PrivateBus, connected, private_bus
+from tidegate.bus.bus import Bus
 from tidegate.cli import snapshot_file, watch
 from tidegate.cli.entry import cli
 from tidegate.cli.snapshot_file import text
 from tidegate.cli.watch import JsonLines, Lines, Screen, follow, view_for
-from tidegate.dbus.bus import Bus
 from tidegate.document import Document
-from tidegate.procfs import start_ticks
+from tidegate.system.procfs import start_ticks
 
 FOR_EVER_SECS = 60.0
 AT = "2026-03-02T10:10:00Z"

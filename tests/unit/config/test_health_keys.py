@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.config import Problem, Settings, load
-from tidegate.config.check_kinds import Statuses
 from tidegate.config.health import CommandCheck, FileCheck, HttpCheck, UnitCheck
+from tidegate.config.kinds.http import Statuses
 from tidegate.config.show import as_json, as_toml
 
 

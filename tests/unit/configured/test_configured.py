@@ -10,24 +10,24 @@ import pytest
 
 from tests.fakes.clock import START
 from tests.fakes.engine import FakeEngine, FakeHost
+from tidegate.bus.bus import Bus
 from tidegate.calendar.schedule import Schedule
 from tidegate.clock import Now, SystemClock
 from tidegate.config import load
 from tidegate.configured import Configured, Outside, Reader
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.logind import Logind
-from tidegate.dbus.timedate import Timedate
 from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.native import Native
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.fleetlock.account import LockAccount
 from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.select import Sources
 from tidegate.health.base import HealthProbe
-from tidegate.lockserver import LockAccount
 from tidegate.machine.state import FleetLocking
 from tidegate.purpose import Purpose
 from tidegate.release import Release
+from tidegate.services.logind import Logind
+from tidegate.services.timedate import Timedate
 
 GOOD = '[updates]\nenabled = false\n[discovery.static_graph]\nurl = "http://h/${basearch}/${group}.json"\n'
 WINDOW = """\

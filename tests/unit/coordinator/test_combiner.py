@@ -28,7 +28,7 @@ from tidegate.coordinator.model import (
     Take,
 )
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ClientParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, Verb
 
 FREED, NOTHING = Released(held=True), Released(held=False)
 

@@ -22,13 +22,13 @@ from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
 from tidegate.cli.entry import cli
 from tidegate.clock import SystemClock
-from tidegate.coordinator import auth
 from tidegate.coordinator.addresses import Address
-from tidegate.coordinator.auth import read_tokens
 from tidegate.coordinator.model import DenialKind, Denied, Holder
-from tidegate.coordinator.operator_socket import default_path, open_operator_socket
+from tidegate.coordinator.web import auth
+from tidegate.coordinator.web.auth import read_tokens
+from tidegate.coordinator.web.operator_socket import default_path, open_operator_socket
 from tidegate.errors import TidegateError
-from tidegate.fleetlock import ReleaseTag, UpdateParams
+from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
 
 HEADERS = {"fleet-lock-protocol": "true"}
 TOKEN = "correct-horse-battery-staple"

@@ -17,7 +17,7 @@ from tests.fakes.locks_at import local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
 from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
-from tidegate.coordinator import connections, site
+from tidegate.coordinator.web import app, connections
 
 HEADERS = {"fleet-lock-protocol": "true"}
 HEAD = b"POST /v1/pre-reboot HTTP/1.1\r\nhost: x\r\nfleet-lock-protocol: true\r\n"
@@ -30,7 +30,7 @@ PATIENCE_SECS = 10.0
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Running, None, None]:
     """A server without patience, and with room for three."""
     monkeypatch.setattr(connections, "HEAD_SECS", QUICK_SECS)
-    monkeypatch.setattr(site, "BODY_SECS", QUICK_SECS)
+    monkeypatch.setattr(app, "BODY_SECS", QUICK_SECS)
     with running(local(tmp_path, max_connections=3), locks_opener(MemoryLocks())) as place:
         yield place
 

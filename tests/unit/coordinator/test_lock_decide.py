@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.fakes.clock import START
+from tidegate.coordinator.group_clock import Moment
 from tidegate.coordinator.lock import FULL_RETRY_SECS, MAX_CHANGES, MAX_EXPIRED, Decision, decide, expires_at
 from tidegate.coordinator.model import (
     Align,
@@ -21,8 +22,7 @@ from tidegate.coordinator.model import (
     Semaphore,
     Take,
 )
-from tidegate.coordinator.moment import Moment
-from tidegate.fleetlock import ClientParams, ReleaseTag, UpdateParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, ReleaseTag, UpdateParams, Verb
 
 BOOT, OTHER_BOOT = "a" * 32, "b" * 32
 FIRST, AGAIN = Granted(renewed=False, revision=0), Granted(renewed=True, revision=0)

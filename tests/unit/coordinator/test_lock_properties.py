@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.clock import START
+from tidegate.coordinator.group_clock import Moment
 from tidegate.coordinator.lock import MAX_CHANGES, decide
 from tidegate.coordinator.model import Answer, Call, Granted, Order, Released, Rules, Semaphore, Take
-from tidegate.coordinator.moment import Moment
-from tidegate.fleetlock import ClientParams, UpdateParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, UpdateParams, Verb
 
 HOSTS = st.sampled_from([f"host-{n}" for n in range(7)])
 BOOTS = st.none() | st.sampled_from(["a" * 32, "b" * 32])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.fakes.bad_requests import Bad, all_bad
 from tidegate.coordinator.model import Call, Denied
-from tidegate.coordinator.requests import MAX_UPDATE_PARAMS_BYTES, denied_headers, read_call
-from tidegate.fleetlock import ClientParams, ReleaseTag, UpdateParams, Verb
+from tidegate.coordinator.web.requests import MAX_UPDATE_PARAMS_BYTES, denied_headers, read_call
+from tidegate.fleetlock.protocol import ClientParams, ReleaseTag, UpdateParams, Verb
 
 BAD_BODIES = [bad for bad in all_bad() if bad.kind == "invalid_request"]
 BOOT_ID = "0123456789abcdef0123456789abcdef"

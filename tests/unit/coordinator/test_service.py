@@ -11,7 +11,7 @@ from tidegate.coordinator.combiner import Hear
 from tidegate.coordinator.model import Call, DenialKind, Denied, Granted, Happening, Released, Rules
 from tidegate.coordinator.service import CHECK_AGE_SECS, LockService
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ClientParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, Verb
 
 WORKERS = {"workers": Rules(slots=1)}
 

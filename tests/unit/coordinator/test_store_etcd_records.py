@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.fakes.clock import START
+from tidegate.coordinator.group_clock import Moment
 from tidegate.coordinator.lock import decide
 from tidegate.coordinator.model import Align, Call, Holder, Order, Rules, Semaphore, Take
-from tidegate.coordinator.moment import Moment
 from tidegate.coordinator.store.base import HISTORY_LENGTH
-from tidegate.coordinator.store.etcd_records import (
+from tidegate.coordinator.store.etcd.gateway import Delete, KeyValue, Put, Range, TxnReply
+from tidegate.coordinator.store.etcd.records import (
     MAX_GARBAGE,
     GroupKeys,
     Ledger,
@@ -21,9 +22,8 @@ from tidegate.coordinator.store.etcd_records import (
     read_history,
     write_group,
 )
-from tidegate.coordinator.store.etcd_wire import Delete, KeyValue, Put, Range, TxnReply
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import ClientParams, ReleaseTag, UpdateParams, Verb
+from tidegate.fleetlock.protocol import ClientParams, ReleaseTag, UpdateParams, Verb
 
 KEYS = GroupKeys("workers")
 UPDATE = UpdateParams("tidegate/1", "a" * 32, ReleaseTag("1", "sha256:1"), ReleaseTag("2", "sha256:2"))

@@ -15,7 +15,7 @@ from tidegate.clock import Now
 from tidegate.config import Problem, Settings
 from tidegate.config.health import CommandCheck, UnitCheck
 from tidegate.discovery.base import Offers
-from tidegate.doctor import clock, configuration, discovery, engine, folders, health, identity, lock, rooms
+from tidegate.doctor import clock, configuration, discovery, disk_space, engine, folders, health, identity, lock
 from tidegate.doctor.base import AgentUser, Finding, Patient, Status
 from tidegate.doctor.folders import Place
 from tidegate.doctor.reach import Reached, Unreached
@@ -86,11 +86,11 @@ def test_snippets_that_others_may_change_and_records_without_sense_are_named() -
     assert "records" in wrong(folders.judge(replace(good, unreadable_records="line 1"), AGENT))
 
 
-ROOMY = rooms.Facts(Disk(10**9, 10**9), 10**8, Disk(10**11, 10**11), 10**9, None)
+ROOMY = disk_space.Facts(Disk(10**9, 10**9), 10**8, Disk(10**11, 10**11), 10**9, None)
 
 
 def test_a_host_with_room_has_room() -> None:
-    assert wrong(rooms.judge(ROOMY)) == {}
+    assert wrong(disk_space.judge(ROOMY)) == {}
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_host_with_room_has_room() -> None:
         (replace(ROOMY, release_bytes=None), "sysroot-space", Status.UNKNOWN),
     ],
 )
-def test_a_place_without_room_is_named(facts: rooms.Facts, check: str, status: Status) -> None:
-    found = wrong(rooms.judge(facts))
+def test_a_place_without_room_is_named(facts: disk_space.Facts, check: str, status: Status) -> None:
+    found = wrong(disk_space.judge(facts))
     assert statuses(found.values()) == {check: status}
     if status is not Status.UNKNOWN:
         assert found[check].remedy.startswith("give /")
-        assert wrong(rooms.judge(replace(facts, rollback=1)))[check].remedy == "ostree admin undeploy 1"
+        assert wrong(disk_space.judge(replace(facts, rollback=1)))[check].remedy == "ostree admin undeploy 1"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.doctor import bootloader, engine, policies, rivals, units
+from tidegate.doctor import bootloader, engine, other_updaters, policies, units
 from tidegate.doctor.base import Finding, Status
 from tidegate.doctor.reading import Unit, parse_units
 
@@ -191,38 +191,42 @@ def test_an_agent_without_its_name_on_the_bus_is_named() -> None:
     assert wrong(policies.judge(replace(GOOD, agent_on_bus=False)))["bus-name"].status is Status.PROBLEM
 
 
-NOBODY_ELSE = rivals.Facts({name: Unit(name) for name in (*rivals.RIVALS, rivals.UNATTENDED)}, False, frozenset({"sh"}))
+NOBODY_ELSE = other_updaters.Facts(
+    {name: Unit(name) for name in (*other_updaters.RIVALS, other_updaters.UNATTENDED)}, False, frozenset({"sh"})
+)
 
 
 def test_a_host_of_ones_own_has_no_rivals() -> None:
-    assert statuses(rivals.judge(NOBODY_ELSE)) == {"others": Status.OK}
+    assert statuses(other_updaters.judge(NOBODY_ELSE)) == {"others": Status.OK}
 
 
-@pytest.mark.parametrize("name", rivals.RIVALS)
+@pytest.mark.parametrize("name", other_updaters.RIVALS)
 @pytest.mark.parametrize("state", [("enabled", "inactive"), ("disabled", "active")])
 def test_another_updater_that_is_on_is_named(name: str, state: tuple[str, str]) -> None:
     unit = Unit(name, "loaded", *state)
-    (finding,) = rivals.judge(replace(NOBODY_ELSE, units={**NOBODY_ELSE.units, name: unit}))
-    assert finding.status is rivals.RIVALS[name][0]
+    (finding,) = other_updaters.judge(replace(NOBODY_ELSE, units={**NOBODY_ELSE.units, name: unit}))
+    assert finding.status is other_updaters.RIVALS[name][0]
     assert finding.remedy == f"systemctl disable --now {name}"
 
 
 @pytest.mark.parametrize("enabled", ["disabled", "static", "masked"])
 def test_another_updater_that_is_off_is_no_matter(enabled: str) -> None:
     off = {name: Unit(name, "loaded", enabled) for name in NOBODY_ELSE.units}
-    assert wrong(rivals.judge(replace(NOBODY_ELSE, units=off))) == {}
+    assert wrong(other_updaters.judge(replace(NOBODY_ELSE, units=off))) == {}
 
 
 def test_unattended_upgrades_is_a_rival_only_where_it_reboots() -> None:
-    unit = Unit(rivals.UNATTENDED, "loaded", "enabled", "active")
-    on = replace(NOBODY_ELSE, units={**NOBODY_ELSE.units, rivals.UNATTENDED: unit})
-    assert wrong(rivals.judge(on)) == {}
-    assert statuses(rivals.judge(replace(on, apt_reboots=True))) == {"unattended-upgrades": Status.PROBLEM}
-    assert wrong(rivals.judge(replace(NOBODY_ELSE, apt_reboots=True))) == {}
+    unit = Unit(other_updaters.UNATTENDED, "loaded", "enabled", "active")
+    on = replace(NOBODY_ELSE, units={**NOBODY_ELSE.units, other_updaters.UNATTENDED: unit})
+    assert wrong(other_updaters.judge(on)) == {}
+    assert statuses(other_updaters.judge(replace(on, apt_reboots=True))) == {"unattended-upgrades": Status.PROBLEM}
+    assert wrong(other_updaters.judge(replace(NOBODY_ELSE, apt_reboots=True))) == {}
 
 
 def test_kured_is_known_by_its_process() -> None:
-    assert statuses(rivals.judge(replace(NOBODY_ELSE, processes=frozenset({"kured"})))) == {"kured": Status.WARNING}
+    assert statuses(other_updaters.judge(replace(NOBODY_ELSE, processes=frozenset({"kured"})))) == {
+        "kured": Status.WARNING
+    }
 
 
 TARGET = Unit(bootloader.TARGET, "loaded", "static", "active", requires=("a.service",))

@@ -14,8 +14,8 @@ from tidegate.engines.ostree.errors import classify
 from tidegate.engines.ostree.limits import Limits
 from tidegate.engines.ostree.pull import Puller, read_progress
 from tidegate.engines.ostree.source import Source
-from tidegate.engines.process import TextSink
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system.process import TextSink
 
 SOURCE = Source("demo", "demo/x86_64/stable")
 CHECKSUM = "a" * 64

@@ -18,10 +18,10 @@ from tests.faults.world import Blow, Fault
 from tidegate.clock import Now
 from tidegate.engines.base import EngineStatus, ProgressSink
 from tidegate.errors import TidegateError
+from tidegate.fleetlock.account import LockGranted
 from tidegate.gates.base import Verdict
-from tidegate.lockserver import LockGranted
 from tidegate.loop import Keeper
-from tidegate.machine import finalize, lock, polling, step, undo, verify, waiting
+from tidegate.machine import finalize, lock_duty, polling, step, undo, verify, waiting
 from tidegate.machine.effects import AcquireLock, Effect
 from tidegate.machine.events import Event, HostView
 from tidegate.machine.phases import (
@@ -35,7 +35,7 @@ from tidegate.machine.phases import (
     Steady,
 )
 from tidegate.machine.state import State, Step
-from tidegate.records import Denial, Intent, Outcome, Records
+from tidegate.records.model import Denial, Intent, Outcome, Records
 from tidegate.release import Release
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
@@ -202,7 +202,7 @@ def test_a_machine_that_unlocks_amid_the_reboot_is_noticed(monkeypatch: pytest.M
     def in_use(state: State) -> bool:
         return isinstance(state.phase, Starting | Finalizing)
 
-    monkeypatch.setattr(lock, "_in_use", in_use)
+    monkeypatch.setattr(lock_duty, "_in_use", in_use)
     assert played(BY_NAME["lock: host stays up"], None)[0] == "a lock is given back amid a reboot"
 
 

@@ -14,16 +14,16 @@ from tests.fakes.builders import at, release
 from tests.fakes.clock import START
 from tests.fakes.logind import FakeLogind
 from tests.fakes.private_bus import PrivateBus, private_bus
+from tidegate.bus.bus import Bus
+from tidegate.bus.interface import Interface, Property
+from tidegate.bus.message import Typed
 from tidegate.calendar.spec import WindowSpec
 from tidegate.config.settings import ClockTrust, Interval, Periodic, Sessions, Settings
-from tidegate.dbus.bus import Bus
-from tidegate.dbus.interface import Interface, Property
-from tidegate.dbus.logind import Logind
-from tidegate.dbus.message import Typed
-from tidegate.dbus.timedate import TIMEDATE, Timedate
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.gates.select import Sources, local_gates
 from tidegate.purpose import Purpose
+from tidegate.services.logind import Logind
+from tidegate.services.timedate import TIMEDATE, Timedate
 
 ALWAYS_OPEN = Periodic(windows=(WindowSpec((0, 1, 2, 3, 4, 5, 6), 0, 24 * 60),))
 OPEN_FOR_AN_HOUR = Periodic(windows=(WindowSpec((0,), 10 * 60, 60),))  # START is a Monday, at 10:00

@@ -16,7 +16,6 @@ from tests.fakes.clock import START
 from tidegate.clock import Now
 from tidegate.config.settings import PROGRAMS_CLASSES
 from tidegate.config.settings import Sessions as Settings
-from tidegate.dbus.sessions import Session
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates import sessions as module
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
@@ -24,6 +23,7 @@ from tidegate.gates.grace import STALE_SECS, Ahead, Outlives, Over, Running, gra
 from tidegate.gates.people import MAX_NAMED, MAX_TERMINALS, Ignored, named, present, terminals
 from tidegate.gates.sessions import Sessions
 from tidegate.purpose import Purpose
+from tidegate.services.sessions import Session
 
 GRACE_SECS = 600
 CORE = Session("4", "core", 1000, "tty", "user", "active", "pts/3", "", START, 100.0, None)

@@ -12,13 +12,13 @@ import pytest
 from tests.fakes.builders import at, release
 from tests.fakes.clock import START
 from tidegate.clock import Now, SystemClock
-from tidegate.dbus.logind import Inhibitor
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.gates.clock import BUILT_AFTER, ClockGate, always, where_something_ends
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.interval import Interval, boot_began_secs
 from tidegate.purpose import Purpose
+from tidegate.services.logind import Inhibitor
 
 UNREACHABLE = TidegateError(ErrorKind.BUS_TIMEOUT, "no answer within 25 s", "wait")
 

@@ -15,7 +15,6 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.private_bus import private_bus, two
 from tests.fakes.systemd1 import FakeSystemd1
 from tidegate.config.health import FileCheck, UnitCheck
-from tidegate.dbus.systemd import Systemd, UnitState
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health import file
 from tidegate.health.base import Weight
@@ -24,6 +23,7 @@ from tidegate.health.check import Seen
 from tidegate.health.failed_units import NoneFailed
 from tidegate.health.file import FileSeen
 from tidegate.health.unit import UnitActive
+from tidegate.services.systemd import Systemd, UnitState
 
 ACTIVE = UnitState("loaded", "active", "running")
 FAILED = UnitState("loaded", "failed", "failed")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.journal import Lines, NativeJournal, encoded, sink_of_process
+from tidegate.journal.native import Lines, NativeJournal, encoded, sink_of_process
 
 PATIENCE_SECS = 5.0
 

@@ -6,7 +6,6 @@ import pytest
 
 from tests.fakes.builders import ALLOW, BOOT, DISK_FULL, host, intent, offers
 from tests.fakes.clock import FakeClock
-from tidegate.boot import BootInstance
 from tidegate.gates.base import Wait
 from tidegate.loop import Keeper
 from tidegate.machine import effects
@@ -15,7 +14,8 @@ from tidegate.machine.events import Completed, Event, PolicyChanged, Tick
 from tidegate.machine.phases import Arming, Staged
 from tidegate.machine.state import Policy
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records import Records
+from tidegate.records.model import Records
+from tidegate.system.boot import BootInstance
 
 TASKS = (
     effects.ReadHost,

@@ -18,7 +18,7 @@ from tidegate.machine.effects import WARNING, Announce, FindOffers, ReadHost, St
 from tidegate.machine.events import ApplyAsked, CheckAsked, Completed, Errored, ShutdownSignal
 from tidegate.machine.phases import Steady
 from tidegate.machine.state import Policy, State
-from tidegate.records import Records
+from tidegate.records.model import Records
 from tidegate.runner import Report
 
 MANUAL = Policy(enabled=False)

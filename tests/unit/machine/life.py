@@ -68,7 +68,7 @@ from tidegate.machine.events import (
     StageAsked,
     Tick,
 )
-from tidegate.machine.lock import owed
+from tidegate.machine.lock_duty import owed
 from tidegate.machine.phases import (
     AUTOMATIC,
     Leaving,
@@ -87,7 +87,7 @@ from tidegate.machine.step import begin, step
 from tidegate.machine.waiting import holds, order_of
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
-from tidegate.records import LockState, Records
+from tidegate.records.model import LockState, Records
 
 SETTLED_WITHIN = 120
 """Steps from "all is well" to a host settled in the newest release: two updates, their checks, their retries."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.fakes.builders import host
-from tidegate.boot import BootInstance
 from tidegate.machine.effects import Arm, Disarm, Rollback, Stage, Task
 from tidegate.machine.events import HostView
+from tidegate.system.boot import BootInstance
 
 VERSIONS = ("1", "2", "3")
 

@@ -19,10 +19,10 @@ from tests.unit.machine.life_world import (
     FLEET_LOCK,
     GATES,
 )
+from tidegate.fleetlock.account import LockAccount, LockGranted
 from tidegate.gates.base import Allow
 from tidegate.health.base import HealthLook
 from tidegate.health.judgement import failing
-from tidegate.lockserver import LockAccount, LockGranted
 from tidegate.machine.effects import (
     AcquireLock,
     Arm,
@@ -46,7 +46,7 @@ from tidegate.machine.events import (
     ResumeAsked,
     RollbackAsked,
 )
-from tidegate.machine.lock import RETRY_MAX_SECS
+from tidegate.machine.lock_duty import RETRY_MAX_SECS
 from tidegate.machine.phases import (
     AUTOMATIC,
     Finalizing,
@@ -59,7 +59,7 @@ from tidegate.machine.phases import (
 from tidegate.machine.state import FailureAction, State
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
-from tidegate.records import Denial, DenialCause, LockRelease, LockState, Records
+from tidegate.records.model import Denial, DenialCause, LockRelease, LockState, Records
 
 
 @dataclass

@@ -17,7 +17,7 @@ from tidegate.gates.base import Allow, Notice, Verdict, Wait
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.state import FailureAction, FleetLocking, Policy
 from tidegate.purpose import Purpose
-from tidegate.records import LockRelease
+from tidegate.records.model import LockRelease
 
 LOCKING = FleetLocking(ACCOUNT)
 SLOW = HealthTerms(monitor_secs=30, interval_secs=10, start_delay_secs=10, retries=2)

@@ -34,9 +34,9 @@ from tests.fakes.builders import (
 from tests.fakes.clock import START
 from tests.fakes.lock_server import ACCOUNT, ELSEWHERE, GONE, NONSENSE, REFUSED, UNCERTAIN, UNREACHABLE
 from tidegate.errors import ErrorKind, Failure
-from tidegate.fleetlock import ReleaseTag
+from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.protocol import ReleaseTag
 from tidegate.gates.base import Allow, Notice, Wait
-from tidegate.lockserver import LockBusy, LockGranted, LockReleased
 from tidegate.machine.effects import (
     AcquireLock,
     Announce,
@@ -65,7 +65,7 @@ from tidegate.machine.events import (
     Result,
     ShutdownSignal,
 )
-from tidegate.machine.lock import FLEET_LOCK, RETRY_MAX_SECS, owed
+from tidegate.machine.lock_duty import FLEET_LOCK, RETRY_MAX_SECS, owed
 from tidegate.machine.parts import MAX_RETRY_AFTER_SECS, MIN_RETRY_AFTER_SECS
 from tidegate.machine.phases import (
     Arming,
@@ -82,7 +82,7 @@ from tidegate.machine.phases import (
 from tidegate.machine.state import FleetLocking, Policy
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
-from tidegate.records import LockRelease, LockState, Outcome, Records
+from tidegate.records.model import LockRelease, LockState, Outcome, Records
 
 BUSY = LockBusy("all 1 semaphore slots currently locked")
 ARMED = host(staged="2", locked=False)

@@ -34,8 +34,8 @@ from tests.fakes.builders import (
 from tests.fakes.clock import START
 from tests.fakes.engine import payload_of
 from tidegate.errors import ErrorKind, Failure
+from tidegate.fleetlock.account import LockBusy, LockGranted
 from tidegate.gates.base import Wait
-from tidegate.lockserver import LockBusy, LockGranted
 from tidegate.machine.effects import (
     AcquireLock,
     Announce,
@@ -53,7 +53,7 @@ from tidegate.machine.phases import Deciding, Leaving, Paused, Rebooting, Staged
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
 from tidegate.purpose import Purpose
-from tidegate.records import DenialCause, LockState, Outcome, Records, RollbackDue
+from tidegate.records.model import DenialCause, LockState, Outcome, Records, RollbackDue
 
 IN_2 = host("2", entries=("2", "1"))
 BACK = host("2", entries=("1", "2"))

@@ -67,7 +67,7 @@ from tidegate.machine.undo import UNDO_RETRY_SECS
 from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, holds
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.purpose import Purpose
-from tidegate.records import Outcome, Records
+from tidegate.records.model import Outcome, Records
 
 DISABLED = quick(Policy(enabled=False))
 BLOCKED = quick(Policy(blocked=BAD_CONFIG))

@@ -19,7 +19,6 @@ from tests.fakes.builders import (
     plain,
 )
 from tests.fakes.engine import payload_of
-from tidegate.boot import BootInstance
 from tidegate.machine.effects import Announce, Disarm, ReadHost
 from tidegate.machine.events import (
     ShutdownSignal,
@@ -31,7 +30,8 @@ from tidegate.machine.verify import (
     decide_outcome,
 )
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records import Outcome, Records
+from tidegate.records.model import Outcome, Records
+from tidegate.system.boot import BootInstance
 
 STAMP = "ostree-finalize-staged.service failed"
 

@@ -27,7 +27,6 @@ from tests.fakes.builders import (
     unwell,
     verifying,
 )
-from tidegate.boot import BootInstance
 from tidegate.errors import ErrorKind, Failure
 from tidegate.health.judgement import CheckStage, HealthTerms
 from tidegate.machine.effects import (
@@ -47,7 +46,8 @@ from tidegate.machine.topics import Topic
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.machine.watch import PAUSED_LOOK_SECS, RETRY_SECS
 from tidegate.purpose import Purpose
-from tidegate.records import DenialCause, LockState, Outcome, Records, Verification
+from tidegate.records.model import DenialCause, LockState, Outcome, Records, Verification
+from tidegate.system.boot import BootInstance
 
 IN_2 = host("2", entries=("2", "1"))
 ROLLING = quick(Policy(failure_action=FailureAction.ROLLBACK))

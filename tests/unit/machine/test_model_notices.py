@@ -12,16 +12,15 @@ import pytest
 from tests.unit.machine import life
 from tests.unit.machine.life import Life
 from tests.unit.machine.life_world import FLEET_LOCK, HIGHEST, Choices
-from tidegate.boot import BootInstance
 from tidegate.clock import Now
+from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
 from tidegate.health.base import HealthLook
 from tidegate.health.judgement import Bad, failing
-from tidegate.lockserver import NOT_TAKEN, LockAccount, LockGranted, LockReleased
-from tidegate.machine import finalize, lock, undo, update, wakeups, watch
+from tidegate.machine import finalize, lock_duty, undo, update, wakeups, watch
 from tidegate.machine.effects import AcquireLock
 from tidegate.machine.events import HostView, LockAnswer
-from tidegate.machine.lock import Duty
+from tidegate.machine.lock_duty import Duty
 from tidegate.machine.parts import enter, take_id
 from tidegate.machine.phases import (
     AUTOMATIC,
@@ -42,7 +41,8 @@ from tidegate.machine.phases import (
 from tidegate.machine.state import LockDuty, Policy, State, Step
 from tidegate.machine.step import begin
 from tidegate.purpose import Purpose
-from tidegate.records import Denial, Intent, LockRelease, Records
+from tidegate.records.model import Denial, Intent, LockRelease, Records
+from tidegate.system.boot import BootInstance
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, str, int]] = {}
@@ -86,7 +86,7 @@ def _unlocks_while_logind_takes_the_host_down(patch: pytest.MonkeyPatch) -> None
     def in_use(now: State) -> bool:
         return now.shutting_down or isinstance(now.phase, Starting | Finalizing | Disarming)
 
-    patch.setattr(lock, "_in_use", in_use)
+    patch.setattr(lock_duty, "_in_use", in_use)
 
 
 @planted("unlocks while the host goes down")
@@ -94,7 +94,7 @@ def _unlocks_during_a_shutdown(patch: pytest.MonkeyPatch) -> None:
     def in_use(now: State) -> bool:
         return isinstance(now.phase, Starting | Finalizing | Rebooting | Disarming)
 
-    patch.setattr(lock, "_in_use", in_use)
+    patch.setattr(lock_duty, "_in_use", in_use)
 
 
 @planted("unlocks while a reboot of this boot is under way", life=27)
@@ -102,7 +102,7 @@ def _unlocks_before_it_has_disarmed(patch: pytest.MonkeyPatch) -> None:
     def in_use(now: State) -> bool:
         return now.shutting_down or isinstance(now.phase, Starting | Finalizing | Rebooting)
 
-    patch.setattr(lock, "_in_use", in_use)
+    patch.setattr(lock_duty, "_in_use", in_use)
 
 
 @planted("armed without the lock")
@@ -113,7 +113,7 @@ def _does_not_ask_for_the_lock(patch: pytest.MonkeyPatch) -> None:
 @planted("asked for a lock without a record on disk")
 def _asks_before_the_record_is_written(patch: pytest.MonkeyPatch) -> None:
     def proceed(now: State, phase: Deciding, when: Now) -> Step:
-        locking = lock.wanted(now, phase.order)
+        locking = lock_duty.wanted(now, phase.order)
         if locking is None:
             return finalize.proceed(now, phase, when)
         task, now = take_id(now)
@@ -202,17 +202,17 @@ def _does_not_greet(patch: pytest.MonkeyPatch) -> None:
 
 @planted("unlocks before the boot was found well", life=8)
 def _unlocks_without_a_look_at_the_boot(patch: pytest.MonkeyPatch) -> None:
-    duty = lock.duty
+    duty = lock_duty.duty
 
     def hasty(now: State) -> Duty:
         return Duty.RELEASE if duty(now) is Duty.LOOK else duty(now)
 
-    patch.setattr(lock, "duty", hasty)
+    patch.setattr(lock_duty, "duty", hasty)
 
 
 @planted("unlocks before the boot was found well", life=7)
 def _unlocks_as_soon_as_it_has_booted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lock, "duty", _always_after_boot(lock.duty))
+    patch.setattr(lock_duty, "duty", _always_after_boot(lock_duty.duty))
 
 
 def _always_after_boot(duty: Callable[[State], Duty]) -> Callable[[State], Duty]:
@@ -227,12 +227,12 @@ def _always_after_boot(duty: Callable[[State], Duty]) -> Callable[[State], Duty]
 
 @planted("unlocks with something else than the record says", life=17)
 def _unlocks_by_the_configuration_of_the_day(patch: pytest.MonkeyPatch) -> None:
-    account = lock._account  # pyright: ignore[reportPrivateUsage] - what is replaced
+    account = lock_duty._account  # pyright: ignore[reportPrivateUsage] - what is replaced
 
     def by_config(now: State) -> LockAccount:
         return account(now) if now.policy.fleet_lock is None else now.policy.fleet_lock.account
 
-    patch.setattr(lock, "_account", by_config)
+    patch.setattr(lock_duty, "_account", by_config)
 
 
 @planted("the settings block it|updates are disabled", life=298)
@@ -242,15 +242,15 @@ def _does_not_hear_of_new_settings_while_the_server_is_asked(patch: pytest.Monke
 
 @planted("two lock requests at once|asked for a lock|the server counts this host|two accounts", life=65)
 def _does_not_wait_for_an_owed_unlock(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lock, "owed", _none)
+    patch.setattr(lock_duty, "owed", _none)
 
 
 @planted("the server counts this host, and nobody owes it", life=8)
 def _takes_a_failed_unlock_for_done(patch: pytest.MonkeyPatch) -> None:
     def forgetful(now: State, *_: object) -> Step:
-        return lock.released(now, LockReleased())
+        return lock_duty.released(now, LockReleased())
 
-    patch.setattr(lock, "failed", forgetful)
+    patch.setattr(lock_duty, "failed", forgetful)
 
 
 @planted("nothing will give it back soon|not settled", life=8)
@@ -258,7 +258,7 @@ def _gives_up_on_an_unlock_that_failed(patch: pytest.MonkeyPatch) -> None:
     def weary(now: State, why: str, when: Now, *_: float) -> Step:
         return replace(now, lock=replace(now.lock, task=None, retry_at=when.boot_secs + 1e6, why=why)), ()
 
-    patch.setattr(lock, "put_off", weary)
+    patch.setattr(lock_duty, "put_off", weary)
 
 
 @planted("storms a server", life=1)
@@ -266,22 +266,22 @@ def _storms_a_server_that_is_down(patch: pytest.MonkeyPatch) -> None:
     def impatient(now: State, why: str, when: Now, *_: float) -> Step:
         return replace(now, lock=replace(now.lock, task=None, retry_at=when.boot_secs, why=why)), ()
 
-    patch.setattr(lock, "put_off", impatient)
+    patch.setattr(lock_duty, "put_off", impatient)
 
 
 @planted("no lock record|another than the one asked for", life=357)
 def _does_not_see_that_another_lock_is_asked_for_now(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lock, "missing", _none)
+    patch.setattr(lock_duty, "missing", _none)
 
 
 @planted("unlocks while", life=305)
 def _unlocks_at_once_when_the_boot_is_well(patch: pytest.MonkeyPatch) -> None:
     def at_once(now: State, look: HealthLook, when: Now) -> Step:
         after, effects = health_read(now, look, when)
-        return (after, effects) if failing(look) else lock._release(after)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
+        return (after, effects) if failing(look) else lock_duty._release(after)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
 
-    health_read = lock.health_read
-    patch.setattr(lock, "health_read", at_once)
+    health_read = lock_duty.health_read
+    patch.setattr(lock_duty, "health_read", at_once)
 
 
 @planted("somebody asked and is forgotten", life=65)
@@ -301,8 +301,8 @@ def _gives_the_lock_back_while_the_boot_is_watched(patch: pytest.MonkeyPatch) ->
         looks = isinstance(now.phase, Verifying | Paused | Leaving) and now.records.lock is not None
         return Duty.RELEASE if looks else known
 
-    duty = lock.duty
-    patch.setattr(lock, "duty", careless)
+    duty = lock_duty.duty
+    patch.setattr(lock_duty, "duty", careless)
 
 
 @planted("a release is left that nobody denied")

@@ -11,21 +11,21 @@ from typing import cast
 
 import pytest
 
+from tests.fakes import agent_walks as walks
 from tests.fakes.builders import Walk, at
 from tests.fakes.clock import START
 from tests.fakes.samples import Samples
 from tests.fakes.snapshots import EVERYTHING, NOON, REST, STAGED, Document, attempt
-from tests.unit.explain import agent_walks as walks
 from tidegate import __version__
 from tidegate.config.settings import STRATEGIES
-from tidegate.machine.lock import FLEET_LOCK
+from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.metrics.exposition import exposition, text_of
 from tidegate.metrics.progress import GATES, STATES
 from tidegate.metrics.reading import Reading, read
 from tidegate.metrics.results import MAX_CHECKS
 from tidegate.metrics.serving import MAX_TEXT_BYTES
-from tidegate.procfs import start_ticks
-from tidegate.snapshot import snapshot
+from tidegate.report.snapshot import snapshot
+from tidegate.system.procfs import start_ticks
 
 HOUR = 3600.0
 PACKAGE = Path(__file__).resolve().parents[3] / "agent/tidegate"

@@ -17,7 +17,7 @@ from tidegate.cli.publish_options import Line
 from tidegate.clock import SystemClock, rfc3339
 from tidegate.discovery.graph import parse_graph
 from tidegate.discovery.rollout import Rollout, rollout_of
-from tidegate.publish import document, plan, publisher, told
+from tidegate.publish import document, plan, publisher, render
 from tidegate.publish.document import Document
 
 MANUAL = Path(__file__).resolve().parents[3] / "contrib/man/tidegate-publish.1.md"
@@ -172,7 +172,7 @@ def test_a_graph_that_cannot_be_written_keeps_its_content(graph: Path, monkeypat
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tidegate.publish.writer.write_durably", full)
+    monkeypatch.setattr("tidegate.publish.apply.write_durably", full)
     result = run(graph, "barrier", "2")
     assert result.exit_code == 1
     assert f"{graph} cannot be written: No space left on device" in result.stderr
@@ -197,12 +197,12 @@ def new_with_floor() -> plan.NewRelease:
 
 
 def lines(graph: Document) -> list[str]:
-    return [told.line(row, NOW).replace(f"  {row.node.payload[:12]}", "") for row in told.rows(graph, NOW)]
+    return [render.line(row, NOW).replace(f"  {row.node.payload[:12]}", "") for row in render.rows(graph, NOW)]
 
 
 def test_the_rollout_in_json() -> None:
     graph = plan.rolled_out(graph_of("1", "2"), "2", Rollout(EPOCH, 0.25, 3600))
-    row: dict[str, Any] = told.report(told.rows(graph, NOW)[0], NOW)
+    row: dict[str, Any] = render.report(render.rows(graph, NOW)[0], NOW)
     assert row["rollout"] == {"start": rfc3339(NOW), "started": True, "start_value": 0.25, "duration_minutes": 60}
     assert row["share"] == 0.25
 
@@ -221,7 +221,7 @@ def test_the_manual_has_every_command_and_option() -> None:
         for option in command.params:
             if isinstance(option, click.Option):
                 assert all(flag in page for flag in option.opts), (name, option.opts)
-    for key in told.report(told.rows(graph_of("1"), NOW)[0], NOW):
+    for key in render.report(render.rows(graph_of("1"), NOW)[0], NOW):
         assert f"`{key}`" in page
 
 

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.builders import at, attempt, denial, intent, lock_record, plain
-from tidegate.boot import BootInstance
 from tidegate.clock import rfc3339
-from tidegate.jsonshape import ShapeError
-from tidegate.lockserver import LockAccount
-from tidegate.recordcodec import decode, encode, encode_attempt
-from tidegate.records import (
+from tidegate.fleetlock.account import LockAccount
+from tidegate.jsonread import ShapeError
+from tidegate.records.codec import decode, encode, encode_attempt
+from tidegate.records.model import (
     HISTORY_LENGTH,
     Attempt,
     Denial,
@@ -34,6 +33,7 @@ from tidegate.records import (
     Waiting,
 )
 from tidegate.release import Release
+from tidegate.system.boot import BootInstance
 
 GOLDEN = """{
  "schema": 1,

@@ -14,10 +14,10 @@ from tests.fakes.lock_server import ACCOUNT
 from tidegate import runner as runner_module
 from tidegate.discovery.base import Offers
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock import UpdateParams
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import HealthLook
-from tidegate.lockserver import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.machine import effects
 from tidegate.machine.effects import (
     AcquireLock,

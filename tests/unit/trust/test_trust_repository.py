@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.signed_updates import NEXT, SIGNED_AT, STABLE, Publisher, TrustingHost, files, graph, later
-from tidegate import atomicfile
 from tidegate.discovery.graph import MAX_GRAPH_BYTES
+from tidegate.discovery.signed_graph import LIMITS
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.net.signed_graph import LIMITS
+from tidegate.system import atomicfile
 from tidegate.trust import repository
 from tidegate.trust.keys import KeyRole
 from tidegate.trust.repository import KEPT_VERSIONS, Lifetimes

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tidegate.coordinator.model import Happening, Holder, Semaphore
-from tidegate.fleetlock import ReleaseTag, UpdateParams
-from tidegate.jsonshape import Node, ShapeError
+from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
+from tidegate.jsonread import Node, ShapeError
 
 
 def dump(document: object) -> str:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.coordinator.store.base import Store
-from tidegate.coordinator.store.etcd import EtcdStore
-from tidegate.coordinator.store.etcd_client import Account, EtcdClient
-from tidegate.coordinator.store.etcd_link import Endpoint
+from tidegate.coordinator.store.etcd.client import Account, EtcdClient
+from tidegate.coordinator.store.etcd.connection import Endpoint
+from tidegate.coordinator.store.etcd.store import EtcdStore
 from tidegate.coordinator.store.sqlite import open_sqlite
 from tidegate.errors import ErrorKind, TidegateError
 

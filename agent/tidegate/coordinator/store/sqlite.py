@@ -26,7 +26,7 @@ from tidegate.coordinator.store.sqlite_records import (
     write_change,
 )
 from tidegate.errors import TidegateError
-from tidegate.jsonshape import ShapeError
+from tidegate.jsonread import ShapeError
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tidegate.engines import process
 from tidegate.engines.base import StagedDeployment
 from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
@@ -15,6 +14,7 @@ from tidegate.engines.ostree.source import Source
 from tidegate.engines.ostree.status import Listed
 from tidegate.engines.ostree.survey import Survey, foreign_staging, not_staged, survey_of
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import process
 
 RUNTIME = Path("/run/ostree")
 BOOT = Path("/boot")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.engines import process
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.errors import classify
 from tidegate.engines.ostree.status import Listed
+from tidegate.system import process
 
 # GObject bindings exist for the distribution's own Python alone, whichever Python runs Tidegate.
 SYSTEM_PYTHON = "/usr/bin/python3"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from tidegate.engines import process
 from tidegate.engines.ostree.errors import classify
 from tidegate.engines.ostree.limits import Limits
 from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text, parse_text_value
+from tidegate.system import process
 
 # The host's own sysroot. ostree then works on the booted one, whatever is mounted where.
 HOST = Path("/")

@@ -12,8 +12,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tidegate.engines import boot_counting
 from tidegate.engines.base import Deployment, EngineStatus, Latest, Progress, ProgressSink, RebootOwner
-from tidegate.engines.ostree import bless, room
+from tidegate.engines.ostree import room
 from tidegate.engines.ostree.booted import BootedHost
 from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
@@ -145,7 +146,7 @@ class OstreeEngine:
         if checked_payload(payload) != survey.booted.checksum:
             raise _not_the_booted(payload, survey)
         if isinstance(self._place, BootedHost):
-            await bless.mark_good(self._cli.limits.query_secs)
+            await boot_counting.mark_good(self._cli.limits.query_secs)
 
     async def _stage_anew(self, payload: str, survey: Survey, progress: ProgressSink) -> None:
         source = source_of(survey.booted)

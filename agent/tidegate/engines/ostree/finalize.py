@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from tidegate.engines import process
 from tidegate.errors import TidegateError
+from tidegate.system import process
 
 STAMP = "ostree/finalize-failure.stamp"
 BOOT_COMPLETE = "ostree-boot-complete.service"

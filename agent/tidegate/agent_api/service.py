@@ -1,0 +1,173 @@
+"""``org.tidegate.Agent1``: what people and tools may ask of the agent.
+
+Root may ask for everything; anybody else for what polkit allows them, each method under an action of its own. Every
+request is logged with its caller.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from tidegate.agent_api.client import AGENT
+from tidegate.agent_api.properties import Face
+from tidegate.agent_api.requests import checked_overrides, name_of, passing_over, reason_in, release_in
+from tidegate.bus.bus import Bus
+from tidegate.bus.call_limits import ROOT
+from tidegate.bus.interface import Caller, Interface, Method
+from tidegate.bus.presence import while_connected
+from tidegate.bus.single_flight import Turns
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.machine.events import (
+    AllowAsked,
+    ApplyAsked,
+    CheckAsked,
+    DenyAsked,
+    Event,
+    ForgetLockAsked,
+    ResumeAsked,
+    RollbackAsked,
+    StageAsked,
+)
+from tidegate.purpose import Purpose
+from tidegate.services.polkit import check_authorization
+
+ACTION_PREFIX = "org.tidegate.agent1."
+"""Of the polkit actions: one for each verb, such as ``check`` and ``forget-lock``."""
+
+_log = logging.getLogger(__name__)
+
+Verb = Callable[..., Awaitable[str]]
+"""Called with the caller's name and the arguments; answers in words."""
+
+
+class Agent(Protocol):
+    """What the service needs of the agent."""
+
+    async def ask(self, request: Callable[[int], Event]) -> str:
+        """Bring a person's request and wait for the answer; raises TidegateError for a no."""
+        ...
+
+    async def explain(self) -> dict[str, object]:
+        """Ask every gate, without a consequence."""
+        ...
+
+    def reload(self) -> str:
+        """Read the configuration; the answer in words, or TidegateError for one that was not taken."""
+        ...
+
+    def overridable(self) -> Mapping[str, bool]:
+        """The gates in force by name, and whether a person may pass each over."""
+        ...
+
+
+async def serve_agent(bus: Bus, agent: Agent, face: Face) -> None:
+    """Serve the interface and take the name.
+
+    Raises:
+        TidegateError: another agent has the name, or the bus is gone.
+    """
+    bus.export(AGENT.path, agent_interface(bus, agent, face))
+    await bus.request_name(AGENT.destination)
+
+
+def agent_interface(bus: Bus, agent: Agent, face: Face) -> Interface:
+    """The whole of ``org.tidegate.Agent1``."""
+    return replace(face.interface, methods=_Service(bus, agent).methods())
+
+
+class _Service:
+    def __init__(self, bus: Bus, agent: Agent) -> None:
+        self._bus = bus
+        self._agent = agent
+        self._explanations = Turns(agent.explain)
+
+    def methods(self) -> tuple[Method, ...]:
+        return (
+            self._guarded("Check", "check", self._check),
+            self._guarded("Stage", "stage", self._stage),
+            self._guarded("Apply", "apply", self._apply, reason="s", now="b", overrides="as"),
+            self._guarded("Resume", "resume", self._resume, reason="s"),
+            self._guarded("Rollback", "rollback", self._rollback, reason="s", overrides="as"),
+            self._guarded("Allow", "allow", self._allow, release="s", reason="s"),
+            self._guarded("Deny", "deny", self._deny, release="s", reason="s"),
+            self._guarded("ForgetLock", "forget-lock", self._forget_lock, reason="s"),
+            self._guarded("Reload", "reload", self._reload),
+            Method("Explain", self._explain, returns={"document": "s"}),
+        )
+
+    def _guarded(self, member: str, verb: str, act: Verb, **takes: str) -> Method:
+        """A method that nobody gets at without leave, and that is given up when its caller is gone."""
+
+        async def handle(caller: Caller, *arguments: object) -> tuple[object, ...]:
+            await self._authorise(caller, verb)
+            async with while_connected(self._bus, caller):
+                return (await act(name_of(caller.uid), *arguments),)
+
+        return Method(member, handle, takes, {"answer": "s"})
+
+    async def _authorise(self, caller: Caller, verb: str) -> None:
+        """Return for root, and for whom polkit allows ``verb``; raise for everybody else."""
+        who = f"{name_of(caller.uid)} (uid {caller.uid}, pid {caller.pid})"
+        if caller.uid == ROOT or await check_authorization(self._bus, caller, ACTION_PREFIX + verb):
+            _log.info("%s asked for by %s", verb, who)
+            return
+        _log.warning("refused %s to %s", verb, who)
+        raise TidegateError(
+            ErrorKind.AGENT_NOT_AUTHORISED,
+            f"{name_of(caller.uid)} may not {verb}",
+            f"run it as root, or allow the polkit action {ACTION_PREFIX}{verb}",
+        )
+
+    async def _check(self, _who: str) -> str:
+        return await self._agent.ask(CheckAsked)
+
+    async def _stage(self, _who: str) -> str:
+        return await self._agent.ask(StageAsked)
+
+    async def _apply(self, who: str, reason: str, now: bool, overrides: Sequence[str]) -> str:  # noqa: FBT001 - as D-Bus has it
+        passed_over = checked_overrides(overrides, self._agent.overridable())
+        told = _told("apply", reason, who, passing_over(passed_over))
+        purpose = Purpose.MANUAL if now else Purpose.UPDATE
+        return await self._agent.ask(lambda request: ApplyAsked(request, told, purpose, passed_over))
+
+    async def _resume(self, who: str, reason: str) -> str:
+        told = _told("resume", reason, who)
+        return await self._agent.ask(lambda request: ResumeAsked(request, told))
+
+    async def _rollback(self, who: str, reason: str, overrides: Sequence[str]) -> str:
+        passed_over = checked_overrides(overrides, self._agent.overridable())
+        told = _told("roll back", reason, who, passing_over(passed_over))
+        return await self._agent.ask(lambda request: RollbackAsked(request, told, passed_over))
+
+    async def _allow(self, who: str, release: str, reason: str) -> str:
+        wanted = release_in(release)
+        told = _told(f"allow {wanted}", reason, who)
+        return await self._agent.ask(lambda request: AllowAsked(request, wanted, told))
+
+    async def _deny(self, who: str, release: str, reason: str) -> str:
+        unwanted = release_in(release)
+        told = _told(f"deny {unwanted}", reason, who)
+        return await self._agent.ask(lambda request: DenyAsked(request, unwanted, told))
+
+    async def _forget_lock(self, who: str, reason: str) -> str:
+        told = _told("forget the lock", reason, who)
+        return await self._agent.ask(lambda request: ForgetLockAsked(request, told))
+
+    async def _reload(self, _who: str) -> str:
+        return self._agent.reload()
+
+    async def _explain(self, caller: Caller) -> tuple[str]:
+        """For everybody, as the status is."""
+        async with while_connected(self._bus, caller):
+            return (json.dumps(await self._explanations.ask()),)
+
+
+def _told(what: str, reason: str, who: str, addition: str = "") -> str:
+    """The reason as the history has it, with whose it is; logged here, before anything is done."""
+    told = f"{reason_in(reason)} ({', '.join(filter(None, (f'asked for by {who}', addition)))})"
+    _log.info("to %s: %s", what, told)
+    return told

@@ -1,0 +1,298 @@
+"""A connection to the message bus: calls with deadlines, signals from whom they claim to be, served objects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Self, cast
+
+from tidegate.bus import errors
+from tidegate.bus.channel import Link
+from tidegate.bus.exports import PROPERTIES
+from tidegate.bus.framing import close_all
+from tidegate.bus.interface import Caller, Emits, Interface
+from tidegate.bus.match import Emission, Endpoint, Match, matches
+from tidegate.bus.message import Kind, Message, Typed, unwrapped
+from tidegate.bus.server import Server
+from tidegate.errors import ErrorKind, TidegateError
+
+SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
+DBUS = Endpoint("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+
+CALL_SECS = 25.0
+"""sd-bus's own default: a service that must be started first gets as long to come up."""
+
+_DO_NOT_QUEUE = 4  # RequestName's flag
+_PRIMARY_OWNER, _ALREADY_OWNER = 1, 4  # and its two good answers
+
+
+_log = logging.getLogger(__name__)
+
+
+class Bus:
+    """One connection. Handlers of calls run as tasks beside each other, handlers of signals at once and in order."""
+
+    def __init__(self, link: Link) -> None:
+        self.closed = asyncio.Event()
+        """Set when the connection has ended, whoever ended it."""
+        self._link = link
+        self._replies: dict[int, asyncio.Future[Message]] = {}
+        self._subscriptions: list[tuple[Match, Callable[[Emission], None]]] = []
+        self._owners: dict[str, str | None] = {DBUS.destination: DBUS.destination}
+        self._server = Server(link, self._identify)
+        link.listen(self._receive, self._ended)
+
+    @classmethod
+    async def connect(cls, address: str | None = None) -> Self:
+        """Connect to the bus at ``address``; by default to the system bus, or ``DBUS_SYSTEM_BUS_ADDRESS``.
+
+        Raises:
+            TidegateError: ``bus.unreachable``.
+        """
+        where = address or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
+        try:
+            return cls(await Link.open(where))
+        except (OSError, ValueError) as error:
+            text = f"cannot connect to the bus at {where}: {error or type(error).__name__}"
+            raise TidegateError(ErrorKind.BUS_UNREACHABLE, text, "check that dbus is running") from error
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up, as far as anybody can tell."""
+        return self._link.connected
+
+    @property
+    def unique_name(self) -> str:
+        """The name that the daemon gave to this connection, such as ``:1.42``."""
+        return self._link.unique_name
+
+    async def finish_calls(self, timeout_secs: float) -> None:
+        """Wait until the calls that have come in are answered, but no longer than this."""
+        await self._server.finish(timeout_secs)
+
+    async def close(self) -> None:
+        """End the connection; handlers that still run are cancelled, answers given so far are sent."""
+        await self._server.stop()
+        await self._link.close()
+
+    async def call(
+        self,
+        endpoint: Endpoint,
+        member: str,
+        signature: str = "",
+        *args: object,
+        returns: str = "",
+        timeout_secs: float = CALL_SECS,
+    ) -> tuple[object, ...]:
+        """Call a method and give what it returns: arrays and structs as tuples, variants unwrapped.
+
+        A ``v`` is passed as :class:`Typed`. A file descriptor (``h``) that comes back is the caller's to close. The
+        types of the values are what ``returns`` says: an answer of another signature is an error.
+
+        Raises:
+            CallFailed: the service answered with an error, or with other types.
+            TidegateError: what a Tidegate service raised; ``bus.timeout``; ``bus.unreachable``.
+        """
+        reply = await self._ask(endpoint, member, signature, args, timeout_secs)
+        if reply.signature != returns:
+            close_all(reply.descriptors)
+            raise _wrong_type(f"{endpoint.destination} {member}", reply.signature, returns)
+        return tuple(unwrapped(value) for value in reply.body)
+
+    async def get_property(
+        self, endpoint: Endpoint, name: str, signature: str, *, timeout_secs: float = CALL_SECS
+    ) -> object:
+        """Read a property whose type must be ``signature``; raises as :meth:`call` does."""
+        properties = replace(endpoint, interface=PROPERTIES)
+        reply = await self._ask(properties, "Get", "ss", (endpoint.interface, name), timeout_secs)
+        match reply.body:
+            case (Typed(signature=got, value=value),) if got == signature:
+                return unwrapped(value)
+            case (Typed(signature=got),):
+                pass
+            case _:
+                got = reply.signature
+        close_all(reply.descriptors)
+        raise _wrong_type(f"{endpoint.destination} {name}", got, signature)
+
+    async def _ask(
+        self, endpoint: Endpoint, member: str, signature: str, args: Sequence[object], timeout_secs: float
+    ) -> Message:
+        """Send a call and wait for its reply; an error reply is raised."""
+        if not self.connected:
+            raise _gone()
+        context = f"{endpoint.destination} {member}"
+        serial = self._link.send(_call(endpoint, member, signature, args))
+        reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._replies[serial] = reply
+        try:
+            async with asyncio.timeout(timeout_secs):
+                answer = await reply
+        except TimeoutError:
+            text = f"{context}: no answer within {timeout_secs:g} s"
+            raise TidegateError(ErrorKind.BUS_TIMEOUT, text) from None
+        finally:
+            del self._replies[serial]
+        if answer.kind is Kind.ERROR:
+            close_all(answer.descriptors)
+            raise errors.error_from_reply(answer.error_name, answer.body, context)
+        return answer
+
+    async def subscribe(self, match: Match, handler: Callable[[Emission], None]) -> Callable[[], None]:
+        """Call ``handler`` for each matching signal until the returned function is called."""
+        entry = (match, handler)
+        self._subscriptions.append(entry)
+        try:
+            await self._follow_owner(match.source.destination)
+            await self.call(DBUS, "AddMatch", "s", match.rule)
+        except BaseException:
+            self._subscriptions.remove(entry)
+            raise
+
+        def unsubscribe() -> None:
+            if entry in self._subscriptions:
+                self._subscriptions.remove(entry)
+                self._link.send(replace(_call(DBUS, "RemoveMatch", "s", (match.rule,)), wants_reply=False))
+
+        return unsubscribe
+
+    async def watch_owner(self, name: str, handler: Callable[[str, str], None]) -> Callable[[], None]:
+        """Call ``handler(old, new)`` when ``name`` changes hands; an empty string is nobody."""
+
+        def changed(emission: Emission) -> None:
+            _name, old, new = cast("tuple[str, str, str]", emission.args)
+            handler(old, new)
+
+        return await self.subscribe(_owner_changes(name), changed)
+
+    async def has_owner(self, name: str) -> bool:
+        """Whether anybody is behind ``name`` now; raises as :meth:`call` does."""
+        (answer,) = await self.call(DBUS, "NameHasOwner", "s", name, returns="b")
+        return bool(answer)
+
+    async def _follow_owner(self, name: str) -> None:
+        """Know from now on which connection is behind ``name``: signals come under unique names."""
+        if name in self._owners or name.startswith(":"):
+            return
+        await self.watch_owner(name, lambda _old, new: self._owners.update({name: new or None}))
+        owner: object = None
+        with suppress(errors.CallFailed):  # nobody has it yet
+            (owner,) = await self.call(DBUS, "GetNameOwner", "s", name, returns="s")
+        self._owners.setdefault(name, cast("str | None", owner))  # a change that came meanwhile is newer
+
+    async def request_name(self, name: str) -> None:
+        """Own ``name``.
+
+        Raises:
+            TidegateError: ``bus.call-failed`` when the policy refuses it or another process has it.
+        """
+        (answer,) = await self.call(DBUS, "RequestName", "su", name, _DO_NOT_QUEUE, returns="u")
+        if answer not in {_PRIMARY_OWNER, _ALREADY_OWNER}:
+            text = f"the bus name {name} belongs to another process"
+            raise TidegateError(ErrorKind.BUS_CALL_FAILED, text, f"find it with `busctl status {name}`")
+
+    async def release_name(self, name: str) -> None:
+        """Give ``name`` back; every call that was sent to it before has arrived when this returns."""
+        await self.call(DBUS, "ReleaseName", "s", name, returns="u")
+
+    def export(self, path: str, interface: Interface) -> Exported:
+        """Serve ``interface`` at ``path``."""
+        self._server.exports.add(path, interface)
+        return Exported(self, path, interface)
+
+    def unexport(self, path: str, interface: Interface) -> None:
+        """Stop serving ``interface`` at ``path``."""
+        self._server.exports.remove(path, interface)
+
+    def emit(self, source: Endpoint, member: str, signature: str, args: Sequence[object]) -> None:
+        """Send a signal, to everybody where the destination is empty. Lost when the connection has ended."""
+        self._link.send(replace(_call(source, member, signature, args), kind=Kind.SIGNAL))
+
+    async def _identify(self, sender: str) -> Caller:
+        """Not by GetConnectionCredentials: newer daemons put a descriptor into that, for somebody to close."""
+        (uid,) = await self.call(DBUS, "GetConnectionUnixUser", "s", sender, returns="u")
+        pid: object = None
+        with suppress(errors.CallFailed):  # a caller in another PID namespace may have none
+            (pid,) = await self.call(DBUS, "GetConnectionUnixProcessID", "s", sender, returns="u")
+        return Caller(sender, cast(int, uid), cast("int | None", pid))
+
+    def _receive(self, message: Message) -> None:
+        match message.kind:
+            case Kind.CALL:
+                close_all(message.descriptors)  # no method here takes any
+                self._server.take(message)
+            case Kind.SIGNAL:
+                close_all(message.descriptors)
+                self._deliver(_emission(message))
+            case Kind.RETURN | Kind.ERROR:
+                waiting = self._replies.get(message.answers)
+                if waiting is None or waiting.done():
+                    close_all(message.descriptors)  # too late
+                else:
+                    waiting.set_result(message)
+
+    def _deliver(self, emission: Emission) -> None:
+        for match, handler in tuple(self._subscriptions):
+            source = match.source.destination
+            if matches(match, emission, self._owners.get(source, source)):
+                try:
+                    handler(emission)
+                except Exception:  # noqa: BLE001 - a subscriber's defect is logged and hits nobody else
+                    _log.exception("the handler of %s.%s failed", emission.interface, emission.member)
+
+    def _ended(self) -> None:
+        for waiting in self._replies.values():
+            if not waiting.done():
+                waiting.set_exception(_gone())
+        self.closed.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An interface that is being served: what emits its signals."""
+
+    bus: Bus
+    path: str
+    interface: Interface
+
+    def emit(self, signal: str, *args: object) -> None:
+        """Send ``signal`` to everybody."""
+        signature = "".join(self.interface.signal(signal).carries.values())
+        self.bus.emit(Endpoint("", self.path, self.interface.name), signal, signature, args)
+
+    def changed(self, *names: str) -> None:
+        """Tell everybody that the properties ``names`` have new values; which, as far as the properties emit them."""
+        props = [prop for prop in self.interface.properties if prop.name in names]
+        values = {prop.name: Typed(prop.signature, prop.read()) for prop in props if prop.emits is Emits.VALUE}
+        unread = [prop.name for prop in props if prop.emits is Emits.INVALIDATION]
+        source = Endpoint("", self.path, PROPERTIES)
+        self.bus.emit(source, "PropertiesChanged", "sa{sv}as", (self.interface.name, values, unread))
+
+    def remove(self) -> None:
+        """Stop serving it."""
+        self.bus.unexport(self.path, self.interface)
+
+
+def _call(endpoint: Endpoint, member: str, signature: str, args: Sequence[object]) -> Message:
+    return Message(Kind.CALL, endpoint.destination, endpoint.path, endpoint.interface, member, signature, tuple(args))
+
+
+def _owner_changes(name: str) -> Match:
+    return Match(DBUS, "NameOwnerChanged", "sss", arg0=name)
+
+
+def _emission(message: Message) -> Emission:
+    args = tuple(unwrapped(value) for value in message.body)
+    return Emission(message.sender, message.path, message.interface, message.member, message.signature, args)
+
+
+def _gone() -> TidegateError:
+    return TidegateError(ErrorKind.BUS_UNREACHABLE, "the connection to the bus has ended", "check that dbus is running")
+
+
+def _wrong_type(context: str, got: str, expected: str) -> errors.CallFailed:
+    return errors.CallFailed(errors.INVALID_SIGNATURE, f"the answer has the type {got!r}, not {expected!r}", context)

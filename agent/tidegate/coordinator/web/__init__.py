@@ -1,0 +1,1 @@
+"""The coordinator's HTTP side: FleetLock, the operators' API, health and metrics."""

@@ -1,0 +1,127 @@
+"""One ASGI application for all that is served: exact paths, JSON for whatever goes wrong, deadlines around it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tidegate.coordinator.model import DenialKind, Denied
+from tidegate.coordinator.web.replies import REQUEST_TIMEOUT, denial_of, refusal
+from tidegate.coordinator.web.requests import MAX_BODY_BYTES
+from tidegate.errors import TidegateError
+from tidegate.fleetlock.protocol import EXTENSION, EXTENSIONS_HEADER_NAME
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Routes = Mapping[str, Mapping[str, Endpoint]]
+"""By path, then by method."""
+
+BODY_SECS = 10.0
+"""For a body of at most 64 KiB. Who takes longer is broken, or up to something."""
+
+REPLY_SECS = 30.0
+"""The last resort: the store has deadlines of its own, and they are shorter."""
+
+SEND_SECS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class RefusedError(Exception):
+    """Ends a request with a refusal."""
+
+    def __init__(self, denied: Denied, headers: Mapping[str, str] | None = None, status: int | None = None) -> None:
+        super().__init__(denied.value)
+        self.kind = denied.kind
+        self.reply = refusal(denied, headers, status)
+
+
+class Site:
+    """Answers each request exactly once, with the header that names the protocol's extension."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._trouble: str | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        try:
+            reply = await self._reply(Request(scope, receive))
+            reply.headers[EXTENSIONS_HEADER_NAME] = EXTENSION
+            async with asyncio.timeout(SEND_SECS):
+                await reply(scope, receive, send)
+        except (ClientDisconnect, TimeoutError):  # nobody is there any more, or nobody who reads
+            return
+
+    async def _reply(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(REPLY_SECS):
+                reply = await self._endpoint(request)(request)
+        except RefusedError as refused:
+            return refused.reply
+        except TidegateError as error:
+            return self._failed(error)
+        except TimeoutError:
+            return refusal(Denied(DenialKind.BACKEND_UNAVAILABLE, f"no answer within {REPLY_SECS:.0f} s"))
+        except ClientDisconnect:
+            raise
+        except Exception:  # noqa: BLE001 - a defect in one request must not leave its client without an answer
+            _log.exception("%s %s failed", request.method, request.scope["path"])
+            return refusal(Denied(DenialKind.INTERNAL, "the lock server has a defect; its log says more"))
+        if request.method == "POST":  # it has been to the store and back
+            self._recovered()
+        return reply
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        methods = self._routes.get(request.scope["path"])
+        if methods is None:
+            raise RefusedError(Denied(DenialKind.NOT_FOUND, "there is nothing at this path"))
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            allowed = ", ".join((*methods, *(("HEAD",) if "GET" in methods else ())))
+            denied = Denied(DenialKind.METHOD_NOT_ALLOWED, f"this path takes {allowed} only")
+            raise RefusedError(denied, {"allow": allowed})
+        return endpoint
+
+    def _failed(self, error: TidegateError) -> Response:
+        """Told to the client each time, and to the log when it changes."""
+        denied = denial_of(error)
+        if denied.kind in {DenialKind.BACKEND_UNAVAILABLE, DenialKind.INTERNAL} and error.kind != self._trouble:
+            self._trouble = error.kind
+            _log.error("%s: %s", error.kind, error)
+        return refusal(denied)
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            _log.info("the store answers again")
+
+
+async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The body, as soon as it is there; one that is too long is refused before it is.
+
+    Raises:
+        RefusedError: it is too long or too slow.
+    """
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared[:10]) > max_bytes:
+        raise _too_large(max_bytes)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+    except TimeoutError:
+        denied = Denied(DenialKind.INVALID_REQUEST, f"the body was not there within {BODY_SECS:.0f} s")
+        raise RefusedError(denied, {"connection": "close"}, REQUEST_TIMEOUT) from None
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> RefusedError:
+    return RefusedError(Denied(DenialKind.REQUEST_TOO_LARGE, f"the body has more than {max_bytes} bytes"))

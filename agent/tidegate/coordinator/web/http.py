@@ -1,0 +1,97 @@
+"""The FleetLock protocol over HTTP, and what says how the server is. The locks themselves are behind :class:`Locks`."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.clock import Clock
+from tidegate.coordinator.locks import Locks
+from tidegate.coordinator.model import Answer, DenialKind, Denied, Granted, Released
+from tidegate.coordinator.web import metrics
+from tidegate.coordinator.web.app import Endpoint, RefusedError, Routes, read_body
+from tidegate.coordinator.web.auth import address_of
+from tidegate.coordinator.web.metrics import Metrics
+from tidegate.coordinator.web.openapi import document
+from tidegate.coordinator.web.replies import answered, as_json, denial_of
+from tidegate.coordinator.web.requests import denied_headers, read_call
+from tidegate.errors import TidegateError
+from tidegate.fleetlock.protocol import Verb
+
+HEALTHZ = "/healthz"
+
+
+class FleetLock:
+    """``/v1/pre-reboot`` and ``/v1/steady-state``."""
+
+    def __init__(self, locks: Locks, metrics: Metrics, clock: Clock) -> None:
+        self._locks = locks
+        self._metrics = metrics
+        self._clock = clock
+
+    def routes(self) -> Routes:
+        """Both, POST only."""
+        return {f"/v1/{verb.value}": {"POST": self._endpoint(verb)} for verb in Verb}
+
+    def _endpoint(self, verb: Verb) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            self._metrics.incoming(verb)
+            begun_secs = self._clock.now().boot_secs
+            name = DenialKind.INTERNAL.value
+            try:
+                answer = await self._answer(verb, request)
+                name = _name(answer)
+            except RefusedError as refused:
+                name = refused.kind.value
+                raise
+            except TidegateError as error:
+                name = denial_of(error).kind.value
+                raise
+            finally:
+                self._metrics.answered(verb, name, self._clock.now().boot_secs - begun_secs)
+            return answered(answer)
+
+        return endpoint
+
+    async def _answer(self, verb: Verb, request: Request) -> Answer:
+        denied = denied_headers(request.scope["headers"])
+        if denied is not None:
+            return denied
+        call = read_call(verb, await read_body(request), address_of(request))
+        return call if isinstance(call, Denied) else await self._locks.call(call)
+
+
+class Health:
+    """``/healthz``, ``/metrics`` and ``/openapi.json``: open to whoever reaches them, and without anybody's id."""
+
+    def __init__(self, locks: Locks, metrics: Metrics) -> None:
+        self._locks = locks
+        self._metrics = metrics
+
+    def routes(self) -> Routes:
+        """All three, GET only."""
+        return {
+            HEALTHZ: {"GET": self._healthz},
+            "/metrics": {"GET": self._exposition},
+            "/openapi.json": {"GET": self._openapi},
+        }
+
+    async def _healthz(self, request: Request) -> Response:  # noqa: ARG002 - an endpoint takes the request
+        await self._locks.check()
+        return as_json({"status": "ok"})
+
+    async def _exposition(self, request: Request) -> Response:  # noqa: ARG002
+        return Response(await self._metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    async def _openapi(self, request: Request) -> Response:  # noqa: ARG002
+        return as_json(document())
+
+
+def _name(answer: Answer) -> str:
+    match answer:
+        case Granted():
+            return "granted"
+        case Released():
+            return "released"
+        case Denied(kind=kind):
+            return kind.value

@@ -1,1 +1,0 @@
-"""D-Bus: :mod:`.connection` alone imports dbus-next; wire types stop in this folder."""

@@ -1,0 +1,1 @@
+"""FleetLock: the protocol, and the agent's client of it."""

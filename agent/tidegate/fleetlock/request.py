@@ -1,0 +1,201 @@
+"""How the worker answers a :class:`.LockRequest`: ask the FleetLock server, once, and tell its word.
+
+What counts is whether a slot may have been taken. As long as the request has not left this host, none has; afterwards
+only the server's own answer says so.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import assert_never
+
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockReleased
+from tidegate.fleetlock.answers import ASKED_AGAIN, MAX_ANSWER_BYTES, WRONG_SERVER, granted_or_busy, released
+from tidegate.fleetlock.protocol import (
+    GROUP_PATTERN,
+    HEADER_NAME,
+    HEADER_VALUE,
+    MAX_ID_CHARS,
+    ReleaseTag,
+    UpdateParams,
+    Verb,
+)
+from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
+from tidegate.net.answers import Fault, HttpError, HttpResponse, excerpt
+from tidegate.net.tls import TlsFiles
+from tidegate.net.urls import below, checked_base, masked
+from tidegate.net.wire import ErrorEvent, Event, error_event
+
+MAX_TOKEN_BYTES = 8 * 1024
+"""Web servers take header lines of 8 KiB, with the header's name (nginx 1.x, Apache 2.4)."""
+
+_HIDDEN = "***"
+_NO_ADDRESS = "write http:// or https:// and the lock server's whole address into updates.fleet_lock.base_url"
+_DISTRUST = "check this host's clock and the server's certificate; authorities of your own go into ca_file"
+_TURNED_AWAY = "check client_cert_file and client_key_file, and whether the lock server trusts who signed that"
+_FILES = "put a file in PEM form there, readable for the user tidegate"
+
+
+def answer(request: LockRequest, departed: threading.Event) -> Event:
+    """What the server says, or why it says nothing. ``departed`` is set when the request leaves this host."""
+    try:
+        _check(request.account)
+        token = None if request.account.token_file is None else _token(request.account.token_file)
+    except TidegateError as error:
+        return error_event(error, _where(request))
+    event = _exchange(request, token, departed)
+    return event if token is None else _without(token, event)
+
+
+def out_of_time(request: LockRequest, departed: threading.Event) -> ErrorEvent:
+    """What there is to say when the time is up, wherever the work stands."""
+    kind = ErrorKind.LOCK_UNCERTAIN if departed.is_set() else ErrorKind.LOCK_UNREACHABLE
+    why = f"no whole answer within {request.timeout_secs:g} s"
+    return ErrorEvent(kind, f"{_where(request)}: {why}", ASKED_AGAIN)
+
+
+def body_of(account: LockAccount, update: UpdateParams | None) -> bytes:
+    """The request's body: of the protocol alone without ``update``, with the extension's object beside it otherwise."""
+    body: dict[str, object] = {"client_params": {"id": account.id, "group": account.group}}
+    if update is not None:
+        body["update_params"] = _present(
+            agent=update.agent,
+            boot_id=update.boot_id,
+            current=_tag(update.current),
+            target=_tag(update.target),
+        )
+    return json.dumps(body).encode()
+
+
+def _exchange(request: LockRequest, token: str | None, departed: threading.Event) -> Event:
+    try:
+        response = _ask(request, token, departed)
+        match request.verb:
+            case Verb.PRE_REBOOT:
+                return LockEvent(granted_or_busy(response))
+            case Verb.STEADY_STATE:
+                return UnlockEvent(released(response))
+        assert_never(request.verb)
+    except TidegateError as error:
+        return error_event(error, _where(request))
+
+
+def _ask(request: LockRequest, token: str | None, departed: threading.Event) -> HttpResponse:
+    # Here and not above, for the sake of a worker that is asked something else.
+    from tidegate.net import http  # noqa: PLC0415  (the reason is above)
+
+    account = request.account
+    files = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
+    message = http.Post(_address(request), body_of(account, request.update), _headers(token), files)
+    try:
+        return http.post(message, MAX_ANSWER_BYTES, account.timeout_secs, departed)
+    except HttpError as error:
+        raise _no_answer(error, departed=departed.is_set()) from error
+
+
+def _check(account: LockAccount) -> None:
+    """Whether it makes sense to ask at all: servers differ in what they make of a name that is none."""
+    try:
+        checked_base(account.base_url)
+    except TidegateError as error:
+        raise _not_sent(error.message, _NO_ADDRESS) from error
+    if not GROUP_PATTERN.fullmatch(account.group):
+        raise _not_sent("a group is named with letters, digits, dots and dashes", "correct identity.group")
+    if not 0 < len(account.id) <= MAX_ID_CHARS:
+        why = f"an id has 1 to {MAX_ID_CHARS} characters, this one has {len(account.id)}"
+        raise _not_sent(why, "correct identity.node_uuid")
+
+
+def _headers(token: str | None) -> Mapping[str, str]:
+    headers = {HEADER_NAME: HEADER_VALUE, "Content-Type": "application/json"}
+    return headers if token is None else {**headers, "Authorization": f"Bearer {token}"}
+
+
+def _token(file: str) -> str:
+    """The one word in ``file``. Messages never quote it."""
+    remedy = f"put the token alone, on one line, into {file}, readable for the user tidegate"
+    try:
+        with Path(file).open("rb") as stream:
+            token = stream.read(MAX_TOKEN_BYTES + 1).strip()
+    except OSError as error:
+        raise _not_sent(f"the token in {file} cannot be read: {error.strerror}", remedy) from error
+    if why := _why_no_token(token):
+        raise _not_sent(f"the token in {file} {why}", remedy)
+    return token.decode("ascii")
+
+
+def _why_no_token(token: bytes) -> str | None:
+    if not token:
+        return "is empty"
+    if len(token) > MAX_TOKEN_BYTES:
+        return f"is longer than {MAX_TOKEN_BYTES} bytes"
+    if len(token.splitlines()) > 1:
+        return "has more than one line"
+    if any(not 0x21 <= byte <= 0x7E for byte in token):
+        return "has characters that a token cannot have: a blank, a control character or one beyond ASCII"
+    return None
+
+
+def _without(token: str, event: Event) -> Event:
+    """The same, should the server have quoted the token."""
+    match event:
+        case ErrorEvent(message=text):
+            return replace(event, message=text.replace(token, _HIDDEN))
+        case LockEvent(LockBusy(reason=text) as busy):
+            return LockEvent(replace(busy, reason=text.replace(token, _HIDDEN)))
+        case UnlockEvent(LockReleased(detail=text)):
+            return UnlockEvent(LockReleased(text.replace(token, _HIDDEN)))
+        case _:
+            return event
+
+
+def _no_answer(error: HttpError, *, departed: bool) -> TidegateError:
+    if error.fault is Fault.TURNED_AWAY:  # in TLS 1.3 this comes after the request went out, which nobody has read
+        return TidegateError(ErrorKind.LOCK_REFUSED, str(error), _TURNED_AWAY)
+    if departed:
+        return TidegateError(ErrorKind.LOCK_UNCERTAIN, str(error), ASKED_AGAIN)
+    return _not_sent(str(error), _remedy(error.fault))
+
+
+def _remedy(fault: Fault) -> str:
+    match fault:
+        case Fault.UNREACHABLE:
+            return ASKED_AGAIN
+        case Fault.UNTRUSTED:
+            return _DISTRUST
+        case Fault.TURNED_AWAY:
+            return _TURNED_AWAY
+        case Fault.NO_HTTP:
+            return WRONG_SERVER
+        case Fault.BAD_ADDRESS:
+            return _NO_ADDRESS
+        case Fault.BAD_CA_FILE | Fault.BAD_CLIENT_CERT:
+            return _FILES
+    assert_never(fault)
+
+
+def _not_sent(why: str, remedy: str) -> TidegateError:
+    return TidegateError(ErrorKind.LOCK_UNREACHABLE, why, remedy)
+
+
+def _address(request: LockRequest) -> str:
+    return below(request.account.base_url, f"v1/{request.verb}")
+
+
+def _where(request: LockRequest) -> str:
+    """The address and the group, without its password and without anything that a terminal would obey."""
+    address = excerpt(masked(_address(request)).encode(errors="replace"))
+    return f"{address} (group {excerpt(request.account.group.encode(errors='replace'))})"
+
+
+def _tag(release: ReleaseTag | None) -> dict[str, object] | None:
+    return None if release is None else {"version": release.version, "digest": release.digest}
+
+
+def _present(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,59 @@
+"""Strategy ``fleet_lock``: finalize only while holding a slot of the fleet's lock server.
+
+Asking for a slot takes it, so this is no gate: the machine does it (:mod:`tidegate.machine.finalize`), after every gate
+has allowed. Here the settings become what it needs for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidegate.config.settings import Settings
+from tidegate.config.urls import expand
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.fleetlock.account import LockAccount
+from tidegate.identity import host_id
+from tidegate.machine.lock_duty import FLEET_LOCK
+from tidegate.machine.state import FleetLocking
+
+
+def fleet_locking(settings: Settings, variables: Mapping[str, str]) -> FleetLocking | None:
+    """The lock that has to be held for a reboot; None where the strategy is not selected.
+
+    Raises:
+        TidegateError: the host has no id, or the address has a variable that this host has no value for.
+    """
+    if FLEET_LOCK not in settings.updates.strategy:
+        return None
+    account = lock_account(settings, variables, host_id(settings.identity), settings.identity.group)
+    return FleetLocking(account, settings.fleet_lock.release, settings.fleet_lock.update_params)
+
+
+def lock_account(settings: Settings, variables: Mapping[str, str], client_id: str, group: str) -> LockAccount:
+    """A slot of ``group`` for ``client_id``, at the server and with the files that are configured.
+
+    Raises:
+        TidegateError: the address has a variable that this host has no value for.
+    """
+    lock = settings.fleet_lock
+    return LockAccount(
+        base_url=_address(lock.base_url, variables),
+        group=group,
+        id=client_id,
+        timeout_secs=lock.timeout_secs,
+        ca_file=lock.ca_file,
+        client_cert_file=lock.client_cert_file,
+        client_key_file=lock.client_key_file,
+        token_file=lock.token_file,
+    )
+
+
+def _address(url: str, variables: Mapping[str, str]) -> str:
+    try:
+        return expand(url, variables)
+    except KeyError as missing:
+        raise TidegateError(
+            ErrorKind.LOCK_UNAVAILABLE,
+            f"updates.fleet_lock.base_url: this host has no value for ${{{missing.args[0]}}}",
+            "write the address without that variable",
+        ) from missing

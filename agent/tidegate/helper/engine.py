@@ -1,0 +1,134 @@
+"""``org.tidegate.Engine1`` as the root helper serves it: callers and arguments are checked before any verb runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from tidegate.bus.bus import Bus, Exported
+from tidegate.bus.errors import ACCESS_DENIED, ErrorReply
+from tidegate.bus.interface import Caller, Handler, Interface, Method, Property, Signal
+from tidegate.bus.presence import while_connected
+from tidegate.engines import wire
+from tidegate.engines.base import Engine, Progress
+from tidegate.engines.wire import ENGINE
+from tidegate.helper.arguments import checked_payload, checked_version
+from tidegate.helper.idle import Idle
+from tidegate.helper.jobs import Jobs
+from tidegate.release import Release
+
+PROGRESS_SECS = 0.5
+"""Engines report as often as they like; people read no faster, and every signal wakes the agent."""
+
+_log = logging.getLogger(__name__)
+
+
+class ServedEngine:
+    """Serves an engine that is still being chosen when the first calls arrive. Only ``admitted_uids`` get an answer."""
+
+    def __init__(self, bus: Bus, engine: asyncio.Future[Engine], admitted_uids: frozenset[int], idle: Idle) -> None:
+        self._bus = bus
+        self._engine = engine
+        self._admitted_uids = admitted_uids
+        self._idle = idle
+        progress = _ProgressSignals(bus.export(ENGINE.path, self._interface()))
+        self._jobs = Jobs(idle, progress.tell)
+
+    async def close(self) -> None:
+        """Stop a staging and begin no other; short verbs that run already go on."""
+        await self._jobs.close()
+
+    def _interface(self) -> Interface:
+        payload = {"payload": "s"}
+        return Interface(
+            ENGINE.interface,
+            methods=(
+                Method("Status", self._status, returns=wire.STATUS),
+                Method("Latest", self._latest, returns=wire.LATEST),
+                Method("Stage", self._stage, takes=wire.DEPLOYMENT),
+                Method("CancelStage", self._cancel_stage),
+                Method("Arm", self._verb("arm", lambda engine: engine.arm), takes=payload),
+                Method("Disarm", self._verb("disarm", lambda engine: engine.disarm), takes=payload),
+                Method("Discard", self._verb("discard", lambda engine: engine.discard), takes=payload),
+                Method("MarkGood", self._verb("mark-good", lambda engine: engine.mark_good), takes=payload),
+                Method("PruneRollback", self._prune_rollback),
+                Method("Rollback", self._rollback, returns=wire.DEPLOYMENT),
+            ),
+            properties=(
+                Property("Name", "s", lambda: self._engine.result().name),
+                Property("RebootOwner", "s", lambda: self._engine.result().reboot_owner.value),
+                Property("Busy", "s", lambda: self._jobs.under_way),
+            ),
+            signals=(Signal("Progress", wire.PROGRESS),),
+            admit=self._admit,
+        )
+
+    async def _admit(self, caller: Caller) -> None:
+        """Refuse strangers; for the others wait until there is an engine, which properties cannot wait for."""
+        if caller.uid not in self._admitted_uids:
+            _log.warning("refused a call from uid %d (pid %s)", caller.uid, caller.pid)
+            raise ErrorReply(ACCESS_DENIED, "the engine is for root and the agent only")
+        with self._idle.busy():
+            await asyncio.wait([self._engine])
+
+    async def _status(self, _caller: Caller) -> tuple[object, ...]:
+        engine = self._engine.result()
+        with self._idle.busy():
+            return wire.status_to_wire(await engine.status(), engine.reboot_owner)
+
+    async def _latest(self, _caller: Caller) -> tuple[object, ...]:
+        with self._idle.busy():
+            return wire.latest_to_wire(await self._engine.result().latest())
+
+    async def _stage(self, caller: Caller, version: str, payload: str) -> tuple[object, ...]:
+        engine = self._engine.result()
+        release = Release(checked_version(version), checked_payload(engine.name, payload))
+        async with while_connected(self._bus, caller):
+            await self._jobs.stage(engine, release)
+        return ()
+
+    async def _cancel_stage(self, _caller: Caller) -> tuple[object, ...]:
+        await self._jobs.cancel_stage()
+        return ()
+
+    async def _prune_rollback(self, _caller: Caller) -> tuple[object, ...]:
+        await self._jobs.run("prune-rollback", self._engine.result().prune_rollback)
+        return ()
+
+    async def _rollback(self, _caller: Caller) -> tuple[object, ...]:
+        return wire.deployment_to_wire(await self._jobs.run("rollback", self._engine.result().rollback))
+
+    def _verb(self, name: str, of: Callable[[Engine], Callable[[str], Awaitable[None]]]) -> Handler:
+        """The handler of a verb that takes a payload."""
+
+        async def handle(_caller: Caller, payload: str) -> tuple[object, ...]:
+            engine = self._engine.result()
+            await self._jobs.run(name, partial(of(engine), checked_payload(engine.name, payload)))
+            return ()
+
+        return handle
+
+
+class _ProgressSignals:
+    """Emits the ``Progress`` signal, the newest news only."""
+
+    def __init__(self, exported: Exported) -> None:
+        self._exported = exported
+        self._pending: tuple[object, ...] | None = None
+        self._pausing = False
+
+    def tell(self, payload: str, progress: Progress) -> None:
+        """Emit at once, or when the pause after the one before is over."""
+        self._pending = wire.progress_to_wire(payload, progress)
+        if not self._pausing:
+            self._emit()
+
+    def _emit(self) -> None:
+        self._pausing = self._pending is not None
+        if self._pending is None:
+            return
+        self._exported.emit("Progress", *self._pending)
+        self._pending = None
+        asyncio.get_running_loop().call_later(PROGRESS_SECS, self._emit)

@@ -1,0 +1,147 @@
+"""The root helper: serves this host's engine to the agent, runs its checks of health, and ends when nobody needs it.
+
+Started by the bus on demand (``tidegate-engine.service``). It believes nothing that it is told: callers are checked by
+the uid that the bus daemon vouches for, whatever the bus policy says, and arguments before any engine sees them
+(:mod:`~tidegate.helper.engine`, :mod:`~tidegate.helper.checks_service`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pwd
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tidegate.bus.bus import Bus
+from tidegate.config import DEFAULT_ROOTS, Settings, load
+from tidegate.engines.base import Engine
+from tidegate.engines.detect import engine_for, read_facts
+from tidegate.engines.unsupported import UnsupportedEngine
+from tidegate.engines.wire import ENGINE
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.helper.checks import RootChecks
+from tidegate.helper.checks_service import ServedChecks
+from tidegate.helper.engine import ServedEngine
+from tidegate.helper.idle import Idle
+from tidegate.services.systemd import Systemd
+from tidegate.system.boot import BootInstance, read_boot
+from tidegate.system.sd_notify import Notifier
+
+AGENT_USER = "tidegate"
+
+IDLE_SECS = 30.0
+"""Long enough that the steps of one update meet one process, short enough that nothing of it stays in memory."""
+FINISH_SECS = 120.0
+"""How long verbs that have begun are waited for at the end; above what the agent waits for them."""
+_log = logging.getLogger(__name__)
+
+
+async def main() -> None:
+    """Serve this host's engine on the system bus until idle or told to stop.
+
+    Raises:
+        TidegateError: the bus is not there or was lost, or another process has the helper's name.
+    """
+    bus = await Bus.connect()
+    try:
+        await serve(bus, choose_engine, Terms(admitted_uids=_agent_and_root()))
+    finally:
+        await bus.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who is served, for how long, and who is told."""
+
+    admitted_uids: frozenset[int]
+    idle_secs: float = IDLE_SECS
+    notifier: Notifier = field(default_factory=Notifier)
+
+
+async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms) -> None:
+    """Serve the engine that ``choose`` gives, and the host's checks, until idle or until SIGTERM.
+
+    The name is taken before the engine is chosen: that may ask other programs, and the bus daemon fails callers of a
+    service that takes long to appear.
+
+    Raises:
+        TidegateError: the name is taken, or the bus is lost.
+    """
+    idle, chosen = Idle(terms.idle_secs), asyncio.ensure_future(choose())
+    try:
+        served = ServedEngine(bus, chosen, terms.admitted_uids, idle)
+        ServedChecks(bus, RootChecks(lambda: _this_boot(bus)), terms.admitted_uids, idle)
+        await bus.request_name(ENGINE.destination)
+        terms.notifier.ready()
+        await _until_over(idle, bus)
+        # systemd queues new activations from here on, instead of taking this process for one that goes on running.
+        terms.notifier.stopping()
+        await served.close()
+        # What was sent to the name before it is released has arrived then, and is answered.
+        await bus.release_name(ENGINE.destination)
+        await bus.finish_calls(FINISH_SECS)
+    finally:
+        chosen.cancel()
+
+
+async def choose_engine() -> Engine:
+    """The engine that the configuration names, or that fits this host; where none does, one that says so."""
+    try:
+        kind = _configured_kind()
+        return _engine(engine_for(await read_facts()) if kind == "auto" else kind)
+    except TidegateError as err:
+        _log.warning("%s", err)
+        return UnsupportedEngine(err.failure)
+
+
+def _engine(name: str) -> Engine:
+    match name:
+        case "ostree":
+            from tidegate.engines.ostree import OstreeEngine  # noqa: PLC0415 - only the engine that is used
+
+            return OstreeEngine.for_host()
+        case _:
+            raise TidegateError(ErrorKind.ENGINE_UNSUPPORTED_HOST, f"there is no engine {name}", "set [engine] kind")
+
+
+async def _this_boot(bus: Bus) -> BootInstance:
+    return read_boot(await Systemd(bus).soft_reboots_count())
+
+
+def _configured_kind() -> str:
+    """``[engine] kind``; with a bad configuration the default: the agent tells of that, and still needs the status."""
+    loaded = load(DEFAULT_ROOTS)
+    for problem in loaded.problems:
+        _log.warning("%s", problem)
+    return (loaded.settings or Settings()).engine.kind
+
+
+def _agent_and_root() -> frozenset[int]:
+    try:
+        return frozenset({0, pwd.getpwnam(AGENT_USER).pw_uid})
+    except KeyError:
+        _log.warning("there is no user %s: only root is served", AGENT_USER)
+        return frozenset({0})
+
+
+async def _until_over(idle: Idle, bus: Bus) -> None:
+    """Return when idle or at SIGTERM.
+
+    Raises:
+        TidegateError: ``bus.unreachable`` when the bus is lost.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    waits = [asyncio.ensure_future(wait) for wait in (idle.wait(), stop.wait(), bus.closed.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    if bus.closed.is_set():
+        raise TidegateError(ErrorKind.BUS_UNREACHABLE, "the connection to the bus ended", "check that dbus is running")

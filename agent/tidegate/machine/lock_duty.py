@@ -1,0 +1,261 @@
+"""The obligation: a lock that may be held is given back, whatever happens in between.
+
+What is owed follows from the record and from what the agent is busy with, and from nothing that could be forgotten:
+
+==================================================  ==========================================================
+an attempt is under way, or the host goes down      nothing: the lock is being used
+a record of this boot, and no attempt               give it back: it was taken for a reboot that will not be
+a record of an earlier boot, the boot verified      give it back
+a record of an earlier boot, being verified         nothing: it serves for the way back, too
+a record of an earlier boot, no attempt to verify   look at the boot's health, then give it back
+no record, not yet greeted since the agent's start  one steady-state: a record may have been lost with its disk
+==================================================  ==========================================================
+
+It is done beside everything else: checks and staging go on, and only finalization waits for it. Always with what the
+record says, never with the configuration of the day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum, auto
+from typing import assert_never
+
+from tidegate import __version__
+from tidegate.clock import Now
+from tidegate.errors import ErrorKind, Failure
+from tidegate.fleetlock.account import LockAccount, LockReleased
+from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
+from tidegate.gates.base import Wait
+from tidegate.health.base import HealthLook
+from tidegate.health.judgement import failing
+from tidegate.machine.effects import NOTICE, WARNING, Announce, Effect, ReadHealth, ReleaseLock, Reply
+from tidegate.machine.events import ForgetLockAsked
+from tidegate.machine.parts import left_alone_secs, spread, take_id
+from tidegate.machine.phases import (
+    Accepting,
+    Disarming,
+    Finalizing,
+    Leaving,
+    Order,
+    Paused,
+    Rebooting,
+    Starting,
+    Verifying,
+)
+from tidegate.machine.state import FleetLocking, LockDuty, State, Step
+from tidegate.machine.topics import Topic
+from tidegate.records.model import LockRecord, LockRelease, LockState
+from tidegate.release import Release
+
+FLEET_LOCK = "fleet_lock"
+"""The gate's name: in `explain`, in metrics, for ``--override``."""
+
+RETRY_BASE_SECS = 5.0
+RETRY_MAX_SECS = 300.0
+MAX_DOUBLINGS = 6
+"""A lock that is not given back keeps other hosts waiting, so the first tries come soon; a server that is down must not
+be stormed by its whole fleet."""
+
+
+class Duty(Enum):
+    """What is owed at this moment."""
+
+    NOTHING = auto()
+    LOOK = auto()
+    RELEASE = auto()
+
+
+def duty(state: State) -> Duty:
+    """See the table above."""
+    record = state.records.lock
+    if _in_use(state):
+        return Duty.NOTHING
+    if record is None:
+        return Duty.RELEASE if state.lock.greeting and state.policy.fleet_lock is not None else Duty.NOTHING
+    taken_in_vain = record.boot == state.boot
+    if record.state == LockState.RELEASE_OWED or record.release == LockRelease.AFTER_BOOT or taken_in_vain:
+        return Duty.RELEASE
+    return Duty.NOTHING if isinstance(state.phase, Verifying | Accepting | Paused | Leaving) else Duty.LOOK
+
+
+def _in_use(state: State) -> bool:
+    """An unlock must not race a reboot; before the host was read, nobody knows whether there is one."""
+    return state.shutting_down or isinstance(state.phase, Starting | Finalizing | Rebooting | Disarming)
+
+
+def owed(state: State) -> Wait | None:
+    """What is still to be given back, as a gate's answer: until then no lock is asked for."""
+    record, locking = state.records.lock, state.policy.fleet_lock
+    if kept(state):
+        return None
+    if record is not None:
+        what = f"the lock of group {record.account.group} at {record.account.server} is still to be given back"
+    elif state.lock.greeting and locking is not None:
+        what = f"the lock server {locking.account.server} was not reached since the agent's start"
+    else:
+        return None
+    why = f": {state.lock.why}" if state.lock.why else ""
+    return Wait(
+        FLEET_LOCK, what + why, remedy="wait; or, if that server is gone for good: tidegate lock forget --reason TEXT"
+    )
+
+
+def kept(state: State) -> bool:
+    """Whether the lock of the update that went wrong is held still, and serves for the rollback that is due."""
+    record = state.records.lock
+    return (
+        state.records.rollback is not None
+        and record is not None
+        and record.boot != state.boot
+        and record.state != LockState.RELEASE_OWED
+        and record.release != LockRelease.AFTER_BOOT
+    )
+
+
+def lost(state: State) -> State:
+    """The server has given a lock that was kept to somebody else: it is to be asked for like any other from now on."""
+    return replace(state, records=state.records.lock_is(LockState.RELEASE_OWED)) if kept(state) else state
+
+
+def wanted(state: State, order: Order) -> FleetLocking | None:
+    """The lock that has to be held for the reboot that ``order`` is about, or None."""
+    return None if FLEET_LOCK in order.overrides else state.policy.fleet_lock
+
+
+def missing(state: State, order: Order) -> Wait | None:
+    """That the lock which has to be held by now is not the one that is held: the configuration has changed."""
+    locking, record = wanted(state, order), state.records.lock
+    if locking is None or kept(state) or (record is not None and record.account == locking.account):
+        return None
+    return Wait(FLEET_LOCK, f"the configuration asks for another lock now, at {locking.account.server}")
+
+
+def taken(state: State, locking: FleetLocking, now: Now) -> State:
+    """With the record of a lock that is about to be asked for."""
+    record = LockRecord(
+        locking.account, state.boot, LockState.MAYBE_HELD, now.wall, release=locking.release, tells=locking.tells
+    )
+    return replace(state, records=replace(state.records, lock=record))
+
+
+def told(state: State, record: LockRecord, target: Release | None) -> UpdateParams | None:
+    """What the server is told beside who asks, where it is to be told anything."""
+    if not record.tells or state.host is None:
+        return None
+    booted = state.host.booted
+    return UpdateParams(
+        agent=f"tidegate/{__version__}",
+        boot_id=state.boot.boot_id.replace("-", ""),
+        current=ReleaseTag(booted.version, booted.payload),
+        target=None if target is None else ReleaseTag(target.version, target.payload),
+    )
+
+
+# --------------------------------------------------------------------------- doing what is owed
+
+
+def due(state: State) -> float | None:
+    """When (boot clock) there is something to do, or None."""
+    if state.lock.task is not None or duty(state) is Duty.NOTHING:
+        return None
+    return state.lock.retry_at or 0.0
+
+
+def attend(state: State) -> Step:
+    """Do what is owed."""
+    owes = duty(state)
+    match owes:
+        case Duty.NOTHING:
+            return state, ()
+        case Duty.LOOK:
+            task, state = _take_id(state)
+            return state, (ReadHealth(task),)
+        case Duty.RELEASE:
+            return _release(state)
+        case _:
+            assert_never(owes)
+
+
+def health_read(state: State, look: HealthLook, now: Now) -> Step:
+    """The boot is well, and the lock that was taken for it may be given back; or it has to wait."""
+    wrong = failing(look)
+    if wrong:
+        return put_off(state, f"this boot is not known to be well: {wrong}", now)
+    records = state.records.lock_is(LockState.RELEASE_OWED)
+    return replace(state, records=records, lock=replace(state.lock, task=None)), ()
+
+
+def released(state: State, answer: LockReleased) -> Step:
+    """The server has it back."""
+    record = state.records.lock
+    state = replace(state, records=replace(state.records, lock=None), lock=LockDuty(greeting=False))
+    if record is None:
+        return state, ()
+    detail = f" ({answer.detail})" if answer.detail else ""
+    return state, (Announce(Topic.LOCK_RETURNED, NOTICE, f"gave the lock back: {record.account.place}{detail}"),)
+
+
+def failed(state: State, failure: Failure, now: Now) -> Step:
+    """No answer, or none that counts: it stays owed."""
+    return put_off(state, failure.message, now, left_alone_secs(failure.retry_after_secs))
+
+
+def forget_asked(state: State, event: ForgetLockAsked) -> Step:
+    """Whoever runs the fleet knows that nobody waits for this lock."""
+    record = state.records.lock
+    if record is not None and _in_use(state):
+        busy = Failure(ErrorKind.AGENT_BUSY, "the lock is being used", "ask again when the reboot is over")
+        return state, (Reply(event.request_id, busy),)
+    if state.lock.task is not None:  # its answer would come amid the next request, and undo what that has taken
+        busy = Failure(ErrorKind.AGENT_BUSY, "the lock is just being given back", "ask again in a minute")
+        return state, (Reply(event.request_id, busy),)
+    if record is None and owed(state) is None:
+        nothing = Failure(ErrorKind.AGENT_BAD_REQUEST, "no lock is owed to any server", "tidegate status")
+        return state, (Reply(event.request_id, nothing),)
+    state = replace(state, records=replace(state.records, lock=None), lock=LockDuty(greeting=False))
+    what = "the steady-state of this start" if record is None else f"the lock of {record.account.place}"
+    note = Announce(Topic.LOCK_FORGOTTEN, WARNING, f"{what} is forgotten without the server's word: {event.reason}")
+    return state, (Reply(event.request_id, f"{what} is forgotten"), note)
+
+
+def in_doubt(state: State, failure: Failure, now: Now) -> State:
+    """With the unlock put off for as long as the request was given.
+
+    A server that is slow to carry out a request whose answer nobody waited for must not do so after it was told that
+    the slot is free: the slot would be ours, and nobody would know.
+    """
+    record = state.records.lock
+    pause_secs = 0.0 if record is None else record.account.timeout_secs
+    retry_at = now.boot_secs + max(pause_secs, left_alone_secs(failure.retry_after_secs))
+    return replace(state, lock=replace(state.lock, retry_at=retry_at, why=failure.message))
+
+
+def put_off(state: State, why: str, now: Now, wished_secs: float = 0.0) -> Step:
+    """Try again, later each time and no sooner than the server wished; the first time, say so."""
+    known = state.lock
+    pause_secs = min(RETRY_BASE_SECS * 2.0 ** min(known.failures, MAX_DOUBLINGS), RETRY_MAX_SECS)
+    retry_at = now.boot_secs + spread(state, max(pause_secs, wished_secs))
+    state = replace(state, lock=replace(known, task=None, retry_at=retry_at, failures=known.failures + 1, why=why))
+    first: tuple[Effect, ...] = (Announce(Topic.LOCK_OWED, WARNING, f"a lock is still to be given back: {why}"),)
+    return state, first if known.failures == 0 and state.records.lock is not None else ()
+
+
+def _release(state: State) -> Step:
+    record = state.records.lock
+    account = _account(state)
+    task, state = _take_id(state)
+    return state, (ReleaseLock(task, account, None if record is None else told(state, record, None)),)
+
+
+def _account(state: State) -> LockAccount:
+    record, locking = state.records.lock, state.policy.fleet_lock
+    if record is not None:
+        return record.account
+    assert locking is not None  # noqa: S101 - without a record, a greeting is owed only where the strategy is in force
+    return locking.account
+
+
+def _take_id(state: State) -> tuple[int, State]:
+    task, state = take_id(state)
+    return task, replace(state, lock=replace(state.lock, task=task, retry_at=None))

@@ -1,0 +1,1 @@
+"""Records: all that survives the agent's process and the host's boot."""

@@ -1,0 +1,104 @@
+"""The records on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.jsonread import ShapeError
+from tidegate.records.codec import decode, encode
+from tidegate.records.model import Records
+from tidegate.system.atomicfile import write_durably
+
+FILE_NAME = "records.json"
+_MODE = 0o640
+_LARGEST_BYTES = 16 * 1024 * 1024
+"""A hundred attempts are 64 KiB; what is larger by far was not written by an agent and is not worth the memory."""
+
+
+class Store(Protocol):
+    """Where the records are kept."""
+
+    def load(self) -> Records:
+        """What was saved last; empty records on a host that never had any."""
+        ...
+
+    def save(self, records: Records) -> None:
+        """Keep ``records``; when this returns they survive a power cut."""
+        ...
+
+
+class SealedStore:
+    """Stands in for a document that cannot be read: it holds nothing, and is never written over."""
+
+    def __init__(self, failure: Failure) -> None:
+        self._failure = failure
+
+    def load(self) -> Records:
+        """Empty records."""
+        return Records()
+
+    def save(self, records: Records) -> None:  # noqa: ARG002 - the protocol's signature
+        """Never saves.
+
+        Raises:
+            TidegateError: always; why the document could not be read.
+        """
+        raise self._failure.error()
+
+
+class FileStore:
+    """One JSON document in the agent's state folder (``/var/lib/tidegate``)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+
+    def load(self) -> Records:
+        """Read the document.
+
+        Raises:
+            TidegateError: RECORD_UNREADABLE. The file is left as it is: without its deny list and its intent the
+                agent must not stage or reboot, and only a person can say that they do not matter.
+        """
+        try:
+            return decode(json.loads(self._read()))
+        except FileNotFoundError:
+            return Records()
+        except OSError as err:
+            raise self._unreadable(err.strerror or str(err)) from err
+        except (ShapeError, ValueError, RecursionError, OverflowError) as err:
+            raise self._unreadable(str(err)) from err
+
+    def save(self, records: Records) -> None:
+        """Replace the document.
+
+        Raises:
+            TidegateError: RECORD_UNWRITABLE; the old document is still there.
+        """
+        content = json.dumps(encode(records), indent=1, ensure_ascii=False) + "\n"
+        try:
+            # Bytes of a message that are no UTF-8 arrive as lone surrogates; their backslash form is JSON's own.
+            write_durably(self._path, content.encode(errors="backslashreplace"), _MODE)
+        except OSError as err:
+            raise TidegateError(
+                ErrorKind.RECORD_UNWRITABLE,
+                f"{self._path}: {err.strerror or err}",
+                f"make {self._path.parent} writable for the user tidegate and free some space on it",
+            ) from err
+
+    def _read(self) -> bytes:
+        with self._path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES + 1)
+        if len(content) > _LARGEST_BYTES:
+            raise ShapeError(f"larger than {_LARGEST_BYTES} bytes")
+        return content
+
+    def _unreadable(self, why: str) -> TidegateError:
+        return TidegateError(
+            ErrorKind.RECORD_UNREADABLE,
+            f"{self._path}: {why}",
+            f"restore it from a backup; or move it away (mv {self._path} {self._path}.broken), which forgets the "
+            "deny list and any attempt under way, and restart tidegate.service",
+        )

@@ -1,0 +1,179 @@
+"""Why has this host not rebooted: every rule that has a say, what it says, since when, until when, what would lift it.
+
+Asking is all that happens here. Nothing in this module can be told to reboot, to arm or to take a lock: it reads the
+state, asks gates (which changes nothing, see :mod:`tidegate.gates.base`) and makes a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tidegate.clock import Clock, rfc3339
+from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
+from tidegate.gates.gate_set import ask_all
+from tidegate.machine.lock_duty import FLEET_LOCK
+from tidegate.machine.parts import booted_release
+from tidegate.machine.phases import (
+    Accepting,
+    Disarming,
+    Finalizing,
+    Leaving,
+    Paused,
+    Rebooting,
+    Staged,
+    Starting,
+    Steady,
+    Verifying,
+)
+from tidegate.machine.state import State
+from tidegate.machine.waiting import holds, holds_before_lock, order_of
+from tidegate.records.model import LockState
+from tidegate.release import Release
+
+SCHEMA = 1
+
+Row = dict[str, object]
+
+_ANY = Release("?", "")
+"""Stands for the release that would be staged, where there is none: no gate says yes to one and no to another."""
+
+
+class Explainer:
+    """Asks the gates that are in force, as the strategy would, without a consequence."""
+
+    def __init__(self, clock: Clock, gates: Callable[[], Sequence[Gate]], state: Callable[[], State]) -> None:
+        self._clock = clock
+        self._gates = gates
+        self._state = state
+
+    async def explain(self) -> dict[str, object]:
+        """The document of ``tidegate explain --json``."""
+        state = self._state()
+        purpose = order_of(state).purpose
+        question = Question(target_of(state) or _ANY, purpose, self._clock.now(), noticed=state.noticed)
+        verdicts = await ask_all(self._gates(), question)
+        return explanation(self._state(), verdicts)
+
+
+def explanation(state: State, verdicts: Sequence[Verdict]) -> dict[str, object]:
+    """What stands between the host and its next release, if there is one; ``verdicts`` are the gates' latest."""
+    rows = gate_rows(state, verdicts)
+    return {
+        "schema": SCHEMA,
+        "verdict": "wait" if any(row["verdict"] == "wait" for row in rows) else "allow",
+        **prospect(state),
+        "gates": rows,
+    }
+
+
+def prospect(state: State) -> Row:
+    """What the next reboot would lead to, and why; ``staged``: there is nothing to be done for it but to reboot.
+
+    ``since`` is when that began to wait; nothing is in prospect while a boot is watched.
+    """
+    target = None if isinstance(state.phase, Verifying | Accepting | Paused) else target_of(state)
+    return {
+        "purpose": order_of(state).purpose,
+        "release": None if target is None else {"version": target.version, "payload": target.payload},
+        "staged": isinstance(state.phase, Staged | Leaving | Finalizing | Rebooting | Disarming),
+        "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged | Leaving) else None,
+    }
+
+
+def target_of(state: State) -> Release | None:
+    """The release that the host is on its way to."""
+    match state.phase:
+        case Steady(wanted=wanted):
+            return wanted
+        case Verifying() | Accepting() | Paused():
+            return booted_release(state)
+        case phase:
+            return getattr(phase, "target", None)
+
+
+def last_verdicts(state: State) -> tuple[Verdict, ...]:
+    """What the gates said when they were asked last for the release that is staged now."""
+    return state.phase.verdicts if isinstance(state.phase, Staged | Leaving | Disarming) else ()
+
+
+def waits_of(state: State) -> tuple[Wait, ...]:
+    """What holds the reboot, as far as is known without asking."""
+    return _waits(state, last_verdicts(state))
+
+
+def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
+    """One row for each rule that has a say.
+
+    First what waits: the agent's own reasons, then the gates in their order; then what allows; then the fleet lock.
+    """
+    waits = _waits(state, verdicts)
+    allows = [verdict for verdict in verdicts if isinstance(verdict, Allow)]
+    rows = [*(_wait_row(state, wait) for wait in waits), *(_allow_row(allow) for allow in allows)]
+    if state.policy.fleet_lock is not None and all(wait.gate != FLEET_LOCK for wait in waits):
+        rows.append(_lock_row(state))
+    return rows
+
+
+def _waits(state: State, verdicts: Sequence[Verdict]) -> tuple[Wait, ...]:
+    """The agent's own reasons as they are now, then what the gates said; of who was not asked now, the last word."""
+    own = (*_held(state), *_busy(state))
+    said = [verdict for verdict in (*verdicts, *_not_asked_now(state, verdicts)) if isinstance(verdict, Wait)]
+    by_gate = {wait.gate: wait for wait in (*said, *own)}
+    return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *said)))
+
+
+def _held(state: State) -> tuple[Wait, ...]:
+    """What the agent itself has against a reboot. A lock that is in use for one is not owed."""
+    target = target_of(state) or _ANY
+    match state.phase:
+        case Finalizing(order=order):
+            return holds(state, target, order)
+        case Rebooting() | Disarming():
+            return () if state.policy.block is None else (state.policy.block,)
+        case _:
+            return holds_before_lock(state, target, order_of(state))
+
+
+def _busy(state: State) -> tuple[Wait, ...]:
+    """What has to be over before anything is staged."""
+    match state.phase:
+        case Starting():
+            why = "" if state.trouble is None else f": {state.trouble.failure.message}"
+            return (Wait("host", f"the host has not been read yet{why}"),)
+        case Verifying(pending=pending):
+            return (Wait("health", f"this boot is being verified{pending and f': {pending}'}"),)
+        case Accepting():
+            return (Wait("health", "this boot is well; the engine is being told"),)
+        case Paused(reason=reason):
+            remedy = "mend it, the agent looks every minute; or tidegate resume, or tidegate rollback, --reason TEXT"
+            return (Wait("health", f"this boot is not well: {reason}", remedy=remedy),)
+        case _:
+            return ()
+
+
+def _not_asked_now(state: State, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The last word of the lock server, of logind, of the engine: asking them is more than a question."""
+    asked = {verdict.gate for verdict in verdicts}
+    return tuple(verdict for verdict in last_verdicts(state) if verdict.gate not in asked)
+
+
+def _wait_row(state: State, wait: Wait) -> Row:
+    waiting = state.records.waiting
+    since = None if waiting is None else waiting.gates.get(wait.gate)
+    times: Row = {"since": since and rfc3339(since), "until": wait.until and rfc3339(wait.until)}
+    return {**_row(wait.gate, "wait", wait.reason), **times, "remedy": wait.remedy}
+
+
+def _allow_row(allow: Allow) -> Row:
+    return {**_row(allow.gate, "allow", allow.detail), "until": allow.until and rfc3339(allow.until)}
+
+
+def _lock_row(state: State) -> Row:
+    record = state.records.lock
+    if record is not None and record.state == LockState.HELD:
+        return {**_row(FLEET_LOCK, "allow", f"held: {record.account.place}"), "since": rfc3339(record.since)}
+    return _row(FLEET_LOCK, "not_asked", "asked last, when every other gate allows")
+
+
+def _row(gate: str, verdict: str, reason: str) -> Row:
+    return {"gate": gate, "verdict": verdict, "reason": reason, "since": None, "until": None, "remedy": ""}

@@ -1,0 +1,143 @@
+"""systemd-logind: what takes the host down, who holds that back, and who is logged in.
+
+Flags, errors and their meaning by version: https://www.freedesktop.org/wiki/Software/systemd/logind/ and the man page
+org.freedesktop.login1(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import ABSENT, INVALID_ARGS, UNKNOWN_METHOD, CallFailed
+from tidegate.bus.exports import PROPERTIES
+from tidegate.bus.match import Emission, Endpoint, Match
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.printable import one_line
+from tidegate.services.sessions import GONE, SESSION_INTERFACE, Listed, Session, session_of
+
+MANAGER = Endpoint("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+
+NO_FLAGS = 0
+"""RebootWithFlags: none of the flags helps an honest caller; who asks without root is held by inhibitors anyway."""
+
+_NOT_IN_THIS_SYSTEMD = frozenset({UNKNOWN_METHOD, INVALID_ARGS})
+"""What systemd before 248 answers to RebootWithFlags, and any to a flag that it does not know."""
+
+_BLOCKING_MODES = frozenset({"block", "block-weak"})
+"""Both hold whoever is neither root nor the holder, on every version. From 257 ``block`` holds those two as well, and
+``block-weak`` is what ``block`` was before. The agent respects them as whoever it is: before 257 logind would let root
+through."""
+
+_SHOWN_CHARS = 120
+"""Of what an inhibitor says of itself: a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibitor:
+    """Somebody who holds something back. ``what`` is a set of operations; ``mode`` is block, block-weak or delay."""
+
+    what: frozenset[str]
+    who: str
+    why: str
+    mode: str
+
+    @property
+    def blocks_shutdown(self) -> bool:
+        """Whether a reboot has to wait until this one is gone."""
+        return "shutdown" in self.what and self.mode in _BLOCKING_MODES
+
+
+def holding(inhibitors: Sequence[Inhibitor]) -> str | None:
+    """Who keeps the host from a reboot, and why, in words; None where nobody does."""
+    blockers = [inhibitor for inhibitor in inhibitors if inhibitor.blocks_shutdown]
+    if not blockers:
+        return None
+    first, *rest = blockers
+    more = f" (and {len(rest)} more)" if rest else ""
+    who, why = one_line(first.who, _SHOWN_CHARS), one_line(first.why, _SHOWN_CHARS)
+    return f"{who or 'somebody'} holds shutdowns back: {why or 'no reason given'}{more}"
+
+
+class Logind:
+    """Calls to logind's manager. Never asks for interactive authorisation: nobody sits in front of an agent."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def reboot(self) -> None:
+        """Ask for a reboot.
+
+        Raises:
+            CallFailed: logind refused; its error name and text say why.
+            TidegateError: ``reboot.unreachable`` where logind is not there; ``bus.*`` where nothing can be said.
+        """
+        try:
+            await self._call("RebootWithFlags", "t", NO_FLAGS)
+        except CallFailed as err:
+            if err.error_name not in _NOT_IN_THIS_SYSTEMD:
+                raise
+            await self._call("Reboot", "b", False)  # noqa: FBT003 - the method's own argument: not interactive
+
+    async def set_wall_message(self, text: str) -> None:
+        """What whoever is logged in reads when the shutdown begins; raises as :meth:`reboot` does."""
+        await self._call("SetWallMessage", "sb", text, True)  # noqa: FBT003 - the method's own argument: do send it
+
+    async def inhibitors(self) -> tuple[Inhibitor, ...]:
+        """Everybody who holds something back at the moment; raises as :meth:`reboot` does."""
+        (found,) = await self._call("ListInhibitors", returns="a(ssssuu)")
+        rows = cast("tuple[tuple[str, str, str, str, int, int], ...]", found)
+        return tuple(Inhibitor(frozenset(what.split(":")), who, why, mode) for what, who, why, mode, _, _ in rows)
+
+    async def sessions(self) -> tuple[Session, ...]:
+        """Every session there is, of people and of programs; one that ends meanwhile is left out.
+
+        Raises as :meth:`reboot` does.
+        """
+        (found,) = await self._call("ListSessions", returns="a(susso)")
+        rows = cast("tuple[tuple[str, int, str, str, str], ...]", found)
+        read = [await self._session(Listed(name, uid, user, path)) for name, uid, user, _seat, path in rows]
+        return tuple(session for session in read if session is not None)
+
+    async def _session(self, row: Listed) -> Session | None:
+        there = Endpoint(MANAGER.destination, row.path, PROPERTIES)
+        try:
+            (found,) = await self._bus.call(there, "GetAll", "s", SESSION_INTERFACE, returns="a{sv}")
+        except CallFailed as err:
+            if err.error_name in GONE:
+                return None
+            raise _explained(err) from err
+        return session_of(row, cast("Mapping[str, object]", found))
+
+    async def preparing_for_shutdown(self) -> bool:
+        """Whether a shutdown has begun; raises as :meth:`reboot` does."""
+        try:
+            return bool(await self._bus.get_property(MANAGER, "PreparingForShutdown", "b"))
+        except CallFailed as err:
+            raise _explained(err) from err
+
+    async def on_prepare_for_shutdown(self, handler: Callable[[bool], None]) -> Callable[[], None]:
+        """Call ``handler(True)`` when a shutdown begins, ``handler(False)`` when it is called off."""
+
+        def heard(emission: Emission) -> None:
+            handler(bool(emission.args[0]))
+
+        return await self._bus.subscribe(Match(MANAGER, "PrepareForShutdown", "b"), heard)
+
+    async def _call(self, member: str, signature: str = "", *args: object, returns: str = "") -> tuple[object, ...]:
+        try:
+            return await self._bus.call(MANAGER, member, signature, *args, returns=returns)
+        except CallFailed as err:
+            raise _explained(err) from err
+
+
+def _explained(error: CallFailed) -> TidegateError:
+    if error.error_name in ABSENT:
+        return TidegateError(
+            ErrorKind.REBOOT_UNREACHABLE,
+            f"logind does not answer: {error.text or error.error_name}",
+            "systemctl status systemd-logind.service",
+        )
+    return error

@@ -1,0 +1,46 @@
+"""polkit: whether a caller may have something done (org.freedesktop.PolicyKit1.Authority)."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from tidegate.bus.bus import Bus
+from tidegate.bus.interface import Caller
+from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Typed
+from tidegate.errors import TidegateError
+
+AUTHORITY = Endpoint(
+    "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"
+)
+_NO_INTERACTION = 0
+
+ANSWER_SECS = 10.0
+"""Nobody is asked for a password, so polkit answers at once; one that hangs must not hold a caller's place for long."""
+
+_log = logging.getLogger(__name__)
+
+
+async def check_authorization(bus: Bus, caller: Caller, action: str) -> bool:
+    """Whether polkit allows ``action`` to ``caller``. What cannot be found out is not allowed."""
+    subject = ("system-bus-name", {"name": Typed("s", caller.unique_name)})
+    no_details: dict[str, str] = {}
+    try:
+        (answer,) = await bus.call(
+            AUTHORITY,
+            "CheckAuthorization",
+            "(sa{sv})sa{ss}us",
+            subject,
+            action,
+            no_details,
+            _NO_INTERACTION,
+            "",
+            returns="(bba{ss})",
+            timeout_secs=ANSWER_SECS,
+        )
+    except TidegateError as err:
+        _log.warning("polkit does not answer, so %s is refused: %s", action, err.message)
+        return False
+    allowed, _challenge, _details = cast("tuple[bool, bool, object]", answer)
+    return allowed

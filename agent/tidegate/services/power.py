@@ -1,0 +1,67 @@
+"""Reboots through logind, as the machine asks for them."""
+
+from __future__ import annotations
+
+import logging
+
+from tidegate.bus import errors
+from tidegate.bus.errors import CallFailed
+from tidegate.errors import TidegateError
+from tidegate.machine.events import Accepted, RebootAnswer, Refused
+from tidegate.services.logind import Logind, holding
+
+OPERATION_IN_PROGRESS = "org.freedesktop.login1.OperationInProgress"
+
+_log = logging.getLogger(__name__)
+
+
+class LogindPower:
+    """What can take the host down: logind."""
+
+    def __init__(self, logind: Logind) -> None:
+        self._logind = logind
+
+    async def shutting_down(self) -> bool:
+        """Whether a shutdown is under way.
+
+        Raises:
+            TidegateError: logind cannot be asked.
+        """
+        return await self._logind.preparing_for_shutdown()
+
+    async def reboot(self, announcement: str) -> RebootAnswer:
+        """Ask for a reboot; a refusal is an answer.
+
+        Inhibitors are looked at once more, last of all: systemd 252 lets some callers through that 257 refuses.
+
+        Raises:
+            TidegateError: logind is not there, or nothing is known of what it did.
+        """
+        held = holding(await self._logind.inhibitors())
+        if held is not None:
+            return Refused(held, "wait for it, or end it: systemd-inhibit --list")
+        await self._announce(announcement)
+        try:
+            await self._logind.reboot()
+        except CallFailed as err:
+            return _refused(err)
+        return Accepted()
+
+    async def _announce(self, text: str) -> None:
+        """Nobody's reboot fails for want of a message."""
+        try:
+            await self._logind.set_wall_message(text)
+        except TidegateError as err:
+            _log.info("the shutdown is not announced on terminals: %s", err.message)
+
+
+def _refused(error: CallFailed) -> Refused:
+    if error.error_name == OPERATION_IN_PROGRESS:
+        return Refused("another shutdown or sleep is in progress", "wait for it; tidegate status")
+    if error.error_name in {errors.ACCESS_DENIED, errors.INTERACTIVE_AUTHORIZATION_REQUIRED}:
+        return Refused(
+            f"logind does not allow it: {error.text}",
+            "polkitd must run with /usr/share/polkit-1/rules.d/50-tidegate.rules in place (tidegate install); "
+            "see who holds shutdowns back: systemd-inhibit --list",
+        )
+    return Refused(f"logind refuses: {error.text or error.error_name}", "journalctl -u systemd-logind.service")

@@ -1,0 +1,66 @@
+"""systemd's manager: the states of units, and how often userspace was started in this boot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from tidegate.bus.bus import Bus
+from tidegate.bus.errors import UNKNOWN_PROPERTY, CallFailed
+from tidegate.bus.match import Endpoint
+
+SERVICE = "org.freedesktop.systemd1"
+MANAGER = Endpoint(SERVICE, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+UNIT_INTERFACE = "org.freedesktop.systemd1.Unit"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """A unit as ``systemctl show`` has it: LoadState, ActiveState, SubState."""
+
+    load: str
+    active: str
+    sub: str
+
+
+class Systemd:
+    """Calls to systemd's manager; reading only."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def unit_state(self, name: str) -> UnitState:
+        """The state of ``name``; a unit that does not exist is ``not-found`` and ``inactive``.
+
+        Raises:
+            TidegateError: systemd cannot be asked.
+        """
+        (path,) = await self._bus.call(MANAGER, "LoadUnit", "s", name, returns="o")
+        unit = Endpoint(SERVICE, cast(str, path), UNIT_INTERFACE)
+        load = await self._bus.get_property(unit, "LoadState", "s")
+        active = await self._bus.get_property(unit, "ActiveState", "s")
+        sub = await self._bus.get_property(unit, "SubState", "s")
+        return UnitState(str(load), str(active), str(sub))
+
+    async def failed_units(self) -> frozenset[str]:
+        """The names of the units that have failed.
+
+        Raises:
+            TidegateError: systemd cannot be asked.
+        """
+        (units,) = await self._bus.call(MANAGER, "ListUnitsByPatterns", "asas", ["failed"], [], returns="a(ssssssouso)")
+        return frozenset(unit[0] for unit in cast("Sequence[tuple[str, ...]]", units))
+
+    async def soft_reboots_count(self) -> int:
+        """How often userspace was started anew in this boot; 0 on systemd before 254, which cannot do it.
+
+        Raises:
+            TidegateError: systemd cannot be asked.
+        """
+        try:
+            return int(cast(int, await self._bus.get_property(MANAGER, "SoftRebootsCount", "u")))
+        except CallFailed as err:
+            if err.error_name != UNKNOWN_PROPERTY:
+                raise
+            return 0

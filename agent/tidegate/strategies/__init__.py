@@ -1,1 +1,0 @@
-"""Strategies: when finalization may happen. One file each."""

@@ -1,0 +1,1 @@
+"""The operating system's interfaces: files, processes, boots, timers, sd_notify."""

@@ -1,0 +1,88 @@
+"""What agent and net-worker say to each other of locks survives the way there and back, and nothing else passes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams, Verb
+from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
+from tidegate.net.line import WireError
+from tidegate.net.wire import decode_event, decode_request, encode_event, encode_request
+
+TEXT = st.text(max_size=30)
+MAYBE = TEXT | st.none()
+SECS = st.floats(0, 1e6)
+TAGS = st.builds(ReleaseTag, TEXT, TEXT) | st.none()
+ACCOUNTS = st.builds(LockAccount, TEXT, TEXT, TEXT, SECS, MAYBE, MAYBE, MAYBE, MAYBE)
+UPDATES = st.builds(UpdateParams, MAYBE, MAYBE, TAGS, TAGS) | st.none()
+LOCKS = st.builds(LockEvent, st.builds(LockGranted) | st.builds(LockBusy, TEXT, SECS | st.none()))
+UNLOCKS = st.builds(UnlockEvent, st.builds(LockReleased, TEXT))
+
+ACCOUNT = asdict(LockAccount("https://locks/", "workers", "4aed", 30.0))
+LINE: dict[str, object] = {"kind": "lock", "verb": "pre-reboot", "account": ACCOUNT, "update": None}
+UPDATE = asdict(UpdateParams("tidegate/1", None, ReleaseTag("1", "c1"), None))
+
+
+@given(st.builds(LockRequest, st.sampled_from(Verb), ACCOUNTS, UPDATES))
+def test_requests_come_back_as_they_were(request: LockRequest) -> None:
+    line = encode_request(request)
+    assert line.count(b"\n") == 1
+    assert decode_request(line) == request
+    assert request.timeout_secs == request.account.timeout_secs
+
+
+@given(LOCKS | UNLOCKS)
+def test_answers_come_back_as_they_were(event: LockEvent | UnlockEvent) -> None:
+    line = encode_event(event)
+    assert line.count(b"\n") == 1
+    assert decode_event(line) == event
+
+
+def test_this_is_a_request() -> None:
+    assert decode_request(json.dumps(LINE | {"update": UPDATE}).encode()) == LockRequest(
+        Verb.PRE_REBOOT,
+        LockAccount("https://locks/", "workers", "4aed", 30.0),
+        UpdateParams("tidegate/1", None, ReleaseTag("1", "c1"), None),
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verb": "reboot"},
+        {"verb": None},
+        {"account": None},
+        {"account": ACCOUNT | {"timeout_secs": "30"}},
+        {"account": ACCOUNT | {"token_file": 1}},
+        {"account": {key: value for key, value in ACCOUNT.items() if key != "ca_file"}},
+        {"update": []},
+        {"update": UPDATE | {"boot_id": 1}},
+        {"update": UPDATE | {"current": {"version": "1"}}},
+        {"update": UPDATE | {"target": "1"}},
+    ],
+)
+def test_anything_else_is_no_request(wrong: dict[str, object]) -> None:
+    with pytest.raises(WireError):
+        decode_request(json.dumps(LINE | wrong).encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"kind": "busy", "reason": "full"},
+        {"kind": "busy", "reason": None, "retry_after_secs": None},
+        {"kind": "busy", "reason": "full", "retry_after_secs": "5"},
+        {"kind": "released"},
+        {"kind": "released", "detail": 1},
+        {"kind": "Granted"},
+    ],
+)
+def test_anything_else_is_no_answer(line: dict[str, object]) -> None:
+    with pytest.raises(WireError):
+        decode_event(json.dumps(line).encode())

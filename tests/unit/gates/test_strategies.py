@@ -1,0 +1,94 @@
+"""From the configured names to gates: what somebody wrote is never passed over."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from tests.fakes.builders import at, release
+from tests.fakes.clock import START
+from tidegate.calendar.exclusions import Exclusions
+from tidegate.calendar.schedule import Schedule
+from tidegate.calendar.spec import WindowSpec
+from tidegate.calendar.weekly import WallCalendar
+from tidegate.config.settings import STRATEGIES, Settings
+from tidegate.gates.base import Allow, Question, Wait
+from tidegate.gates.gate_set import ask_all
+from tidegate.gates.immediate import Immediate
+from tidegate.gates.periodic import Periodic
+from tidegate.gates.strategies import FLEET_LOCK, strategy_gates
+from tidegate.purpose import Purpose
+
+
+def settings(*names: str) -> Settings:
+    plain = Settings()
+    return replace(plain, updates=replace(plain.updates, strategy=names))
+
+
+def question(purpose: Purpose) -> Question:
+    return Question(release("2"), purpose, at(0))
+
+
+def test_immediate_always_allows_and_guards_updates_alone() -> None:
+    gate = Immediate()
+    assert asyncio.run(gate.ask(question(Purpose.UPDATE))) == Allow("immediate")
+    assert gate.guards == {Purpose.UPDATE}
+
+
+def test_the_default_strategy_is_immediate() -> None:
+    assert [gate.name for gate in strategy_gates(Settings())] == ["immediate"]
+
+
+def test_strategies_keep_their_configured_order() -> None:
+    names = [gate.name for gate in strategy_gates(settings("marker_file", "immediate", "periodic"))]
+    assert names == ["marker_file", "immediate", "periodic"]
+
+
+def test_the_fleet_lock_is_no_gate() -> None:
+    """To ask for it is to take it: the machine does, after every gate."""
+    assert strategy_gates(settings("fleet_lock")) == ()
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != FLEET_LOCK])
+def test_every_name_that_the_configuration_takes_is_a_gate_of_that_name(name: str) -> None:
+    (gate,) = strategy_gates(settings(name))
+    assert gate.name == name
+    assert Purpose.UPDATE in gate.guards
+
+
+def test_a_strategy_may_be_passed_over_by_name_and_one_that_is_not_there_may_not() -> None:
+    known = {gate.name: gate.overridable for gate in strategy_gates(settings("immediate", "marker_file"))}
+    assert known == {"immediate": True, "marker_file": True}
+    assert Periodic.overridable
+    (unknown,) = strategy_gates(settings("astrology"))
+    assert not unknown.overridable
+
+
+WEEKLY = Schedule(WallCalendar((WindowSpec((0,), 10 * 60, 60),), Exclusions()), UTC)  # Mondays from 10:00 to 11:00
+
+
+@pytest.mark.parametrize(("secs", "is_open"), [(-1, False), (0, True), (3599, True), (3600, False)])
+def test_a_window_allows_until_it_shuts(secs: float, is_open: bool) -> None:
+    verdict = asyncio.run(Periodic(WEEKLY).ask(Question(release("2"), Purpose.UPDATE, at(secs))))
+    assert isinstance(verdict, Allow) is is_open
+    if is_open:
+        assert verdict.until == START + timedelta(hours=1)
+    else:
+        assert verdict.until == (START if secs < 0 else START + timedelta(days=7))
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_a_strategy_that_this_version_does_not_have_never_allows(purpose: Purpose) -> None:
+    gates = strategy_gates(settings("immediate", "astrology"))
+    *_, verdict = asyncio.run(ask_all(gates, question(purpose)))
+    assert isinstance(verdict, Wait)
+    assert (verdict.gate, "astrology" in verdict.reason) == ("astrology", True)
+    assert verdict.remedy
+
+
+def test_a_periodic_strategy_without_windows_never_allows() -> None:
+    *_, verdict = asyncio.run(ask_all(strategy_gates(settings("periodic")), question(Purpose.UPDATE)))
+    assert isinstance(verdict, Wait)

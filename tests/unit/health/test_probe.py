@@ -1,0 +1,81 @@
+"""What the net-worker makes of an answer to a check, and the lines about it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.health.probe import ProbeEvent, ProbeRequest
+from tidegate.health.probe_request import MAX_BYTES, judged, out_of_time
+from tidegate.net.answers import HttpResponse
+from tidegate.net.line import WireError
+from tidegate.net.wire import decode_event, decode_request, encode_event, encode_request
+
+TEXT = st.text(max_size=30)
+REQUESTS = st.builds(
+    ProbeRequest, TEXT, st.integers(), st.integers(), st.none() | TEXT, st.floats(0, 1e6), st.none() | TEXT
+)
+
+
+def request(contains: str | None = None, low: int = 200, high: int = 399) -> ProbeRequest:
+    return ProbeRequest("http://u:secret@h/x", low, high, contains, 5, None)
+
+
+@given(REQUESTS)
+def test_requests_survive_the_way(one: ProbeRequest) -> None:
+    assert decode_request(encode_request(one)) == one
+
+
+@given(st.builds(ProbeEvent, st.booleans(), TEXT))
+def test_events_survive_the_way(one: ProbeEvent) -> None:
+    assert decode_event(encode_event(one)) == one
+
+
+@pytest.mark.parametrize("line", [b'{"kind": "probe"}', b'{"kind": "probe", "url": 1}'])
+def test_half_a_request_is_none(line: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_request(line)
+
+
+def test_half_an_event_is_none() -> None:
+    with pytest.raises(WireError):
+        decode_event(b'{"kind": "probed", "passed": 1, "detail": ""}')
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "asked", "passed"),
+    [
+        (200, b"", request(), True),
+        (301, b"", request(), True),
+        (199, b"", request(), False),
+        (400, b"", request(), False),
+        (301, b"", request(low=200, high=200), False),
+        (200, b"all is well", request("is w"), True),
+        (200, b"all is bad", request("well"), False),
+        (500, b"all is well", request("well"), False),
+        (200, b"-" * (MAX_BYTES - 3) + b"well", request("well"), False),
+        (200, b"-" * (MAX_BYTES - 4) + b"well", request("well"), True),
+        (200, "käse".encode(), request("käse"), True),
+    ],
+)
+def test_an_answer_passes_by_its_status_and_its_text(
+    status: int, body: bytes, asked: ProbeRequest, passed: bool
+) -> None:
+    event = judged(asked, HttpResponse(status, {}, body))
+    assert event.passed is passed
+    assert f"answers {status}" in event.detail
+
+
+def test_details_are_printable_and_tell_no_password() -> None:
+    told = [
+        judged(request(), HttpResponse(500, {}, b"\x1b[31mred\nalert" + b"x" * 10_000)).detail,
+        judged(request("no\u202esuch"), HttpResponse(200, {}, b"")).detail,
+        out_of_time(request()).detail,
+    ]
+    for detail in told:
+        assert detail.isprintable()
+        assert len(detail) < 400
+        assert "secret" not in detail
+    assert "red alert" in told[0]
+    assert "within 5 s" in told[2]
