@@ -13,8 +13,7 @@ from tidegate.discovery.native import AskEngine
 from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.settings import fleet_locking
-from tidegate.gates.select import Sources, local_gates
-from tidegate.gates.strategies import Unavailable
+from tidegate.gates.select import Sources, Unavailable, local_gates
 from tidegate.health.base import HealthProbe
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -22,3 +23,11 @@ class Release:
     payload: str
     age_index: int | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: _NO_METADATA, compare=False)
+
+
+class Purpose(StrEnum):
+    """Gates declare which of these they guard."""
+
+    UPDATE = "update"
+    ROLLBACK = "rollback"
+    MANUAL = "manual"

@@ -44,7 +44,8 @@ print(json.dumps([[cost(*command) for command in commands] for _ in range(int(sy
 REQUEST = """
 import sys
 from tidegate.discovery.graph_keys import MAX_GRAPH_BYTES
-from tidegate.net.wire import GraphRequest, encode_request
+from tidegate.discovery.wire import GraphRequest
+from tidegate.net.wire import encode_request
 print(encode_request(GraphRequest(sys.argv[1], sys.argv[2], 60.0, MAX_GRAPH_BYTES)).decode(), end="")
 """
 

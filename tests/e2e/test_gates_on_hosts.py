@@ -20,13 +20,13 @@ from tests.fakes.builders import release
 from tests.integration.dbus.real_logind import connect_as
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 from tidegate.clock import Now, SystemClock
 from tidegate.config.settings import Sessions as SessionsSettings
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.sessions import Sessions
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.logind import MANAGER, Logind
 from tidegate.services.sessions import SESSION_INTERFACE, Session
 from tidegate.services.timedate import Timedate
@@ -53,7 +53,7 @@ from tidegate.bus.bus import Bus
 from tidegate.services.timedate import Timedate
 from tidegate.gates.base import Question, Wait
 from tidegate.gates.interval import boot_began_secs
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.release import Release
 from tidegate.gates.marker_file import MarkerFile
 from pathlib import Path

@@ -9,8 +9,7 @@ import pytest
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MANUAL, World
 from tidegate.journal.dedup import MAX_TEXTS
-from tidegate.machine.message_ids import MESSAGE_IDS
-from tidegate.machine.topics import Topic
+from tidegate.machine.topics import MESSAGE_IDS, Topic
 
 pytestmark = [pytest.mark.host, on_one_suite]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.fakes.running_coordinator import OpenLocks
 from tidegate.coordinator.addresses import Address
-from tidegate.coordinator.locks import Locks
+from tidegate.coordinator.service import Locks
 from tidegate.coordinator.settings import Admin, Coordinator
 
 ANY_PORT = Address("127.0.0.1", 0)

@@ -26,7 +26,7 @@ from tidegate.fleetlock.protocol import Verb
 
 @dataclass
 class MemoryLocks:
-    """A :class:`~tidegate.coordinator.locks.Locks`. ``away``: the store does not answer. ``gate``: calls wait for it.
+    """A :class:`~tidegate.coordinator.service.Locks`. ``away``: the store does not answer. ``gate``: calls wait for it.
     ``defect``: what a call raises."""
 
     rules: dict[str, Rules] = field(default_factory=lambda: {"default": Rules(slots=1), "workers": Rules(slots=2)})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tidegate.clock import SystemClock
 from tidegate.coordinator.addresses import Address
-from tidegate.coordinator.locks import Locks
+from tidegate.coordinator.service import Locks
 from tidegate.coordinator.settings import Coordinator
 from tidegate.coordinator.web.listeners import Doors
 from tidegate.coordinator.web.listening import bound

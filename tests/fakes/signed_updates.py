@@ -14,8 +14,9 @@ from urllib.parse import unquote
 from tests.fakes.clock import FakeClock
 from tests.fakes.http_misbehaving import Behaviour, Caller, Server, answers, serving
 from tidegate.discovery.request import answer
+from tidegate.discovery.wire import GraphRequest, OffersEvent, Trust
 from tidegate.errors import ErrorKind
-from tidegate.net.wire import ErrorEvent, GraphRequest, OffersEvent, Trust
+from tidegate.net.wire import ErrorEvent
 from tidegate.trust.keys import KeyRole
 from tidegate.trust.repository import Lifetimes, Repository
 

@@ -28,10 +28,9 @@ from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import HealthLook
 from tidegate.machine.events import Accepted, RebootAnswer
-from tidegate.purpose import Purpose
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 
 
 class Blow(StrEnum):

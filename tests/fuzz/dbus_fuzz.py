@@ -16,8 +16,8 @@ from tests.fakes.private_bus import connected, private_bus
 from tidegate.agent_api.client import AGENT
 from tidegate.bus.channel import Link
 from tidegate.bus.errors import PREFIX
-from tidegate.bus.exports import INTROSPECTABLE, PEER, PROPERTIES
 from tidegate.bus.message import Kind, Message, Typed
+from tidegate.bus.server import INTROSPECTABLE, PEER, PROPERTIES
 from tidegate.errors import ErrorKind, TidegateError
 
 METHODS: Mapping[str, str] = {

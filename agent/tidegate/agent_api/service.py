@@ -17,8 +17,8 @@ from tidegate.agent_api.properties import Face
 from tidegate.agent_api.requests import checked_overrides, name_of, passing_over, reason_in, release_in
 from tidegate.bus.bus import Bus
 from tidegate.bus.call_limits import ROOT
+from tidegate.bus.caller_disconnect import while_connected
 from tidegate.bus.interface import Caller, Interface, Method
-from tidegate.bus.presence import while_connected
 from tidegate.bus.single_flight import Turns
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.machine.events import (
@@ -32,7 +32,7 @@ from tidegate.machine.events import (
     RollbackAsked,
     StageAsked,
 )
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.polkit import check_authorization
 
 ACTION_PREFIX = "org.tidegate.agent1."

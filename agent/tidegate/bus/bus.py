@@ -12,12 +12,10 @@ from typing import Self, cast
 
 from tidegate.bus import errors
 from tidegate.bus.channel import Link
-from tidegate.bus.exports import PROPERTIES
 from tidegate.bus.framing import close_all
 from tidegate.bus.interface import Caller, Emits, Interface
-from tidegate.bus.match import Emission, Endpoint, Match, matches
-from tidegate.bus.message import Kind, Message, Typed, unwrapped
-from tidegate.bus.server import Server
+from tidegate.bus.message import Emission, Endpoint, Kind, Match, Message, Typed, matches, unwrapped
+from tidegate.bus.server import PROPERTIES, Server
 from tidegate.errors import ErrorKind, TidegateError
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"

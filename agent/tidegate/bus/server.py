@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from tidegate.bus import errors
 from tidegate.bus.call_limits import Places, too_many
 from tidegate.bus.callers import Callers
 from tidegate.bus.channel import Link
-from tidegate.bus.exports import Exports, Request
-from tidegate.bus.interface import Caller
-from tidegate.bus.message import Kind, Message, unwrapped
+from tidegate.bus.errors import (
+    INVALID_ARGS,
+    PROPERTY_READ_ONLY,
+    UNKNOWN_INTERFACE,
+    UNKNOWN_METHOD,
+    UNKNOWN_OBJECT,
+    UNKNOWN_PROPERTY,
+    ErrorReply,
+)
+from tidegate.bus.interface import Caller, Interface, Method, Property, Signal, introspection
+from tidegate.bus.message import Kind, Message, Typed, unwrapped
 from tidegate.errors import TidegateError
 
 _DEFECT_REMEDY = "the journal of the service says more; report the defect with that"
@@ -87,3 +97,153 @@ class Server:
     def _reply(self, call: Message, answer: Message) -> None:
         if call.wants_reply:
             self._link.send(replace(answer, destination=call.sender, answers=call.serial))
+
+
+PEER = "org.freedesktop.DBus.Peer"
+INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+MACHINE_ID_FILE = Path("/etc/machine-id")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A method call. ``interface`` may be empty: callers may leave it to the object."""
+
+    path: str
+    interface: str
+    member: str
+    signature: str
+    args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The values of a successful answer and their signature."""
+
+    signature: str
+    values: tuple[object, ...]
+
+
+class Exports:
+    """The objects of a process: interfaces by path, with the standard ones added."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[Interface, ...]] = {}
+
+    def add(self, path: str, interface: Interface) -> None:
+        """Serve ``interface`` at ``path``, beside what is there."""
+        self._objects[path] = (*self._objects.get(path, ()), interface)
+
+    def remove(self, path: str, interface: Interface) -> None:
+        """Stop serving ``interface`` at ``path``."""
+        rest = tuple(other for other in self._objects.get(path, ()) if other is not interface)
+        if rest:
+            self._objects[path] = rest
+        else:
+            self._objects.pop(path, None)
+
+    async def answer(self, request: Request, caller: Caller) -> Reply:
+        """Run the handler that ``request`` asks for.
+
+        Raises:
+            ErrorReply: no such object, interface, method or signature.
+            Exception: whatever the handler raises.
+        """
+        interface, method = self._find(request)
+        expected = "".join(method.takes.values())
+        if request.signature != expected:
+            text = f"{interface.name}.{method.name} takes {expected!r}, not {request.signature!r}"
+            raise ErrorReply(INVALID_ARGS, text)
+        await interface.admit(caller)
+        values = await method.handler(caller, *request.args)
+        return Reply("".join(method.returns.values()), values)
+
+    def _find(self, request: Request) -> tuple[Interface, Method]:
+        here = self._interfaces(request.path)
+        if not here:
+            raise ErrorReply(UNKNOWN_OBJECT, f"there is no object {request.path}")
+        named = [one for one in here if request.interface in {"", one.name}]
+        if not named:
+            raise ErrorReply(UNKNOWN_INTERFACE, f"{request.path} has no interface {request.interface}")
+        for interface in named:
+            if (method := interface.method(request.member)) is not None:
+                return interface, method
+        raise ErrorReply(UNKNOWN_METHOD, f"{request.interface or request.path} has no method {request.member}")
+
+    def _interfaces(self, path: str) -> tuple[Interface, ...]:
+        own = self._objects.get(path, ())
+        if not own and not self._children(path):
+            return ()
+        return (*own, _peer(), self._introspectable(path), *self._properties(own))
+
+    def _children(self, path: str) -> tuple[str, ...]:
+        base = path.rstrip("/") + "/"
+        below = {other[len(base) :].split("/")[0] for other in self._objects if other.startswith(base)}
+        return tuple(sorted(below - {""}))
+
+    def _introspectable(self, path: str) -> Interface:
+        async def introspect(_caller: Caller) -> tuple[object, ...]:
+            return (introspection(self._interfaces(path), self._children(path)),)
+
+        return Interface(INTROSPECTABLE, (Method("Introspect", introspect, returns={"xml": "s"}),))
+
+    def _properties(self, own: tuple[Interface, ...]) -> tuple[Interface, ...]:
+        if not own:
+            return ()
+        named = {"interface": "s", "name": "s"}
+        methods = (
+            Method("Get", partial(_get, own), named, {"value": "v"}),
+            Method("GetAll", partial(_get_all, own), {"interface": "s"}, {"values": "a{sv}"}),
+            Method("Set", partial(_set, own), {**named, "value": "v"}),
+        )
+        changed = Signal("PropertiesChanged", {"interface": "s", "changed": "a{sv}", "invalidated": "as"})
+        return (Interface(PROPERTIES, methods, signals=(changed,)),)
+
+
+def _peer() -> Interface:
+    return Interface(PEER, (Method("Ping", _ping), Method("GetMachineId", _machine_id, returns={"id": "s"})))
+
+
+async def _ping(_caller: Caller) -> tuple[object, ...]:
+    return ()
+
+
+async def _machine_id(_caller: Caller) -> tuple[object, ...]:
+    return (MACHINE_ID_FILE.read_text(encoding="ascii").strip(),)  # noqa: ASYNC240 - 33 bytes
+
+
+async def _get(own: tuple[Interface, ...], caller: Caller, interface: str, name: str) -> tuple[object, ...]:
+    return (_read(await _property(own, caller, interface, name)),)
+
+
+async def _get_all(own: tuple[Interface, ...], caller: Caller, interface: str) -> tuple[object, ...]:
+    found = _admitting(own, interface)
+    await found.admit(caller)
+    return ({prop.name: _read(prop) for prop in found.properties},)
+
+
+async def _set(
+    own: tuple[Interface, ...], caller: Caller, interface: str, name: str, _value: object
+) -> tuple[object, ...]:
+    await _property(own, caller, interface, name)
+    raise ErrorReply(PROPERTY_READ_ONLY, f"{interface}.{name} cannot be written")
+
+
+async def _property(own: tuple[Interface, ...], caller: Caller, interface: str, name: str) -> Property:
+    found = _admitting(own, interface)
+    await found.admit(caller)
+    for prop in found.properties:
+        if prop.name == name:
+            return prop
+    raise ErrorReply(UNKNOWN_PROPERTY, f"{interface} has no property {name}")
+
+
+def _admitting(own: tuple[Interface, ...], name: str) -> Interface:
+    for interface in own:
+        if interface.name == name:
+            return interface
+    raise ErrorReply(UNKNOWN_INTERFACE, f"there is no interface {name} here")
+
+
+def _read(prop: Property) -> Typed:
+    return Typed(prop.signature, prop.read())

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.asking import answer_of, ask
 from tidegate.cli.snapshot_file import read
-from tidegate.document import Document, rows, table
+from tidegate.cli.update_cmd import answer_of, ask
+from tidegate.jsonread import Document, rows, table
 
 if TYPE_CHECKING:
     from tidegate.errors import TidegateError

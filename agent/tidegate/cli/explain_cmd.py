@@ -12,7 +12,7 @@ from tidegate.cli import exits
 from tidegate.cli.snapshot_file import read, text
 from tidegate.cli.telling import reason_of, when
 from tidegate.clock import SystemClock
-from tidegate.document import Document, rows, table
+from tidegate.jsonread import Document, rows, table
 
 EXPLAIN_SECS = 6 * 60.0
 """Longer than all gates together may take to answer."""

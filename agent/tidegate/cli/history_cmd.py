@@ -7,7 +7,7 @@ import json
 import click
 
 from tidegate.cli.snapshot_file import read, text
-from tidegate.document import Document, rows, table
+from tidegate.jsonread import Document, rows, table
 
 
 @click.command()

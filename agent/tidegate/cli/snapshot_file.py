@@ -6,7 +6,7 @@ import json
 from typing import NoReturn, cast
 
 from tidegate.cli import exits
-from tidegate.document import Document, table
+from tidegate.jsonread import Document, table
 
 STATUS_FILE = "/run/tidegate/public/status.json"
 

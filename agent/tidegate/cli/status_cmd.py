@@ -13,7 +13,7 @@ from tidegate.cli import exits
 from tidegate.cli.snapshot_file import is_live, read, text
 from tidegate.cli.telling import reason_of, when
 from tidegate.clock import SystemClock
-from tidegate.document import Document, rows, table
+from tidegate.jsonread import Document, rows, table
 
 UP_TO_DATE = 0
 AVAILABLE = 10

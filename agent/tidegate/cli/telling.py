@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidegate.cli.snapshot_file import text
-from tidegate.document import Document
+from tidegate.jsonread import Document
 from tidegate.printable import duration
 
 

@@ -11,12 +11,12 @@ from typing import Protocol
 
 import click
 
-from tidegate.agent_api.following import Following
+from tidegate.agent_api.client import Following
 from tidegate.bus.bus import Bus
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import text
-from tidegate.document import Document
 from tidegate.errors import TidegateError
+from tidegate.jsonread import Document
 
 RETURN_SECS = 15.0
 """How long an agent that went away is waited for: systemd starts one that failed after 5 seconds."""

@@ -9,13 +9,17 @@ import asyncio
 import logging
 import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from tidegate.clock import Clock, monotonic_usec
-from tidegate.coordinator.backend import open_locks
 from tidegate.coordinator.configuration import Configuration, Overrides, rules_of
+from tidegate.coordinator.service import LockService
+from tidegate.coordinator.settings import CoordinatorSettings, Etcd
+from tidegate.coordinator.store.options import StoreOptions, open_store
+from tidegate.coordinator.web import logs
 from tidegate.coordinator.web.listeners import Doors
 from tidegate.coordinator.web.logs import log_to_stderr
 from tidegate.coordinator.web.server import Servers
@@ -105,3 +109,23 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+@asynccontextmanager
+async def open_locks(settings: CoordinatorSettings, clock: Clock) -> AsyncGenerator[LockService, None]:
+    """Open the store and serve locks from it; every change of hands goes to the audit log.
+
+    Raises:
+        TidegateError: the store cannot be used as it is configured.
+    """
+    own = settings.coordinator
+    store = await open_store(own.store, _options(own.etcd))
+    try:
+        async with LockService(store, clock, rules_of(settings), own.default_group, hear=logs.happened) as locks:
+            yield locks
+    finally:
+        await store.aclose()
+
+
+def _options(etcd: Etcd) -> StoreOptions:
+    return StoreOptions(etcd.ca_file, etcd.certificate, etcd.certificate_key, etcd.user, etcd.password_file)

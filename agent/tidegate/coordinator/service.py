@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tidegate.clock import Clock
 from tidegate.coordinator.combiner import CALL_SECS, Combiner, Hear, Setting
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class LockService:
-    """:class:`~tidegate.coordinator.locks.Locks` on a store, which stays the caller's to close."""
+    """:class:`~tidegate.coordinator.service.Locks` on a store, which stays the caller's to close."""
 
     def __init__(  # noqa: PLR0913 - the two at the end are by name, and have defaults
         self,
@@ -76,7 +76,7 @@ class LockService:
             await combiner.aclose()
 
     async def call(self, call: Call) -> Answer:
-        """A client's request; see :class:`~tidegate.coordinator.locks.Locks` for this and what follows."""
+        """A client's request; see :class:`~tidegate.coordinator.service.Locks` for this and what follows."""
         group = call.client.group if call.client.group in self._groups else self._default_group
         if group is None:
             return Denied(DenialKind.UNKNOWN_GROUP, f"there is no group {call.client.group}")
@@ -165,3 +165,32 @@ async def _aligned(group: str, combiner: Combiner) -> None:
 async def _view(name: str, combiner: Combiner) -> GroupView:
     version, denials = await combiner.view()
     return GroupView(name, combiner.rules, tuple(version.semaphore.holders.values()), denials)
+
+
+class Locks(Protocol):
+    """Every method answers within the store's own deadline.
+
+    Raises:
+        TidegateError: ``coordinator.store-unavailable`` where the store does not answer; nothing is known to have
+            changed then. ``coordinator.unknown-group`` and ``coordinator.no-holder`` where a person names what is not.
+    """
+
+    async def call(self, call: Call) -> Answer:
+        """A client's request."""
+        ...
+
+    async def groups(self) -> tuple[GroupView, ...]:
+        """Every configured group, and what is held in it."""
+        ...
+
+    async def take(self, group: str | None, holder_id: str, by: str, reason: str) -> tuple[str, ...]:
+        """Free the slot of ``holder_id`` for it (in ``group``, else in all); the groups in which it was held."""
+        ...
+
+    async def history(self, group: str | None, limit: int) -> tuple[Happening, ...]:
+        """What happened last, newest first."""
+        ...
+
+    async def check(self) -> None:
+        """Whether the store can be read and written by way of consensus at this moment."""
+        ...

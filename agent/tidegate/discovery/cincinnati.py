@@ -12,11 +12,11 @@ from tidegate.discovery.address import resolved
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph_keys import MAX_GRAPH_BYTES
 from tidegate.discovery.policy import OCI_SCHEME, scheme_of
+from tidegate.discovery.wire import GraphRequest, OffersEvent
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
 from tidegate.net.urls import below
-from tidegate.net.wire import GraphRequest, OffersEvent
 
 KEY = "cincinnati.base_url"
 GRAPH_PATH = "v1/graph"

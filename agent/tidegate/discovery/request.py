@@ -1,21 +1,30 @@
-"""How the worker answers a :class:`~tidegate.net.wire.GraphRequest`: fetch, check, tell the direct successors.
+"""How the worker answers a :class:`~tidegate.discovery.wire.GraphRequest`: fetch, check, tell the direct successors.
 
 The graph stays in this process: the agent hears only of the few releases that its host may move to.
 """
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from urllib.parse import urlencode
 
 from tidegate.clock import Clock, SystemClock
 from tidegate.discovery.fetching import ASKED_AGAIN, WRONG_SERVER, Fetcher
 from tidegate.discovery.graph import parse_graph
+from tidegate.discovery.wire import GraphRequest, OffersEvent, Trust
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.answers import excerpt, is_markup
 from tidegate.net.urls import masked
-from tidegate.net.wire import ErrorEvent, Event, GraphRequest, OffersEvent, Trust, error_event
+from tidegate.net.wire import ErrorEvent, Event, Json, Work, error_event
 
 _NO_LIBRARY = "install it with what checks signatures: pip install 'tidegate[trust]'"
+
+
+def work(fields: Json, _departed: threading.Event) -> Work:
+    """The net-worker's part: see :mod:`tidegate.net.worker`."""
+    request = GraphRequest.read(fields)
+    return Work(request.timeout_secs, partial(answer, request), partial(out_of_time, request))
 
 
 def answer(request: GraphRequest, clock: Clock | None = None) -> Event:

@@ -32,10 +32,10 @@ from tuf.ngclient.updater import Updater
 
 from tidegate.clock import rfc3339
 from tidegate.discovery.fetching import Fetcher, NotThereError
+from tidegate.discovery.wire import Trust
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates.clock import BUILT_AFTER
 from tidegate.net.answers import excerpt
-from tidegate.net.wire import Trust
 
 METADATA = "metadata/"
 

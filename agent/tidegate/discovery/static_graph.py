@@ -9,11 +9,11 @@ from tidegate.discovery.address import resolved
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph_keys import MAX_GRAPH_BYTES
 from tidegate.discovery.rollout import phased
+from tidegate.discovery.wire import GraphRequest, OffersEvent, Trust
 from tidegate.errors import TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
 from tidegate.net.urls import masked
-from tidegate.net.wire import GraphRequest, OffersEvent, Trust
 
 KEY = "discovery.static_graph.url"
 

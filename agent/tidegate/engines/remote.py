@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from tidegate.bus import errors
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed
-from tidegate.bus.match import Emission, Match
+from tidegate.bus.message import Emission, Match
 from tidegate.engines import wire
 from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
 from tidegate.engines.wire import ENGINE

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias, cast
 
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 from tidegate.engines.base import Deployment, EngineStatus, Latest, Progress, RebootOwner, StagedDeployment
 from tidegate.release import Release
 

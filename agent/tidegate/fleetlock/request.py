@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -29,7 +30,7 @@ from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
 from tidegate.net.answers import Fault, HttpError, HttpResponse, excerpt
 from tidegate.net.tls import TlsFiles
 from tidegate.net.urls import below, checked_base, masked
-from tidegate.net.wire import ErrorEvent, Event, error_event
+from tidegate.net.wire import ErrorEvent, Event, Json, Work, error_event
 
 MAX_TOKEN_BYTES = 8 * 1024
 """Web servers take header lines of 8 KiB, with the header's name (nginx 1.x, Apache 2.4)."""
@@ -39,6 +40,12 @@ _NO_ADDRESS = "write http:// or https:// and the lock server's whole address int
 _DISTRUST = "check this host's clock and the server's certificate; authorities of your own go into ca_file"
 _TURNED_AWAY = "check client_cert_file and client_key_file, and whether the lock server trusts who signed that"
 _FILES = "put a file in PEM form there, readable for the user tidegate"
+
+
+def work(fields: Json, departed: threading.Event) -> Work:
+    """The net-worker's part: see :mod:`tidegate.net.worker`."""
+    request = LockRequest.read(fields)
+    return Work(request.timeout_secs, partial(answer, request, departed), partial(out_of_time, request, departed))
 
 
 def answer(request: LockRequest, departed: threading.Event) -> Event:

@@ -1,12 +1,14 @@
-"""The part of :mod:`tidegate.net.wire` that is about locks."""
+"""Lock requests and their answers, as agent and net-worker exchange them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar, Self
 
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams, Verb
-from tidegate.net.line import Json, WireError
+from tidegate.net.wire import Json, WireError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +18,29 @@ class LockRequest:
     verb: Verb
     account: LockAccount
     update: UpdateParams | None = None
+    job: ClassVar[str] = "tidegate.fleetlock.request"
 
     @property
     def timeout_secs(self) -> float:
-        """For the whole, from the worker's start to its answer."""
+        """The deadline for the whole, from the worker's start to its answer."""
         return self.account.timeout_secs
+
+    def fields(self) -> Mapping[str, object]:
+        """The request as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, fields: Json) -> Self:
+        """The inverse of :meth:`fields`.
+
+        Raises:
+            WireError: the fields are not those of such a request.
+        """
+        match fields:
+            case {"verb": str(verb), "account": account, "update": update}:
+                return cls(_verb(verb), _account_from_wire(account), _update_from_wire(update))
+            case _:
+                raise WireError("not a request to a lock server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +49,56 @@ class LockEvent:
 
     answer: LockGranted | LockBusy
 
+    def fields(self) -> Mapping[str, object]:
+        """The answer as JSON."""
+        match self.answer:
+            case LockGranted():
+                return {"kind": "granted"}
+            case LockBusy() as busy:
+                return {"kind": "busy", **asdict(busy)}
+
+    @classmethod
+    def read(cls, fields: Json) -> Self:
+        """The inverse of :meth:`fields`.
+
+        Raises:
+            WireError: the fields are not those of such an answer.
+        """
+        match fields:
+            case {"kind": "granted"}:
+                return cls(LockGranted())
+            case {
+                "kind": "busy",
+                "reason": str(reason),
+                "retry_after_secs": int() | float() | None as retry_after_secs,
+            }:
+                return cls(LockBusy(reason, retry_after_secs))
+            case _:
+                raise WireError("neither a grant nor a denial")
+
 
 @dataclass(frozen=True, slots=True)
 class UnlockEvent:
-    """The answer to a :class:`LockRequest` that gives one back."""
+    """The answer to a :class:`LockRequest` that gives a slot back."""
 
     answer: LockReleased
 
+    def fields(self) -> Mapping[str, object]:
+        """The answer as JSON."""
+        return {"kind": "released", **asdict(self.answer)}
 
-def lock_request_from_wire(verb: str, account: Json, update: Json) -> LockRequest:
-    """The request that these fields of a line stand for.
+    @classmethod
+    def read(cls, fields: Json) -> Self:
+        """The inverse of :meth:`fields`.
 
-    Raises:
-        WireError: they stand for none.
-    """
-    return LockRequest(_verb(verb), _account_from_wire(account), _update_from_wire(update))
-
-
-def lock_answer_to_wire(answer: LockGranted | LockBusy | LockReleased) -> dict[str, object]:
-    """The fields of the line that tells ``answer``."""
-    match answer:
-        case LockGranted():
-            return {"kind": "granted"}
-        case LockBusy():
-            return {"kind": "busy", **asdict(answer)}
-        case LockReleased():
-            return {"kind": "released", **asdict(answer)}
+        Raises:
+            WireError: the fields are not those of such an answer.
+        """
+        match fields:
+            case {"kind": "released", "detail": str(detail)}:
+                return cls(LockReleased(detail))
+            case _:
+                raise WireError("not the answer to an unlock")
 
 
 def _verb(value: str) -> Verb:

@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from tidegate.clock import Now
-from tidegate.purpose import Purpose
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from tidegate.clock import rfc3339
 from tidegate.errors import TidegateError
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 
 BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
 """No build of this code is older, so a clock that shows less is wrong, whatever says that it is synchronised. Not the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidegate.gates.base import Allow, Question, Verdict
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 
 
 class Immediate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.logind import Inhibitor, holding
 
 

@@ -6,8 +6,8 @@ import os
 from datetime import timedelta
 
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.purpose import Purpose
-from tidegate.system.procfs import start_ticks
+from tidegate.release import Purpose
+from tidegate.system.boot import start_ticks
 
 _REMEDY = "wait; a shorter gates.interval.min_secs; or tidegate apply --now --override interval --reason TEXT"
 

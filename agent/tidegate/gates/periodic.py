@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidegate.calendar.schedule import Schedule
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 
 _REMEDY = "see tidegate windows; or tidegate apply --now --override periodic --reason TEXT"
 

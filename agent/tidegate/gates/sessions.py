@@ -18,7 +18,7 @@ from tidegate.errors import TidegateError
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.gates.grace import Ahead, Outlives, Over, Running, grace
 from tidegate.gates.people import Ignored, named, present, terminals
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.sessions import Session
 
 LOOK_SECS = 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 from tidegate.health.base import Weight
 
 CHECKS = Endpoint("org.tidegate.Engine1", "/org/tidegate/Checks1", "org.tidegate.Checks1")

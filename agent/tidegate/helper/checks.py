@@ -14,9 +14,7 @@ from tidegate.config.layers import printable
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.check import Seen
 from tidegate.health.wire import COMMAND
-from tidegate.helper.ownership import why_not_run
-from tidegate.helper.passed import FOLDER, Passed
-from tidegate.helper.programs import Program, programs
+from tidegate.helper.programs import FOLDER, Passed, Program, programs, why_not_run
 from tidegate.helper.transient import Job, run
 from tidegate.printable import one_line
 from tidegate.system import process

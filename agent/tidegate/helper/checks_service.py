@@ -6,9 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from tidegate.bus.bus import Bus
+from tidegate.bus.caller_disconnect import while_connected
 from tidegate.bus.errors import ACCESS_DENIED, ErrorReply
 from tidegate.bus.interface import Caller, Interface, Method
-from tidegate.bus.presence import while_connected
 from tidegate.health.wire import CHECKS
 from tidegate.helper.checks import RootChecks, journal_cursor
 from tidegate.helper.idle import Idle

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tidegate.bus.bus import Bus, Exported
+from tidegate.bus.caller_disconnect import while_connected
 from tidegate.bus.errors import ACCESS_DENIED, ErrorReply
 from tidegate.bus.interface import Caller, Handler, Interface, Method, Property, Signal
-from tidegate.bus.presence import while_connected
 from tidegate.engines import wire
 from tidegate.engines.base import Engine, Progress
 from tidegate.engines.wire import ENGINE

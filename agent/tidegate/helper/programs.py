@@ -17,7 +17,9 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
-from tidegate.config.layers import overlay
+from tidegate.config.layers import overlay, printable
+from tidegate.helper.transient import unit_name
+from tidegate.system.boot import BootInstance
 
 OURS = ("usr/lib/tidegate/health.d", "etc/tidegate/health.d", "run/tidegate/health.d")
 GREENBOOTS = ("usr/lib/greenboot/check", "etc/greenboot/check")
@@ -93,3 +95,79 @@ def _disabled(root: Path) -> frozenset[str]:
         return frozenset(shlex.split(found[-1], comments=True)) if found else frozenset()
     except (OSError, ValueError):
         return frozenset()
+
+
+ROOT = 0
+
+
+def why_not_run(path: Path) -> str | None:
+    """Why the program at ``path`` is not run, in words that follow its name; None where it may be.
+
+    Both the way to it and the way to what it may be a link to have to be root's.
+    """
+    try:
+        # Of a link to itself Path.resolve() says so with a RuntimeError (3.11), realpath() with the kernel's own error.
+        real = Path(os.path.realpath(path, strict=True))
+        status = real.stat()
+        folders = [*path.parents, *real.parents]
+        return _why_bad_file(status) or next(filter(None, map(_why_bad_folder, folders)), None)
+    except OSError as err:
+        return f"cannot be looked at: {err.strerror}"
+
+
+def _why_bad_file(status: os.stat_result) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "is no plain file"
+    if why := _why_not_roots(status):
+        return why
+    return None if status.st_mode & stat.S_IXUSR else "is not executable (chmod +x)"
+
+
+def _why_bad_folder(folder: Path) -> str | None:
+    """With the sticky bit, nobody else can take away or replace what is root's in it."""
+    status = folder.stat()
+    sticky = status.st_uid == ROOT and status.st_mode & stat.S_ISVTX
+    why = None if sticky else _why_not_roots(status)
+    return why and f"is not safe to run: its folder {printable(folder)} {why}"
+
+
+def _why_not_roots(status: os.stat_result) -> str | None:
+    if status.st_uid != ROOT:
+        return f"belongs to uid {status.st_uid}, not to root"
+    by_group = status.st_mode & stat.S_IWGRP and status.st_gid != ROOT
+    return "can be written by others than root" if by_group or status.st_mode & stat.S_IWOTH else None
+
+
+FOLDER = Path("/run/tidegate/passed-checks")
+"""Root's own. A soft-reboot keeps /run, so the notes name their boot."""
+
+
+class Passed:
+    """Notes in a folder, one a program. A program that was changed has not passed."""
+
+    def __init__(self, boot: BootInstance, folder: Path = FOLDER) -> None:
+        self._boot = boot
+        self._folder = folder
+
+    def has(self, program: Program) -> bool:
+        """Whether ``program``, as it is now, has passed."""
+        try:
+            return self._note(program).read_text(encoding="utf-8") == self._text(program)
+        except (OSError, ValueError):
+            return False
+
+    def remember(self, program: Program) -> None:
+        """``program`` has passed.
+
+        Raises:
+            OSError: it cannot be written down.
+        """
+        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._note(program).write_text(self._text(program), encoding="utf-8")
+
+    def _note(self, program: Program) -> Path:
+        return self._folder / unit_name(program.name)
+
+    def _text(self, program: Program) -> str:
+        status = program.path.stat()
+        return f"{self._boot} {status.st_dev}:{status.st_ino} {status.st_mtime_ns} {status.st_size}\n"

@@ -15,7 +15,7 @@ from tidegate.clock import Clock
 from tidegate.journal.dedup import Line, Repeats
 from tidegate.journal.native import Sink
 from tidegate.machine.effects import Announce
-from tidegate.machine.message_ids import MESSAGE_IDS
+from tidegate.machine.topics import MESSAGE_IDS
 from tidegate.printable import without_password
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")

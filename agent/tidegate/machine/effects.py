@@ -15,8 +15,7 @@ from tidegate.fleetlock.account import LockAccount
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import NOT_NOTICED, Notice
 from tidegate.machine.topics import Topic
-from tidegate.purpose import Purpose
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
 from tidegate.health.base import HealthLook
 from tidegate.machine.state import Policy
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from datetime import datetime
 from tidegate.engines.base import Progress
 from tidegate.gates.base import Verdict
 from tidegate.health.judgement import CheckState
-from tidegate.purpose import Purpose
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,8 @@ from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.machine.update import decide
 from tidegate.machine.waiting import waiting
-from tidegate.purpose import Purpose
 from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RollbackDue
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 from tidegate.versions import compare
 
 

@@ -28,8 +28,8 @@ from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.machine.undo import disarm
 from tidegate.machine.waiting import waiting, without_vain_rollback
-from tidegate.purpose import Purpose
 from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RebootRequest
+from tidegate.release import Purpose
 
 START_RETRY_SECS = 30.0
 """Between two tries to read the host: the engine helper may come up later than the agent."""

@@ -12,9 +12,8 @@ from tidegate.machine import lock_duty
 from tidegate.machine.parts import enter, spread
 from tidegate.machine.phases import AUTOMATIC, Leaving, Order, Staged
 from tidegate.machine.state import State
-from tidegate.purpose import Purpose
 from tidegate.records.model import Waiting
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 
 MAX_ATTEMPTS = 3
 """Attempts in a row that came to nothing, after which only a person or a newer release starts another."""

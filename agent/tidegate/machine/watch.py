@@ -29,8 +29,8 @@ from tidegate.machine.parts import seen as host_seen
 from tidegate.machine.phases import Accepting, Paused, Steady, Verifying
 from tidegate.machine.state import FailureAction, State, Step
 from tidegate.machine.topics import Topic
-from tidegate.purpose import Purpose
 from tidegate.records.model import LockState, Outcome, Verification
+from tidegate.release import Purpose
 
 RETRY_SECS = 30.0
 """Between two tries at what the disk or the engine did not take."""

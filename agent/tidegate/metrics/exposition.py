@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tidegate import __version__
-from tidegate.document import instant
+from tidegate.jsonread import instant
 from tidegate.metrics.progress import host, progress
 from tidegate.metrics.reading import STATUS_FILE, Reading, read
 from tidegate.metrics.results import results

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from tidegate.document import Document, instant, items, number, rows, table, text
+from tidegate.jsonread import Document, instant, items, number, rows, table, text
 from tidegate.metrics.shapes import OTHER, PREFIX, bounded, by_label, gauge, info, known, one_of
 
 STATES = (

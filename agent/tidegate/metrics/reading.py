@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from tidegate.document import NOTHING, Document, table
-from tidegate.system.procfs import start_ticks
+from tidegate.jsonread import NOTHING, Document, table
+from tidegate.system.boot import start_ticks
 
 STATUS_FILE = Path("/run/tidegate/public/status.json")
 

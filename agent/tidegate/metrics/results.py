@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from tidegate.document import NOTHING, Document, instant, number, rows, table, text
 from tidegate.errors import ErrorKind
+from tidegate.jsonread import NOTHING, Document, instant, number, rows, table, text
 from tidegate.metrics.shapes import OTHER, PREFIX, bounded, by_label, gauge, known, one_of, tally
-from tidegate.purpose import Purpose
 from tidegate.records.model import DenialCause, LockState, Outcome
+from tidegate.release import Purpose
 
 VERDICTS = ("watching", "good", "bad")
 WEIGHTS = ("required", "advisory")

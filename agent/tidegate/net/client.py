@@ -11,19 +11,16 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock.wire import LockEvent, UnlockEvent
-from tidegate.health.probe import ProbeEvent
-from tidegate.net.line import WireError
 from tidegate.net.wire import (
     MAX_EVENT_BYTES,
+    AnswerT,
     ErrorEvent,
-    Event,
     NetError,
-    OffersEvent,
     Request,
+    WireError,
     decode_event,
     encode_request,
 )
@@ -39,8 +36,6 @@ _SHOWN_CHARS = 300
 _STDIN, _STDOUT = 0, 1
 _REMEDY = "it is tried again at the next check; if this stays, report it with the journal of tidegate.service"
 
-Answer = TypeVar("Answer", bound=OffersEvent | LockEvent | UnlockEvent | ProbeEvent)
-
 
 @dataclass(frozen=True, slots=True)
 class NetClient:
@@ -49,7 +44,7 @@ class NetClient:
     argv: tuple[str, ...] = WORKER_ARGV
     kill_grace_secs: float = KILL_GRACE_SECS
 
-    async def run(self, request: Request, answer: type[Answer]) -> Answer:
+    async def run(self, request: Request, answer: type[AnswerT]) -> AnswerT:
         """The answer to ``request``, which has to be an ``answer``.
 
         Cancelling it kills the worker. When this returns or raises, the worker is gone and reaped.
@@ -59,11 +54,9 @@ class NetClient:
             TidegateError: ``net.worker-failed``; the worker crashed, hung, or made no sense.
         """
         worker = await self._exchange(_encoded(request), request.timeout_secs + self.kill_grace_secs)
-        event = worker.event()
+        event = worker.event(answer)
         if isinstance(event, ErrorEvent):
             raise NetError(event)
-        if not isinstance(event, answer):
-            raise _failed(f"answered with {type(event).__name__}, not with {answer.__name__}")
         return event
 
     async def _exchange(self, line: bytes, timeout_secs: float) -> _Worker:
@@ -123,7 +116,7 @@ class _Worker(asyncio.SubprocessProtocol):
             self._transport.close()
         await self.gone.wait()
 
-    def event(self) -> Event:
+    def event(self, answer: type[AnswerT]) -> AnswerT | ErrorEvent:
         """What it answered, once it is gone.
 
         Raises:
@@ -134,7 +127,7 @@ class _Worker(asyncio.SubprocessProtocol):
         if code := self._transport.get_returncode():
             raise _failed(f"{_how_it_ended(code)}: {self._last_words()}")
         try:
-            return decode_event(bytes(self._said))
+            return decode_event(bytes(self._said), answer)
         except WireError as error:
             raise _failed(f"made no sense: {error}") from error
 

@@ -7,27 +7,15 @@ what the agent shows of it.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import BinaryIO
 
-from tidegate.discovery import request as graph_request
 from tidegate.errors import ErrorKind
-from tidegate.fleetlock import request as lock_request
-from tidegate.fleetlock.wire import LockRequest
-from tidegate.health import probe_request
-from tidegate.health.probe import ProbeRequest
-from tidegate.net.line import WireError
-from tidegate.net.wire import (
-    MAX_REQUEST_BYTES,
-    ErrorEvent,
-    Event,
-    GraphRequest,
-    Request,
-    decode_request,
-    encode_event,
-)
+from tidegate.net.wire import MAX_REQUEST_BYTES, ErrorEvent, Event, Json, WireError, Work, decode_request, encode_event
 
 
 class Outlet:
@@ -55,12 +43,12 @@ def main() -> int:
     # httpx 0.28 imports its command line where click, rich and pygments are installed: as much again as all the rest.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how an import is made to fail
     gc.disable()  # it would search the same live graph again and again, and this process is over before it pays
-    request = decode_request(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
     outlet, departed = Outlet(sys.stdout.buffer), threading.Event()
-    guard = threading.Timer(request.timeout_secs, _cut_short, (request, departed, outlet))
+    work = _work(sys.stdin.buffer.read(MAX_REQUEST_BYTES), departed)
+    guard = threading.Timer(work.timeout_secs, _cut_short, (work, outlet))
     guard.daemon = True
     guard.start()
-    outlet.say(_answer(request, departed))
+    outlet.say(work.answer())
     return 0
 
 
@@ -71,34 +59,28 @@ def _line(event: Event) -> bytes:
         return encode_event(ErrorEvent(ErrorKind.NET_WORKER_FAILED, f"the answer does not fit: {error}"))
 
 
-def _cut_short(request: Request, departed: threading.Event, outlet: Outlet) -> None:
+def _work(line: bytes, departed: threading.Event) -> Work:
+    """The work that a request asks for; only the module that does it is loaded. ``departed``: it has left this host.
+
+    Raises:
+        WireError: the line is no request.
+    """
+    job, fields = decode_request(line)
+    try:
+        begin: Callable[[Json, threading.Event], Work] = importlib.import_module(job).work
+    except (ImportError, AttributeError) as error:
+        raise WireError(f"there is no job {job!r}") from error
+    return begin(fields, departed)
+
+
+def _cut_short(work: Work, outlet: Outlet) -> None:
     """End the process in the middle of whatever it is doing.
 
     A thread, because nothing less ends everything: timeouts of httpx are for each read, so that a server may drip for
     ever, and a signal's handler has to wait until the resolver of libc gives up.
     """
-    if outlet.say(_out_of_time(request, departed)):
+    if outlet.say(work.out_of_time()):
         os._exit(0)
-
-
-def _answer(request: Request, departed: threading.Event) -> Event:
-    match request:
-        case GraphRequest():
-            return graph_request.answer(request)
-        case LockRequest():
-            return lock_request.answer(request, departed)
-        case ProbeRequest():
-            return probe_request.answer(request)
-
-
-def _out_of_time(request: Request, departed: threading.Event) -> Event:
-    match request:
-        case GraphRequest():
-            return graph_request.out_of_time(request)
-        case LockRequest():
-            return lock_request.out_of_time(request, departed)
-        case ProbeRequest():
-            return probe_request.out_of_time(request)
 
 
 if __name__ == "__main__":

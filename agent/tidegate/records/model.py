@@ -19,8 +19,7 @@ from types import MappingProxyType
 
 from tidegate.clock import Now
 from tidegate.fleetlock.account import LockAccount
-from tidegate.purpose import Purpose
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 from tidegate.system.boot import BootInstance
 
 HISTORY_LENGTH = 100

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from tidegate.document import Document, instant, items, rows, table, text
+from tidegate.jsonread import Document, instant, items, rows, table, text
 from tidegate.system.atomicfile import write_visibly
 
 MOTD_FILE = "motd"
@@ -160,7 +160,7 @@ def _version(told: Document, key: str) -> str:
 
 
 def _reason(told: Document, key: str) -> str:
-    """Whoever wrote it, it goes to a terminal: :func:`~tidegate.document.text` has made it printable."""
+    """Whoever wrote it, it goes to a terminal: :func:`~tidegate.jsonread.text` has made it printable."""
     return text(told, key, _MAX_REASON_CHARS) or "no reason is known"
 
 

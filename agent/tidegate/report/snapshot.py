@@ -30,7 +30,7 @@ from tidegate.release import Release
 from tidegate.report.explain import gate_rows, last_verdicts, prospect, target_of, waits_of
 from tidegate.report.summary import public_state, summary
 from tidegate.system.atomicfile import write_visibly
-from tidegate.system.procfs import start_ticks
+from tidegate.system.boot import start_ticks
 
 SCHEMA = 1
 PUBLIC_FOLDER = Path("/run/tidegate/public")

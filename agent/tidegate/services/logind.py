@@ -12,8 +12,8 @@ from typing import cast
 
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ABSENT, INVALID_ARGS, UNKNOWN_METHOD, CallFailed
-from tidegate.bus.exports import PROPERTIES
-from tidegate.bus.match import Emission, Endpoint, Match
+from tidegate.bus.message import Emission, Endpoint, Match
+from tidegate.bus.server import PROPERTIES
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.printable import one_line
 from tidegate.services.sessions import GONE, SESSION_INTERFACE, Listed, Session, session_of

@@ -7,8 +7,7 @@ from typing import cast
 
 from tidegate.bus.bus import Bus
 from tidegate.bus.interface import Caller
-from tidegate.bus.match import Endpoint
-from tidegate.bus.message import Typed
+from tidegate.bus.message import Endpoint, Typed
 from tidegate.errors import TidegateError
 
 AUTHORITY = Endpoint(

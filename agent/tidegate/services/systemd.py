@@ -8,7 +8,7 @@ from typing import cast
 
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import UNKNOWN_PROPERTY, CallFailed
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 
 SERVICE = "org.freedesktop.systemd1"
 MANAGER = Endpoint(SERVICE, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")

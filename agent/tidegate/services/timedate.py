@@ -7,7 +7,7 @@ the question. The agent cannot ask the kernel itself: neither its sandbox (Prote
 from __future__ import annotations
 
 from tidegate.bus.bus import Bus
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 
 TIMEDATE = Endpoint("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1")
 

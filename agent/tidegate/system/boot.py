@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.system.procfs import start_ticks
-
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -33,3 +31,19 @@ def read_boot(soft_reboots: int) -> BootInstance:
     """The boot that this process runs in; systemd has counted ``soft_reboots``."""
     boot_id = BOOT_ID_FILE.read_text(encoding="ascii").strip()
     return BootInstance(boot_id, soft_reboots, start_ticks(1) or 0)
+
+
+_START_TIME = 19
+"""Of the fields after the process's name: ``starttime`` is the 22nd in all, and the name is the 2nd."""
+
+
+def start_ticks(pid: int) -> int | None:
+    """When process ``pid`` started, in clock ticks since the kernel did; None without such a process.
+
+    With the pid it names one process for good: a pid alone is given out again.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[_START_TIME])

@@ -21,9 +21,9 @@ from tests.fakes.locks_at import local
 from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
 from tidegate.clock import SystemClock
-from tidegate.coordinator.backend import open_locks
 from tidegate.coordinator.group_kind import Group
 from tidegate.coordinator.model import DenialKind, Rules
+from tidegate.coordinator.serve import open_locks
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.settings import CoordinatorSettings
 

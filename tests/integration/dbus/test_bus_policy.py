@@ -17,7 +17,7 @@ from tidegate.bus import errors
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed
 from tidegate.bus.interface import Caller, Interface, Method
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 from tidegate.engines.wire import ENGINE
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it connects as other users")]

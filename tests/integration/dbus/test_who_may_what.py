@@ -20,9 +20,8 @@ from tidegate.agent_api.client import AGENT
 from tidegate.agent_api.properties import Face
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ACCESS_DENIED, CallFailed
-from tidegate.bus.exports import PROPERTIES
-from tidegate.bus.match import Emission, Endpoint, Match
-from tidegate.bus.message import Typed
+from tidegate.bus.message import Emission, Endpoint, Match, Typed
+from tidegate.bus.server import PROPERTIES
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.machine.effects import NOTICE, Announce
 from tidegate.machine.topics import Topic

@@ -14,9 +14,10 @@ import pytest
 
 from tests.fakes.http_misbehaving import answers, drips, serving, silent
 from tidegate.discovery.base import Offers
+from tidegate.discovery.wire import GraphRequest, OffersEvent
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.client import WORKER_ARGV, NetClient
-from tidegate.net.wire import MAX_EVENT_BYTES, ErrorEvent, GraphRequest, OffersEvent, encode_event
+from tidegate.net.wire import MAX_EVENT_BYTES, ErrorEvent, encode_event
 
 ENOUGH_SECS = 30.0
 SOON_SECS = 1.0
@@ -100,7 +101,7 @@ def test_a_worker_that_reports_an_error() -> None:
         ("", "made no sense: not JSON"),
         ("print('hello')", "made no sense: not JSON"),
         ("out.write(GOOD + GOOD)", "made no sense: not JSON"),
-        ("print('{}')", "made no sense: not an event"),
+        ("print('{}')", "made no sense: not what a graph offers"),
         (f"out.write(b'a' * {MAX_EVENT_BYTES + 1}); out.flush(); time.sleep(60)", "said more than 1048576 bytes"),
         ("out.write(b' ' * 2**30)", "said more than 1048576 bytes"),
     ],
@@ -233,11 +234,20 @@ def test_the_real_worker_says_when_its_answer_is_too_long() -> None:
     assert error.message.startswith("the answer does not fit: a line of ")
 
 
-@pytest.mark.parametrize("line", [b"", b"{}\n", b'{"kind":"graph"}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{}\n",
+        b'{"job":"tidegate.discovery.request"}\n',
+        b'{"job":"os","request":{}}\n',
+        b'{"job":"tidegate.no_such","request":{}}\n',
+    ],
+)
 def test_the_real_worker_crashes_on_a_request_that_is_none(line: bytes) -> None:
     done = subprocess.run(WORKER_ARGV, input=line, capture_output=True, timeout=ENOUGH_SECS, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.splitlines()[-1].startswith(b"tidegate.net.line.WireError: ")
+    assert done.stderr.splitlines()[-1].startswith(b"tidegate.net.wire.WireError: ")
 
 
 def test_the_agent_does_not_load_httpx() -> None:

@@ -21,10 +21,9 @@ from tidegate.agent_api.properties import Face
 from tidegate.agent_api.service import agent_interface
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import PROPERTY_READ_ONLY, CallFailed
-from tidegate.bus.exports import INTROSPECTABLE, PROPERTIES
 from tidegate.bus.interface import introspection
-from tidegate.bus.match import Emission, Endpoint, Match
-from tidegate.bus.message import Typed
+from tidegate.bus.message import Emission, Endpoint, Match, Typed
+from tidegate.bus.server import INTROSPECTABLE, PROPERTIES
 from tidegate.errors import ErrorKind
 from tidegate.machine.effects import NOTICE, Announce
 from tidegate.machine.topics import Topic

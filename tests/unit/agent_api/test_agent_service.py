@@ -41,7 +41,7 @@ from tidegate.machine.events import (
     RollbackAsked,
     StageAsked,
 )
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services import polkit
 
 CALL_SECS = 5.0

@@ -13,8 +13,7 @@ from tidegate.bus import errors
 from tidegate.bus.bus import DBUS, Bus
 from tidegate.bus.errors import CallFailed
 from tidegate.bus.interface import Caller, Interface, Method
-from tidegate.bus.match import Endpoint
-from tidegate.bus.message import Typed
+from tidegate.bus.message import Endpoint, Typed
 from tidegate.errors import ErrorKind, TidegateError
 
 NAME = "org.example.Service1"

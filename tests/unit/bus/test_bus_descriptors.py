@@ -13,8 +13,7 @@ from tests.fakes.private_bus import PrivateBus, settle, two
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed
 from tidegate.bus.interface import Caller, Interface, Method, Property
-from tidegate.bus.match import Endpoint
-from tidegate.bus.message import Typed
+from tidegate.bus.message import Endpoint, Typed
 
 PIPES = Endpoint("org.example.Pipes", "/org/example/pipes", "org.example.Pipes")
 FLOOD = 5

@@ -27,8 +27,7 @@ from tidegate.bus.connection import dbus_next
 from tidegate.bus.errors import INVALID_ARGS, LIMITS_EXCEEDED, CallFailed
 from tidegate.bus.framing import MAX_MESSAGE_BYTES, Frame
 from tidegate.bus.interface import Caller, Interface, Method
-from tidegate.bus.match import Endpoint
-from tidegate.bus.message import Kind, Message, Typed
+from tidegate.bus.message import Endpoint, Kind, Message, Typed
 from tidegate.errors import ErrorKind, TidegateError
 
 WILD = 4321

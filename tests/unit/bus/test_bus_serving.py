@@ -19,10 +19,9 @@ from tidegate.bus.bus import Bus, Exported
 from tidegate.bus.call_limits import MAX_CALLS_OF_ONE
 from tidegate.bus.channel import Link
 from tidegate.bus.errors import CallFailed, ErrorReply
-from tidegate.bus.exports import INTROSPECTABLE, PEER, PROPERTIES
 from tidegate.bus.interface import Caller, Interface, Method, Property, Signal
-from tidegate.bus.match import Endpoint, Match
-from tidegate.bus.message import Kind, Message, Typed
+from tidegate.bus.message import Endpoint, Kind, Match, Message, Typed
+from tidegate.bus.server import INTROSPECTABLE, PEER, PROPERTIES
 from tidegate.errors import ErrorKind, TidegateError
 
 DOOR = Endpoint("org.example.Door", "/org/example/house/door", "org.example.Door")

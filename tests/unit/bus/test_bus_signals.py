@@ -12,7 +12,7 @@ from tests.fakes.asyncs import run, until
 from tests.fakes.private_bus import PrivateBus
 from tidegate.bus.bus import DBUS, Bus, Exported
 from tidegate.bus.interface import Interface, Signal
-from tidegate.bus.match import Emission, Endpoint, Match
+from tidegate.bus.message import Emission, Endpoint, Match
 
 CLOCK = Endpoint("org.example.Clock", "/org/example/clock", "org.example.Clock")
 STRUCK = Match(CLOCK, "Struck", "s")

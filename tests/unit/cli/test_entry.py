@@ -65,7 +65,7 @@ STATUS_IMPORTS = {
     "tidegate.cli.status_cmd",
     "tidegate.cli.telling",
     "tidegate.clock",
-    "tidegate.document",
+    "tidegate.jsonread",
     "tidegate.printable",
 }
 """All that `status` has of us: it is asked by every monitoring agent, every minute, on every host."""

@@ -17,8 +17,8 @@ from tidegate.cli.status_cmd import exit_code
 from tidegate.config.settings import STRATEGIES, Interval, Settings
 from tidegate.gates.select import Sources, local_gates
 from tidegate.machine.lock_duty import FLEET_LOCK
-from tidegate.purpose import Purpose
 from tidegate.records.model import LockState
+from tidegate.release import Purpose
 from tidegate.report.explain import explanation
 from tidegate.report.snapshot import snapshot
 from tidegate.services.logind import Logind

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tidegate.agent_api import client
-from tidegate.cli.asking import ANSWER_SECS, REBOOT_SECS
 from tidegate.cli.entry import cli
+from tidegate.cli.update_cmd import ANSWER_SECS, REBOOT_SECS
 from tidegate.errors import ErrorKind, TidegateError
 
 Asked = list[tuple[object, ...]]

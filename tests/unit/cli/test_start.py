@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import tidegate
-from tidegate.net.wire import ErrorEvent, GraphRequest, decode_event, encode_request
+from tidegate.discovery.wire import GraphRequest, OffersEvent
+from tidegate.net.wire import ErrorEvent, decode_event, encode_request
 
 PACKAGE_ROOT = Path(tidegate.__file__).parents[1]
 START = "from tidegate.cli.start import main; main()"
@@ -95,7 +96,7 @@ def test_the_worker_speaks_http_without_the_command_line_of_httpx() -> None:
         check=True,
         timeout=20,
     )
-    assert isinstance(decode_event(done.stdout), ErrorEvent)
+    assert isinstance(decode_event(done.stdout, OffersEvent), ErrorEvent)
     modules = imported(done.stderr.decode())
     assert "httpx" in modules
     assert not {"click", "pygments", "rich"} & set(modules)

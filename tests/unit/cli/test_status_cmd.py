@@ -37,7 +37,7 @@ from tidegate.gates.base import Allow, Wait
 from tidegate.machine.state import Policy
 from tidegate.records.model import Outcome, Records
 from tidegate.report.snapshot import Publisher, snapshot
-from tidegate.system.procfs import start_ticks
+from tidegate.system.boot import start_ticks
 
 NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
 Document = Mapping[str, object]

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from tidegate.agent_api import client
 from tidegate.cli.check_cmd import CHECK_SECS, STAGE_SECS
 from tidegate.cli.entry import cli
-from tidegate.cli.update_cmd import APPLY_SECS
+from tidegate.cli.update_cmd import ANSWER_SECS, REBOOT_SECS
 from tidegate.errors import ErrorKind, TidegateError
 
 Asked = list[tuple[object, ...]]
@@ -40,17 +40,17 @@ NOBODY: list[str] = []
     [
         (["check"], ("Check", CHECK_SECS, "")),
         (["stage"], ("Stage", STAGE_SECS, "")),
-        (["apply", "--reason", "fix"], ("Apply", APPLY_SECS, "sbas", "fix", False, NOBODY)),
-        (["apply", "--now", "--reason", "fix"], ("Apply", APPLY_SECS, "sbas", "fix", True, NOBODY)),
+        (["apply", "--reason", "fix"], ("Apply", REBOOT_SECS, "sbas", "fix", False, NOBODY)),
+        (["apply", "--now", "--reason", "fix"], ("Apply", REBOOT_SECS, "sbas", "fix", True, NOBODY)),
         (
             ["apply", "--override", "periodic", "--reason", "fix"],
-            ("Apply", APPLY_SECS, "sbas", "fix", False, ["periodic"]),
+            ("Apply", REBOOT_SECS, "sbas", "fix", False, ["periodic"]),
         ),
         (
             ["apply", "--now", "--override", " periodic ,,sessions,", "--reason", " fix\n"],
-            ("Apply", APPLY_SECS, "sbas", " fix\n", True, ["periodic", "sessions"]),
+            ("Apply", REBOOT_SECS, "sbas", " fix\n", True, ["periodic", "sessions"]),
         ),
-        (["lock", "forget", "--reason", "gone"], ("ForgetLock", CHECK_SECS, "s", "gone")),
+        (["lock", "forget", "--reason", "gone"], ("ForgetLock", ANSWER_SECS, "s", "gone")),
     ],
 )
 def test_what_is_typed_reaches_the_agent(
@@ -70,7 +70,7 @@ def test_what_is_typed_reaches_the_agent(
         (["--now", "--reason", "  "], "--reason needs a text"),
         (["--now", "--reason", "\n\t"], "--reason needs a text"),
         (["--override", "--reason", "fix"], "Missing option '--reason'"),
-        (["--override", "", "--reason", "fix"], "--override needs the name of a gate; tidegate explain has them"),
+        (["--override", "", "--reason", "fix"], "--override needs the name of a gate; tidegate explain lists them"),
         (["--override", " , ,", "--reason", "fix"], "--override needs the name of a gate"),
         (["periodic", "--reason", "fix"], "unexpected extra argument"),
     ],

@@ -19,8 +19,8 @@ from tidegate.cli import snapshot_file, watch
 from tidegate.cli.entry import cli
 from tidegate.cli.snapshot_file import text
 from tidegate.cli.watch import JsonLines, Lines, Screen, follow, view_for
-from tidegate.document import Document
-from tidegate.system.procfs import start_ticks
+from tidegate.jsonread import Document
+from tidegate.system.boot import start_ticks
 
 FOR_EVER_SECS = 60.0
 AT = "2026-03-02T10:10:00Z"

@@ -24,8 +24,7 @@ from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.select import Sources
 from tidegate.health.base import HealthProbe
 from tidegate.machine.state import FleetLocking
-from tidegate.purpose import Purpose
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import Timedate
 

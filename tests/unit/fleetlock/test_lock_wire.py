@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,7 @@ from hypothesis import strategies as st
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams, Verb
 from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
-from tidegate.net.line import WireError
-from tidegate.net.wire import decode_event, decode_request, encode_event, encode_request
+from tidegate.net.wire import Json, WireError, decode_event, decode_request, encode_event, encode_request
 
 TEXT = st.text(max_size=30)
 MAYBE = TEXT | st.none()
@@ -25,15 +25,21 @@ LOCKS = st.builds(LockEvent, st.builds(LockGranted) | st.builds(LockBusy, TEXT, 
 UNLOCKS = st.builds(UnlockEvent, st.builds(LockReleased, TEXT))
 
 ACCOUNT = asdict(LockAccount("https://locks/", "workers", "4aed", 30.0))
-LINE: dict[str, object] = {"kind": "lock", "verb": "pre-reboot", "account": ACCOUNT, "update": None}
+LINE: dict[str, object] = {"verb": "pre-reboot", "account": ACCOUNT, "update": None}
 UPDATE = asdict(UpdateParams("tidegate/1", None, ReleaseTag("1", "c1"), None))
+
+
+def as_json(fields: dict[str, object]) -> Json:
+    """The fields as they arrive."""
+    return cast(Json, json.loads(json.dumps(fields)))
 
 
 @given(st.builds(LockRequest, st.sampled_from(Verb), ACCOUNTS, UPDATES))
 def test_requests_come_back_as_they_were(request: LockRequest) -> None:
     line = encode_request(request)
     assert line.count(b"\n") == 1
-    assert decode_request(line) == request
+    job, fields = decode_request(line)
+    assert (job, LockRequest.read(fields)) == (LockRequest.job, request)
     assert request.timeout_secs == request.account.timeout_secs
 
 
@@ -41,11 +47,11 @@ def test_requests_come_back_as_they_were(request: LockRequest) -> None:
 def test_answers_come_back_as_they_were(event: LockEvent | UnlockEvent) -> None:
     line = encode_event(event)
     assert line.count(b"\n") == 1
-    assert decode_event(line) == event
+    assert decode_event(line, type(event)) == event
 
 
 def test_this_is_a_request() -> None:
-    assert decode_request(json.dumps(LINE | {"update": UPDATE}).encode()) == LockRequest(
+    assert LockRequest.read(as_json(LINE | {"update": UPDATE})) == LockRequest(
         Verb.PRE_REBOOT,
         LockAccount("https://locks/", "workers", "4aed", 30.0),
         UpdateParams("tidegate/1", None, ReleaseTag("1", "c1"), None),
@@ -69,7 +75,7 @@ def test_this_is_a_request() -> None:
 )
 def test_anything_else_is_no_request(wrong: dict[str, object]) -> None:
     with pytest.raises(WireError):
-        decode_request(json.dumps(LINE | wrong).encode())
+        LockRequest.read(as_json(LINE | wrong))
 
 
 @pytest.mark.parametrize(
@@ -84,5 +90,6 @@ def test_anything_else_is_no_request(wrong: dict[str, object]) -> None:
     ],
 )
 def test_anything_else_is_no_answer(line: dict[str, object]) -> None:
-    with pytest.raises(WireError):
-        decode_event(json.dumps(line).encode())
+    for answer in (LockEvent, UnlockEvent):
+        with pytest.raises(WireError):
+            decode_event(json.dumps(line).encode(), answer)

@@ -21,7 +21,7 @@ from tidegate.calendar.spec import WindowSpec
 from tidegate.config.settings import ClockTrust, Interval, Periodic, Sessions, Settings
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.gates.select import Sources, local_gates
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import TIMEDATE, Timedate
 

@@ -22,7 +22,7 @@ from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.gates.grace import STALE_SECS, Ahead, Outlives, Over, Running, grace
 from tidegate.gates.people import MAX_NAMED, MAX_TERMINALS, Ignored, named, present, terminals
 from tidegate.gates.sessions import Sessions
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.sessions import Session
 
 GRACE_SECS = 600

@@ -14,7 +14,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates import gate_set
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.machine.effects import AskGates
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.runner import DEADLINES_SECS
 
 QUESTION = Question(release("2"), Purpose.UPDATE, at(0))

@@ -17,7 +17,7 @@ from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.gates.clock import BUILT_AFTER, ClockGate, always, where_something_ends
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.interval import Interval, boot_began_secs
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.services.logind import Inhibitor
 
 UNREACHABLE = TidegateError(ErrorKind.BUS_TIMEOUT, "no answer within 25 s", "wait")

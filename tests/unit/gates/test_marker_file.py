@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from tests.fakes.builders import at, release
 from tests.fakes.clock import START
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.gates.marker import MAX_BYTES, expiry_in
-from tidegate.gates.marker_file import MarkerFile
-from tidegate.purpose import Purpose
+from tidegate.gates.marker_file import MAX_BYTES, MarkerFile, expiry_in
+from tidegate.release import Purpose
 
 IN_AN_HOUR = START + timedelta(hours=1)
 NOBODY = 65534

@@ -19,8 +19,8 @@ from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.gate_set import ask_all
 from tidegate.gates.immediate import Immediate
 from tidegate.gates.periodic import Periodic
-from tidegate.gates.strategies import FLEET_LOCK, strategy_gates
-from tidegate.purpose import Purpose
+from tidegate.gates.select import FLEET_LOCK, strategy_gates
+from tidegate.release import Purpose
 
 
 def settings(*names: str) -> Settings:

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.health.probe import ProbeEvent, ProbeRequest
-from tidegate.health.probe_request import MAX_BYTES, judged, out_of_time
+from tidegate.health.probe import MAX_BYTES, ProbeEvent, ProbeRequest, judged, out_of_time
 from tidegate.net.answers import HttpResponse
-from tidegate.net.line import WireError
-from tidegate.net.wire import decode_event, decode_request, encode_event, encode_request
+from tidegate.net.wire import Json, WireError, decode_event, decode_request, encode_event, encode_request
 
 TEXT = st.text(max_size=30)
 REQUESTS = st.builds(
@@ -24,23 +22,24 @@ def request(contains: str | None = None, low: int = 200, high: int = 399) -> Pro
 
 @given(REQUESTS)
 def test_requests_survive_the_way(one: ProbeRequest) -> None:
-    assert decode_request(encode_request(one)) == one
+    job, fields = decode_request(encode_request(one))
+    assert (job, ProbeRequest.read(fields)) == (ProbeRequest.job, one)
 
 
 @given(st.builds(ProbeEvent, st.booleans(), TEXT))
 def test_events_survive_the_way(one: ProbeEvent) -> None:
-    assert decode_event(encode_event(one)) == one
+    assert decode_event(encode_event(one), ProbeEvent) == one
 
 
-@pytest.mark.parametrize("line", [b'{"kind": "probe"}', b'{"kind": "probe", "url": 1}'])
-def test_half_a_request_is_none(line: bytes) -> None:
+@pytest.mark.parametrize("fields", [{}, {"url": 1}])
+def test_half_a_request_is_none(fields: Json) -> None:
     with pytest.raises(WireError):
-        decode_request(line)
+        ProbeRequest.read(fields)
 
 
 def test_half_an_event_is_none() -> None:
     with pytest.raises(WireError):
-        decode_event(b'{"kind": "probed", "passed": 1, "detail": ""}')
+        decode_event(b'{"kind": "probed", "passed": 1, "detail": ""}', ProbeEvent)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.health.wire import EXECUTABLES, weight_of
-from tidegate.helper.ownership import why_not_run
-from tidegate.helper.passed import Passed
-from tidegate.helper.programs import Program, programs
+from tidegate.helper.programs import Passed, Program, programs, why_not_run
 from tidegate.helper.transient import unit_name
 from tidegate.system.boot import BootInstance
 

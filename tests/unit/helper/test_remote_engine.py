@@ -16,7 +16,7 @@ from tests.fakes.engine import FakeEngine, FakeHost, deployment, payload_of
 from tests.fakes.private_bus import connected, private_bus, settle, two
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ACCESS_DENIED, CallFailed
-from tidegate.bus.match import Endpoint
+from tidegate.bus.message import Endpoint
 from tidegate.engines import remote
 from tidegate.engines.base import Engine, Progress, RebootOwner, StagedDeployment
 from tidegate.engines.remote import RemoteEngine

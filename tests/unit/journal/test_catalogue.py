@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.machine.message_ids import MESSAGE_IDS
-from tidegate.machine.topics import Topic
+from tidegate.machine.topics import MESSAGE_IDS, Topic
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 CATALOGUE = CHECKOUT / "systemd/tidegate.catalog"

@@ -11,8 +11,7 @@ from tests.fakes.clock import FakeClock
 from tidegate.journal.log import Chronicle, LogHandler, masked
 from tidegate.journal.native import Fields
 from tidegate.machine.effects import ERROR, NOTICE, Announce
-from tidegate.machine.message_ids import MESSAGE_IDS
-from tidegate.machine.topics import Topic
+from tidegate.machine.topics import MESSAGE_IDS, Topic
 
 HOUR_SECS = 3600.0
 

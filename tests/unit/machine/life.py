@@ -86,8 +86,8 @@ from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, step
 from tidegate.machine.waiting import holds, order_of
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.purpose import Purpose
 from tidegate.records.model import LockState, Records
+from tidegate.release import Purpose
 
 SETTLED_WITHIN = 120
 """Steps from "all is well" to a host settled in the newest release: two updates, their checks, their retries."""

@@ -58,8 +58,8 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import FailureAction, State
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.purpose import Purpose
 from tidegate.records.model import Denial, DenialCause, LockRelease, LockState, Records
+from tidegate.release import Purpose
 
 
 @dataclass

@@ -16,8 +16,8 @@ from tidegate.clock import Now
 from tidegate.gates.base import Allow, Notice, Verdict, Wait
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.state import FailureAction, FleetLocking, Policy
-from tidegate.purpose import Purpose
 from tidegate.records.model import LockRelease
+from tidegate.release import Purpose
 
 LOCKING = FleetLocking(ACCOUNT)
 SLOW = HealthTerms(monitor_secs=30, interval_secs=10, start_delay_secs=10, retries=2)

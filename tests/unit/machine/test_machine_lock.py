@@ -81,8 +81,8 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import FleetLocking, Policy
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.purpose import Purpose
 from tidegate.records.model import LockRelease, LockState, Outcome, Records
+from tidegate.release import Purpose
 
 BUSY = LockBusy("all 1 semaphore slots currently locked")
 ARMED = host(staged="2", locked=False)

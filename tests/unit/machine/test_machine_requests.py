@@ -52,7 +52,7 @@ from tidegate.machine.state import Policy
 from tidegate.machine.topics import Topic
 from tidegate.machine.waiting import holds
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 
 DISABLED = quick(Policy(enabled=False))
 CLOSED = Failure(ErrorKind.REBOOT_REFUSED, "window: the window is closed", "wait")

@@ -52,8 +52,8 @@ from tidegate.machine.events import Accepted, AllowAsked, DenyAsked, RollbackAsk
 from tidegate.machine.phases import Deciding, Leaving, Paused, Rebooting, Staged, Staging, Steady
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
-from tidegate.purpose import Purpose
 from tidegate.records.model import DenialCause, LockState, Outcome, Records, RollbackDue
+from tidegate.release import Purpose
 
 IN_2 = host("2", entries=("2", "1"))
 BACK = host("2", entries=("1", "2"))

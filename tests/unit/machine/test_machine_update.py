@@ -66,8 +66,8 @@ from tidegate.machine.state import Policy
 from tidegate.machine.undo import UNDO_RETRY_SECS
 from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, holds
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.purpose import Purpose
 from tidegate.records.model import Outcome, Records
+from tidegate.release import Purpose
 
 DISABLED = quick(Policy(enabled=False))
 BLOCKED = quick(Policy(blocked=BAD_CONFIG))

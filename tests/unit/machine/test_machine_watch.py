@@ -45,8 +45,8 @@ from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.machine.watch import PAUSED_LOOK_SECS, RETRY_SECS
-from tidegate.purpose import Purpose
 from tidegate.records.model import DenialCause, LockState, Outcome, Records, Verification
+from tidegate.release import Purpose
 from tidegate.system.boot import BootInstance
 
 IN_2 = host("2", entries=("2", "1"))

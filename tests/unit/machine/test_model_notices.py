@@ -40,8 +40,8 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import LockDuty, Policy, State, Step
 from tidegate.machine.step import begin
-from tidegate.purpose import Purpose
 from tidegate.records.model import Denial, Intent, LockRelease, Records
+from tidegate.release import Purpose
 from tidegate.system.boot import BootInstance
 
 Plant = Callable[[pytest.MonkeyPatch], None]

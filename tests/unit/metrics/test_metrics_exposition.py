@@ -25,7 +25,7 @@ from tidegate.metrics.reading import Reading, read
 from tidegate.metrics.results import MAX_CHECKS
 from tidegate.metrics.serving import MAX_TEXT_BYTES
 from tidegate.report.snapshot import snapshot
-from tidegate.system.procfs import start_ticks
+from tidegate.system.boot import start_ticks
 
 HOUR = 3600.0
 PACKAGE = Path(__file__).resolve().parents[3] / "agent/tidegate"

@@ -10,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.wire import GraphRequest, OffersEvent, Trust
 from tidegate.errors import ErrorKind
-from tidegate.net.line import WireError
 from tidegate.net.wire import (
     MAX_EVENT_BYTES,
     MAX_REQUEST_BYTES,
     ErrorEvent,
-    GraphRequest,
     NetError,
-    OffersEvent,
-    Trust,
+    WireError,
     decode_event,
     decode_request,
     encode_event,
@@ -63,7 +61,6 @@ ERROR_LINE: dict[str, object] = {
 RELEASE: dict[str, object] = {"version": "1", "payload": "c1", "age_index": 1, "metadata": {}}
 HELD: dict[str, object] = {"release": RELEASE, "reason": "comes later", "turn_at": None}
 GRAPH_LINE: dict[str, object] = {
-    "kind": "graph",
     "url": "http://h/",
     "booted_payload": "c1",
     "timeout_secs": 1,
@@ -75,24 +72,36 @@ GRAPH_LINE: dict[str, object] = {
 TRUST_LINE = {"root_file": "/r", "repository_url": "http://h/", "target": "g", "folder": "/f"}
 
 
+def asked(fields: dict[str, object]) -> bytes:
+    """A line that asks for a graph."""
+    return json.dumps({"job": GraphRequest.job, "request": fields}).encode()
+
+
+def read_request(line: bytes) -> GraphRequest:
+    """What the worker makes of a line."""
+    _, fields = decode_request(line)
+    return GraphRequest.read(fields)
+
+
 @given(st.builds(GraphRequest, TEXT, TEXT, SECS, st.integers(0), TEXT | st.none(), QUERIES, st.none() | TRUSTS))
 def test_requests_come_back_as_they_were(request: GraphRequest) -> None:
     line = encode_request(request)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert decode_request(line) == request
+    job, fields = decode_request(line)
+    assert (job, GraphRequest.read(fields)) == (GraphRequest.job, request)
 
 
 @given(st.builds(OffersEvent, OFFERS) | ERRORS)
 def test_events_come_back_as_they_were(event: OffersEvent | ErrorEvent) -> None:
     line = encode_event(event)
     assert line.count(b"\n") == 1
-    assert decode_event(line) == event
+    assert decode_event(line, OffersEvent) == event
 
 
 def test_metadata_comes_back_too() -> None:
     release = Release("1", "c1", 1, {"a": "b"})
-    event = decode_event(encode_event(OffersEvent(Offers((release,), None, None))))
+    event = decode_event(encode_event(OffersEvent(Offers((release,), None, None))), OffersEvent)
     assert isinstance(event, OffersEvent)
     assert event.offers.candidates[0].metadata == {"a": "b"}  # Release compares without it
 
@@ -123,12 +132,12 @@ def test_metadata_comes_back_too() -> None:
 )
 def test_anything_else_is_no_event(line: bytes) -> None:
     with pytest.raises(WireError):
-        decode_event(line)
+        decode_event(line, OffersEvent)
 
 
 def test_the_lines_that_are_spoilt_below_are_good() -> None:
-    assert decode_event(json.dumps(OFFERS_LINE | {"held_back": [HELD]}).encode())
-    assert decode_request(json.dumps(GRAPH_LINE | {"query": [["a", "b"]], "trust": TRUST_LINE}).encode())
+    assert decode_event(json.dumps(OFFERS_LINE | {"held_back": [HELD]}).encode(), OffersEvent)
+    assert read_request(asked(GRAPH_LINE | {"query": [["a", "b"]], "trust": TRUST_LINE}))
 
 
 @pytest.mark.parametrize(
@@ -137,19 +146,20 @@ def test_the_lines_that_are_spoilt_below_are_good() -> None:
         b"",
         b"{",
         b"{}",
-        b'{"kind":"graph"}',
+        b'{"job":"tidegate.discovery.request"}',
+        asked({}),
         b'{"kind":"offers"}',
-        json.dumps(GRAPH_LINE | {"query": {}}).encode(),
-        json.dumps(GRAPH_LINE | {"query": ["ab"]}).encode(),
-        json.dumps(GRAPH_LINE | {"trust": False}).encode(),
-        json.dumps(GRAPH_LINE | {"trust": TRUST_LINE | {"root_file": None}}).encode(),
-        json.dumps({key: value for key, value in GRAPH_LINE.items() if key != "trust"}).encode(),
-        json.dumps(GRAPH_LINE | {"query": [["a", 1]]}).encode(),
+        asked(GRAPH_LINE | {"query": {}}),
+        asked(GRAPH_LINE | {"query": ["ab"]}),
+        asked(GRAPH_LINE | {"trust": False}),
+        asked(GRAPH_LINE | {"trust": TRUST_LINE | {"root_file": None}}),
+        asked({key: value for key, value in GRAPH_LINE.items() if key != "trust"}),
+        asked(GRAPH_LINE | {"query": [["a", 1]]}),
     ],
 )
 def test_anything_else_is_no_request(line: bytes) -> None:
     with pytest.raises(WireError):
-        decode_request(line)
+        read_request(line)
 
 
 def test_lines_are_bounded() -> None:

@@ -27,8 +27,8 @@ from tidegate.machine.effects import FindOffers, ReadHost, ReleaseLock, Stage, T
 from tidegate.machine.events import Completed, PolicyChanged, Refused, StageAsked
 from tidegate.machine.phases import Arming, Staged
 from tidegate.machine.state import Policy, State
-from tidegate.purpose import Purpose
 from tidegate.records.model import Records
+from tidegate.release import Purpose
 from tidegate.report.explain import Explainer, Row, explanation, gate_rows, last_verdicts, waits_of
 from tidegate.runner import Report
 

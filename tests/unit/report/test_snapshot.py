@@ -43,7 +43,7 @@ from tidegate.records.model import LockState, Records
 from tidegate.report.explain import target_of
 from tidegate.report.snapshot import STATUS_FILE, Publisher, snapshot
 from tidegate.report.summary import summary
-from tidegate.system.procfs import start_ticks
+from tidegate.system.boot import start_ticks
 
 WRITER: dict[str, object] = {"version": "0.1.0", "pid": 1, "start_ticks": 2}
 TWO = {"version": "2", "payload": payload_of("2")}

@@ -44,7 +44,7 @@ from tidegate.machine.events import (
     Progressed,
     RebootAnswer,
 )
-from tidegate.purpose import Purpose
+from tidegate.release import Purpose
 from tidegate.runner import DEADLINES_SECS, Host, Runner, World
 
 SECOND = release("2", 2)

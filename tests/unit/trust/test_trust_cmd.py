@@ -18,9 +18,9 @@ from tidegate.config.settings import Cincinnati, Discovery, Settings
 from tidegate.config.settings import StaticGraph as StaticGraphSettings
 from tidegate.discovery.select import discovery_for
 from tidegate.discovery.static_graph import TRUST_FOLDER, StaticGraph, trusting
+from tidegate.discovery.wire import Trust
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
-from tidegate.net.wire import Trust
 
 
 def run(publisher: Publisher, *arguments: str) -> Result:

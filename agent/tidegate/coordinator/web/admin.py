@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.clock import Clock
-from tidegate.coordinator.locks import Locks
 from tidegate.coordinator.model import DenialKind, Denied
-from tidegate.coordinator.web import audit
+from tidegate.coordinator.service import Locks
+from tidegate.coordinator.web import logs
 from tidegate.coordinator.web.app import Endpoint, RefusedError, Routes, read_body
 from tidegate.coordinator.web.auth import Caller, Doorkeeper, address_of
 from tidegate.coordinator.web.replies import as_json
@@ -58,9 +58,9 @@ class Admin:
             caller = self._doorkeeper.admit(request)
             path = str(request.scope["path"])
             if isinstance(caller, Denied):
-                audit.record("admin-refused", by=address_of(request), path=path, detail=caller.value)
+                logs.record("admin-refused", by=address_of(request), path=path, detail=caller.value)
                 raise RefusedError(caller, {"www-authenticate": "Bearer"})
-            audit.record("admin", by=str(caller), path=path)
+            logs.record("admin", by=str(caller), path=path)
             return await handler(request, caller)
 
         return endpoint

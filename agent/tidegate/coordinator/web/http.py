@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.clock import Clock
-from tidegate.coordinator.locks import Locks
 from tidegate.coordinator.model import Answer, DenialKind, Denied, Granted, Released
+from tidegate.coordinator.service import Locks
 from tidegate.coordinator.web import metrics
 from tidegate.coordinator.web.app import Endpoint, RefusedError, Routes, read_body
 from tidegate.coordinator.web.auth import address_of

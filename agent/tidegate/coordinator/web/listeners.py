@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tidegate.clock import Clock
 from tidegate.coordinator.addresses import Address
-from tidegate.coordinator.locks import Locks
+from tidegate.coordinator.service import Locks
 from tidegate.coordinator.settings import Coordinator
 from tidegate.coordinator.web.admin import Admin
 from tidegate.coordinator.web.app import Site

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
+
+from tidegate.coordinator.model import Happening
 
 _PRIORITY = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}
 
@@ -25,3 +29,24 @@ class _Prioritised(logging.Formatter):
         """Each line with its priority."""
         priority = _PRIORITY.get(record.levelno, 6)
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+_log = logging.getLogger("tidegate.audit")
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:@/+-]+")
+
+
+def happened(happening: Happening) -> None:
+    """A slot changed hands."""
+    record(happening.what, group=happening.group, id=happening.id, by=happening.by, detail=happening.detail)
+
+
+def record(what: str, **facts: str) -> None:
+    """``audit what=taken group=workers id=... by=... detail="..."``; facts without a value are left out."""
+    told = " ".join(f"{name}={_value(fact)}" for name, fact in facts.items() if fact)
+    _log.info("audit what=%s %s", what, told)
+
+
+def _value(text: str) -> str:
+    """As it is, or as a JSON string, so that nothing that a client says can look like another field or line."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -9,8 +9,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tidegate.clock import Clock
-from tidegate.coordinator.locks import Locks
 from tidegate.coordinator.model import GroupView
+from tidegate.coordinator.service import Locks
 from tidegate.errors import TidegateError
 from tidegate.fleetlock.protocol import Verb
 

@@ -16,10 +16,10 @@ from tidegate.coordinator.store.etcd.gateway import (
     Put,
     TxnReply,
     below,
+    prove,
     txn_body,
     txn_reply,
 )
-from tidegate.coordinator.store.etcd.proof import prove
 from tidegate.coordinator.store.etcd.records import (
     PREFIX,
     GroupKeys,
