@@ -1,4 +1,4 @@
-"""Which of two versions is newer, by the one order that systemd, boot loaders and image tools agree on.
+"""The order of versions that systemd, boot loaders and image tools agree on.
 
 Source: the UAPI Group's Version Format Specification (UAPI.10), which ``systemd-analyze compare-versions`` implements.
 """
@@ -6,33 +6,40 @@ Source: the UAPI Group's Version Format Specification (UAPI.10), which ``systemd
 from __future__ import annotations
 
 import re
-from itertools import zip_longest
-
-_TOKEN = re.compile(r"[0-9]+|[a-zA-Z]+|[~\-^.]")
-"""What counts in a version; anything else only parts its neighbours."""
 
 _MARKS = "~-^."
-"""In ascending order: a pre-release comes before the end of a version, everything else after it."""
+"""In ascending order. A pre-release (``~``) is older than the end of a version; the other marks are newer than it."""
 
-_Key = tuple[int, int, str]
+_SEPARATORS = re.compile(r"[^0-9a-zA-Z~\-^.]*")
+_NUMBER = re.compile(r"[0-9]*")
+_WORD = re.compile(r"[a-zA-Z]*")
 
 
 def compare(one: str, other: str) -> int:
     """Below zero where ``one`` is older than ``other``, above zero where it is newer, else zero."""
-    for left, right in zip_longest(_TOKEN.findall(one), _TOKEN.findall(other), fillvalue=""):
-        left_key, right_key = _key(left), _key(right)
-        if left_key != right_key:
-            return -1 if left_key < right_key else 1
-    return 0
+    while True:
+        one, other = one[_end(_SEPARATORS, one) :], other[_end(_SEPARATORS, other) :]
+        for mark in _MARKS:
+            if (order := other.startswith(mark) - one.startswith(mark)) != 0:
+                return order
+            one, other = one.removeprefix(mark), other.removeprefix(mark)
+            # Asked after "~" and at no other place: so systemd (252 to 257) takes "1^." for older than "1^".
+            if mark == "~" and not (one and other):
+                return bool(one) - bool(other)
+        kind = _NUMBER if one[:1].isdigit() or other[:1].isdigit() else _WORD
+        one_end, other_end = _end(kind, one), _end(kind, other)
+        one_key, other_key = _key(one[:one_end]), _key(other[:other_end])
+        if one_key != other_key:
+            return -1 if one_key < other_key else 1
+        one, other = one[one_end:], other[other_end:]
 
 
-def _key(token: str) -> _Key:
-    """Numbers go by their value, below them letters by their bytes; the end of a version lies just above ``~``."""
-    if not token:
-        return (1, 0, "")
-    if token in _MARKS:
-        place = _MARKS.index(token)
-        return (2 if place else 0, place, "")
-    if token.isdigit():
-        return (4, int(token), "")
-    return (3, 0, token)
+def _end(pattern: re.Pattern[str], text: str) -> int:
+    found = pattern.match(text)
+    return 0 if found is None else found.end()
+
+
+def _key(part: str) -> tuple[int, int, str]:
+    """Numbers go by their value, above every word and above nothing at all; words go by their bytes."""
+    digits = part.lstrip("0")
+    return (1, len(digits), digits) if part.isdigit() else (0, 0, part)

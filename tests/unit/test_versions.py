@@ -26,6 +26,13 @@ VERSIONS = st.text(alphabet="019abAB~^-._+", min_size=1, max_size=8).filter(lamb
         ("a", "1"),
         ("1.0-2", "1.0-10"),
         ("v2", "v10"),
+        ("1^.", "1^"),  # systemd's own reading, see compare()
+        ("1-.", "1-"),
+        ("1-^", "1-"),
+        ("1-", "1-+."),
+        ("1~", "1~~"),
+        ("09", "010"),
+        ("1" + "0" * 5000, "2" + "0" * 5000),  # more digits than int() takes
     ],
 )
 def test_what_comes_before_what(older: str, newer: str) -> None:
