@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from tidegate import __version__
-from tidegate.agent_api.properties import Face
+from tidegate.agent_api.properties import AgentProperties
 from tidegate.agent_api.service import serve_agent
 from tidegate.bus.bus import Bus
 from tidegate.clock import Clock, Now, monotonic_usec
@@ -22,25 +22,25 @@ from tidegate.config import DEFAULT_ROOTS
 from tidegate.configured import Configured, Outside, Reader
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.fleetlock.client import NetLock
 from tidegate.gates import terminals
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
 from tidegate.gates.select import Sources
 from tidegate.health.select import checks_for
-from tidegate.journal.log import Chronicle
+from tidegate.journal.log import JournalLog
 from tidegate.journal.native import sink_of_process
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import Announce
 from tidegate.machine.events import Event, PolicyChanged, ShutdownSignal
-from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.machine.phases import Rebooting
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore, SealedStore, Store
 from tidegate.report.explain import Explainer
-from tidegate.report.motd import NoticeBoard
+from tidegate.report.motd import MotdWriter
 from tidegate.report.snapshot import PUBLIC_FOLDER, Publisher
 from tidegate.report.summary import public_state, summary
 from tidegate.runner import Host, Runner
@@ -97,11 +97,11 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
     host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer())
     runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
-    publisher, face = Publisher(paths.public, __version__), Face(bus, __version__)
+    publisher, properties = Publisher(paths.public, __version__), AgentProperties(bus, __version__)
     publisher.host = asdict(start.identity)
-    observer = _Observer(publisher, NoticeBoard(paths.public), notifier, face)
-    chronicle = Chronicle(sink_of_process(), clock)
-    loop = Loop(clock, alarm, keeper, runner, observer, _Herald(chronicle, face))
+    observer = _Observer(publisher, MotdWriter(paths.public), notifier, properties)
+    journal_log = JournalLog(sink_of_process(), clock)
+    loop = Loop(clock, alarm, keeper, runner, observer, _Announcements(journal_log, properties))
     await logind.on_prepare_for_shutdown(lambda active: loop.post(ShutdownSignal(active)))
 
     def reload() -> Policy:
@@ -116,12 +116,12 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
         return again.policy
 
     observer(keeper.state, clock.now())  # whoever finds the agent on the bus finds something there
-    await serve_agent(bus, _Served(loop, runner, clock, reload), face)
+    await serve_agent(bus, _Served(loop, runner, clock, reload), properties)
     try:
         await _supervise(loop, bus, notifier, reload)
     finally:
-        face.flush()
-        chronicle.close()
+        properties.flush()
+        journal_log.close()
 
 
 async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[[], Policy]) -> None:
@@ -211,11 +211,13 @@ class _Announcer:
 class _Observer:
     """Tells the world of every state: the snapshot, the same on the bus, notices, one line for ``systemctl status``."""
 
-    def __init__(self, publisher: Publisher, board: NoticeBoard, notifier: Notifier, face: Face) -> None:
+    def __init__(
+        self, publisher: Publisher, board: MotdWriter, notifier: Notifier, properties: AgentProperties
+    ) -> None:
         self._publisher = publisher
         self._board = board
         self._notifier = notifier
-        self._face = face
+        self._face = properties
         self._last = ""
 
     def __call__(self, state: State, now: Now) -> None:
@@ -231,13 +233,13 @@ class _Observer:
             self._notifier.status(line)
 
 
-class _Herald:
+class _Announcements:
     """Spreads what was decided: in the journal, and on the bus."""
 
-    def __init__(self, chronicle: Chronicle, face: Face) -> None:
-        self._chronicle = chronicle
-        self._face = face
+    def __init__(self, journal_log: JournalLog, properties: AgentProperties) -> None:
+        self._journal_log = journal_log
+        self._face = properties
 
     def __call__(self, said: Announce, state: State) -> None:
-        self._chronicle.tell(said, public_state(state))
+        self._journal_log.tell(said, public_state(state))
         self._face.announce(said)

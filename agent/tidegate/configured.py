@@ -12,13 +12,13 @@ from tidegate.config import Problem, Settings, load
 from tidegate.discovery.native import AskEngine
 from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
+from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking
 from tidegate.fleetlock.settings import fleet_locking
 from tidegate.gates.select import Sources, Unavailable, local_gates
 from tidegate.health.base import HealthProbe
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
-from tidegate.machine.lock_duty import FLEET_LOCK
-from tidegate.machine.state import FailureAction, FleetLocking, Policy
+from tidegate.machine.state import FailureAction, Policy
 from tidegate.net.client import NetClient
 from tidegate.runner import World
 

@@ -68,30 +68,36 @@ class Tasks(Protocol):
 
 Observer = Callable[[State, Now], None]
 
-Herald = Callable[[Announce, State], None]
+OnAnnounce = Callable[[Announce, State], None]
 """Told of what was decided, and of the state that the agent is in from then on."""
 
 
 def to_log(said: Announce, _state: State) -> None:
-    """The plainest herald: a line in the log."""
+    """Write what was decided to the log: the default."""
     _log.log(_PYTHON_LEVELS[said.level], "%s", said.text)
 
 
 class Loop:
     """Feeds the keeper until it is cancelled.
 
-    ``observe`` is told of every state that was reached, then ``herald`` of what was decided there.
+    ``observe`` is told of every state that was reached, then ``on_announce`` of what was decided there.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - everything that a step touches, each once
-        self, clock: Clock, alarm: Alarm, keeper: Keeper, tasks: Tasks, observe: Observer, herald: Herald = to_log
+        self,
+        clock: Clock,
+        alarm: Alarm,
+        keeper: Keeper,
+        tasks: Tasks,
+        observe: Observer,
+        on_announce: OnAnnounce = to_log,
     ) -> None:
         self._clock = clock
         self._alarm = alarm
         self._keeper = keeper
         self._tasks = tasks
         self._observe = observe
-        self._herald = herald
+        self._on_announce = on_announce
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._running: set[asyncio.Task[None]] = set()
         self._request_ids = itertools.count(1)
@@ -142,7 +148,7 @@ class Loop:
         for effect in effects:
             match effect:
                 case Announce() as said:
-                    self._herald(said, self._keeper.state)
+                    self._on_announce(said, self._keeper.state)
                 case Reply(request_id, answer):
                     self._answer(request_id, answer)
                 case task:

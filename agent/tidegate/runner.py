@@ -32,7 +32,8 @@ from tidegate.machine.effects import (
     Stage,
     Task,
 )
-from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, RebootAnswer, Result
+from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, Result
+from tidegate.reboot import RebootAnswer
 
 _log = logging.getLogger(__name__)
 

@@ -29,12 +29,13 @@ from tidegate.health.base import Finding, HealthLook, Weight
 from tidegate.health.judgement import HealthTerms
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply
-from tidegate.machine.events import Accepted, Event, RebootAnswer, Tick
+from tidegate.machine.events import Event, Tick
 from tidegate.machine.phases import Rebooting, Steady
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.publish.publisher import Asked, publish
 from tidegate.publish.steps import told
+from tidegate.reboot import RebootAccepted, RebootAnswer
 from tidegate.records.store import FileStore
 from tidegate.report.snapshot import snapshot
 from tidegate.runner import Host, Runner, World
@@ -98,7 +99,7 @@ class _Logind:
         return False
 
     async def reboot(self, announcement: str) -> RebootAnswer:  # noqa: ARG002 - the protocol's signature
-        return Accepted()
+        return RebootAccepted()
 
 
 class _Well:

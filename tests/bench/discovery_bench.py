@@ -76,7 +76,7 @@ def graph_text(nodes: int) -> bytes:
 
 def _choose(graph: Graph) -> Graph:
     offers: Offers = phased(graph.offers(OLDEST), NODE_UUID, NOW)
-    assert len(offers.candidates) + len(offers.held_back) == WAYS
+    assert len(offers.candidates) + len(offers.deferred) == WAYS
     choose(offers, Rules(denied={}))
     return graph
 

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MANUAL, World
 from tidegate.journal.dedup import MAX_TEXTS
-from tidegate.machine.topics import MESSAGE_IDS, Topic
+from tidegate.machine.topics import Topic
 
 pytestmark = [pytest.mark.host, on_one_suite]
 
@@ -21,7 +21,7 @@ def test_a_decision_is_found_by_its_fields_and_explained(world: World) -> None:
     host = world.started(MANUAL)
     world.source.release(world.new)
     host.machine.sh("tidegate stage")
-    kind = MESSAGE_IDS[Topic.STAGED]
+    kind = Topic.STAGED.message_id
     (entry,) = [json.loads(line) for line in host.machine.sh(f"journalctl -o json MESSAGE_ID={kind}").splitlines()]
     told = {name: entry.get(name) for name in ("TIDEGATE_TOPIC", "TIDEGATE_RELEASE", "TIDEGATE_STATE", "PRIORITY")}
     assert told == {

@@ -30,10 +30,11 @@ from tests.fakes.builders import (
 from tests.fakes.clock import START
 from tidegate.engines.base import Progress
 from tidegate.errors import ErrorKind, Failure
-from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.account import FleetLocking, LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.health.judgement import HealthTerms
-from tidegate.machine.events import Accepted, PolicyChanged, Progressed
-from tidegate.machine.state import FailureAction, FleetLocking, Policy
+from tidegate.machine.events import PolicyChanged, Progressed
+from tidegate.machine.state import FailureAction, Policy
+from tidegate.reboot import RebootAccepted
 from tidegate.records.model import LockRecord, LockState, Records
 
 ACCOUNT = LockAccount("https://lock.example/", "workers", "0123abcd", 30.0)
@@ -145,14 +146,14 @@ def relocking() -> Walk:
     return fleet_arming().answer(host(staged="2", locked=False))
 
 
-def greeting() -> Walk:
+def startup_release() -> Walk:
     """The lock server has not been reached since the agent's start."""
     return steady(FLEET).wake().fail(SILENT)
 
 
 def rebooting() -> Walk:
     """Logind took it."""
-    return requesting().answer(Accepted())
+    return requesting().answer(RebootAccepted())
 
 
 def pending() -> Walk:
@@ -171,7 +172,7 @@ def leaving() -> Walk:
     return verifying(policy=rolling).answer(unwell("sshd.service failed"))
 
 
-def held_back() -> Walk:
+def deferred() -> Walk:
     """The way back waits for people who are logged in."""
     return leaving().wake().answer(WAIT)
 
@@ -225,9 +226,9 @@ EVERY: tuple[Callable[[], Walk], ...] = (
     pending,
     accepting,
     leaving,
-    held_back,
+    deferred,
     paused,
-    greeting,
+    startup_release,
     greeted,
     fleet_staged,
     locking,

@@ -15,13 +15,13 @@ from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.policy import CHECKSUM_SCHEME
 from tidegate.engines.base import EngineStatus, StagedDeployment
 from tidegate.errors import ErrorKind, Failure
-from tidegate.fleetlock.account import LockAccount, LockGranted, LockReleased
+from tidegate.fleetlock.account import FleetLocking, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Allow, Wait
 from tidegate.health.base import Finding, HealthLook, Weight
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
-from tidegate.machine.state import FleetLocking, Policy
+from tidegate.machine.state import Policy
 from tidegate.machine.step import begin, step
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.records.model import (
@@ -29,7 +29,6 @@ from tidegate.records.model import (
     Denial,
     Intent,
     LockRecord,
-    LockRelease,
     LockState,
     Outcome,
     RebootRequest,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 from tests.fakes.private_bus import connected
-from tidegate.agent_api.properties import Face
+from tidegate.agent_api.properties import AgentProperties
 from tidegate.agent_api.service import serve_agent
 from tidegate.bus.bus import Bus
 from tidegate.errors import TidegateError
@@ -86,15 +86,15 @@ class FakeAgent:
 
 
 @asynccontextmanager
-async def agent(address: str, behind: FakeAgent) -> AsyncGenerator[Face]:
+async def agent(address: str, behind: FakeAgent) -> AsyncGenerator[AgentProperties]:
     """``behind`` on the bus at ``address``, and the face that it shows."""
     async with connected(address) as bus:
         yield await served(bus, behind)
 
 
-async def served(bus: Bus, behind: FakeAgent) -> Face:
+async def served(bus: Bus, behind: FakeAgent) -> AgentProperties:
     """Serve ``behind`` on ``bus``; it shows :data:`DOCUMENT`."""
-    face = Face(bus, "1.2.3")
+    face = AgentProperties(bus, "1.2.3")
     face.show(DOCUMENT)
     await serve_agent(bus, behind, face)
     return face

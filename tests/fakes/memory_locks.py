@@ -10,12 +10,12 @@ from tests.fakes.clock import FakeClock
 from tidegate.clock import Clock
 from tidegate.coordinator.model import (
     Answer,
+    AuditEvent,
     Call,
     DenialKind,
     Denied,
     Granted,
     GroupView,
-    Happening,
     Holder,
     Released,
     Rules,
@@ -38,7 +38,7 @@ class MemoryLocks:
     calls: list[Call] = field(default_factory=list[Call])
     held: dict[str, dict[str, Holder]] = field(default_factory=dict[str, dict[str, Holder]])
     refused: dict[str, dict[str, Denied]] = field(default_factory=dict[str, dict[str, Denied]])
-    happened: list[Happening] = field(default_factory=list[Happening])
+    happened: list[AuditEvent] = field(default_factory=list[AuditEvent])
 
     def configure(self, groups: Mapping[str, Rules], default_group: str | None) -> None:
         """Other rules, from now on."""
@@ -68,7 +68,7 @@ class MemoryLocks:
             self.refused.setdefault(group, {})[call.client.id] = denied
             return denied
         held[call.client.id] = Holder(call.client.id, now, now, call.address, call.update)
-        self.happened.append(Happening(now, group, call.client.id, "granted", call.address))
+        self.happened.append(AuditEvent(now, group, call.client.id, "granted", call.address))
         return Granted(renewed=False, revision=len(self.calls))
 
     async def groups(self) -> tuple[GroupView, ...]:
@@ -90,10 +90,10 @@ class MemoryLocks:
         for name in places:
             del self.held[name][holder_id]
         now = self.clock.now().wall
-        self.happened += [Happening(now, name, holder_id, "taken", by, reason) for name in places]
+        self.happened += [AuditEvent(now, name, holder_id, "taken", by, reason) for name in places]
         return tuple(places)
 
-    async def history(self, group: str | None, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str | None, limit: int) -> tuple[AuditEvent, ...]:
         """Newest first."""
         await self.check()
         return tuple([one for one in reversed(self.happened) if group in {None, one.group}][:limit])

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from tidegate.coordinator.model import Change, Happening, Holder, Semaphore
+from tidegate.coordinator.model import AuditEvent, Change, Holder, Semaphore
 from tidegate.coordinator.store.base import Conflict, Swapped, nonsense, unavailable
 
 
@@ -45,7 +45,7 @@ class MemoryVersion:
         if self.store.current(self) is not self:
             return Conflict(self.store.current(None))
         self.store.write(change.semaphore)
-        self.store.happened += change.happenings
+        self.store.happened += change.audit_events
         if trouble is Trouble.DONE_BUT_FAILS:
             raise unavailable("the answer was lost")
         return Swapped(self.store.current(None))
@@ -59,7 +59,7 @@ class MemoryStore:
     troubles: deque[Trouble] = field(default_factory=deque[Trouble])
     gate: asyncio.Event | None = None
     swaps: list[Change] = field(default_factory=list[Change])
-    happened: list[Happening] = field(default_factory=list[Happening])
+    happened: list[AuditEvent] = field(default_factory=list[AuditEvent])
     delayed: list[tuple[MemoryVersion, Change]] = field(default_factory=list[tuple[MemoryVersion, Change]])
     reads: int = 0
     confirmed: int = 0
@@ -71,7 +71,7 @@ class MemoryStore:
         await self.suffer()
         return self.current(None)
 
-    async def history(self, group: str, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         await self.suffer()
         return tuple(one for one in reversed(self.happened) if one.group == group)[:limit]
 

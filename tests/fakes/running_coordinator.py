@@ -12,7 +12,7 @@ from tidegate.clock import SystemClock
 from tidegate.coordinator.addresses import Address
 from tidegate.coordinator.service import Locks
 from tidegate.coordinator.settings import Coordinator
-from tidegate.coordinator.web.listeners import Doors
+from tidegate.coordinator.web.listeners import Listeners
 from tidegate.coordinator.web.listening import bound
 from tidegate.coordinator.web.server import Servers
 
@@ -27,7 +27,7 @@ class Running:
     """Where it is, and its parts, for tests that turn on them from its own loop (:meth:`do`)."""
 
     addresses: list[Address] = field(default_factory=list[Address])
-    doors: Doors | None = None
+    doors: Listeners | None = None
     servers: Servers | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -56,7 +56,7 @@ def running(own: Coordinator, open_locks: OpenLocks) -> Generator[Running, None,
     async def serve() -> None:
         async with open_locks() as locks:
             place.loop = asyncio.get_running_loop()
-            place.doors = Doors(own, locks, SystemClock())
+            place.doors = Listeners(own, locks, SystemClock())
             place.servers = Servers(place.doors.listeners, own.max_connections)
             place.addresses += [
                 bound(one.socket) for one in place.doors.listeners if one.socket.family.name != "AF_UNIX"

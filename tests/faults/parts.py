@@ -27,7 +27,7 @@ from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockR
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import HealthLook
-from tidegate.machine.events import Accepted, RebootAnswer
+from tidegate.reboot import RebootAccepted, RebootAnswer
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore
 from tidegate.release import Purpose, Release
@@ -245,8 +245,8 @@ class Logind:
         self.asked_at.append(self.clock.now().wall)
         blow = self.points.before("logind reboot")
         self.requests += 1
-        answer = self.answers.popleft() if self.answers else Accepted()
-        if isinstance(answer, Accepted) and not self.deaf:
+        answer = self.answers.popleft() if self.answers else RebootAccepted()
+        if isinstance(answer, RebootAccepted) and not self.deaf:
             self.going_down = True
         self.points.after(blow, "logind reboot")
         return answer

@@ -11,13 +11,15 @@ from tests.fakes.engine import PIECE_BYTES, RELEASE_BYTES, payload_of
 from tests.fakes.lock_server import ACCOUNT, RIVAL
 from tests.faults.parts import GRACE_SECS
 from tests.faults.world import BrokenRuleError, Rig
+from tidegate.fleetlock.account import FleetLocking, LockRelease
 from tidegate.gates.base import Allow, Wait
 from tidegate.health.judgement import HealthTerms
-from tidegate.machine.events import Refused, ResumeAsked, RollbackAsked
+from tidegate.machine.events import ResumeAsked, RollbackAsked
 from tidegate.machine.phases import AUTOMATIC, Paused, Staged, Steady
-from tidegate.machine.state import FailureAction, FleetLocking, Policy
-from tidegate.machine.waiting import holds
-from tidegate.records.model import DenialCause, LockRelease, Outcome
+from tidegate.machine.state import FailureAction, Policy
+from tidegate.machine.waiting import agent_waits
+from tidegate.reboot import RebootRefused
+from tidegate.records.model import DenialCause, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Scenario:
     check: Callable[[Rig], None]
 
 
-def _require(holds: bool, what: str) -> None:
-    if not holds:
+def _require(agent_waits: bool, what: str) -> None:
+    if not agent_waits:
         raise BrokenRuleError(what)
 
 
@@ -112,7 +114,7 @@ def _gave_up(rig: Rig) -> bool:
     state = rig.state
     if state is None or not isinstance(state.phase, Staged):
         return False
-    return any(wait.gate == "attempts" for wait in holds(state, state.phase.target, AUTOMATIC))
+    return any(wait.gate == "attempts" for wait in agent_waits(state, state.phase.target, AUTOMATIC))
 
 
 def _deaf_check(rig: Rig) -> None:
@@ -125,7 +127,7 @@ def _deaf_check(rig: Rig) -> None:
 
 
 def _logind_refuses(rig: Rig) -> None:
-    rig.logind.answers.extend([Refused("a backup is running"), Refused("a backup is running")])
+    rig.logind.answers.extend([RebootRefused("a backup is running"), RebootRefused("a backup is running")])
 
 
 def _second_thoughts(rig: Rig) -> None:

@@ -36,11 +36,12 @@ from tests.faults.parts import (
     StruckLocks,
     StruckStore,
 )
+from tidegate.fleetlock.account import FleetLocking
 from tidegate.gates.base import Gate
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Event, Tick
-from tidegate.machine.state import FleetLocking, State
+from tidegate.machine.state import State
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.runner import Host, Runner, World
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from tests.fakes.bus_agent import FakeAgent, served
 from tests.fakes.private_bus import connected, private_bus
 from tidegate.agent_api.client import AGENT
-from tidegate.bus.channel import Link
+from tidegate.bus.channel import MessageChannel
 from tidegate.bus.errors import PREFIX
 from tidegate.bus.message import Kind, Message, Typed
 from tidegate.bus.server import INTROSPECTABLE, PEER, PROPERTIES
@@ -101,7 +101,7 @@ ANSWERS: tuple[str | Exception, ...] = (
 )
 
 
-async def check_one(link: Link, call: Message, answers: asyncio.Queue[Message]) -> str:
+async def check_one(link: MessageChannel, call: Message, answers: asyncio.Queue[Message]) -> str:
     """Make ``call``; what it came to. Nothing in the answer gives away how the agent works inside."""
     link.send(call)
     answer = await asyncio.wait_for(answers.get(), 10.0)
@@ -129,7 +129,7 @@ async def _fuzz(count: int, seed: int, address: str) -> Counter[str]:
     async with connected(address) as server:
         behind = FakeAgent()
         await served(server, behind)
-        link = await Link.open(address)
+        link = await MessageChannel.open(address)
         link.listen(heard, lambda: None)
         for number in range(count):
             behind.answer = chance.choice(ANSWERS)

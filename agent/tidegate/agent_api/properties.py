@@ -40,7 +40,7 @@ _KEYS = {
 """The properties: their types, and the keys of the document that they show."""
 
 
-class Face:
+class AgentProperties:
     """Shows documents and announcements to everybody on the bus."""
 
     def __init__(self, bus: Bus, version: str) -> None:

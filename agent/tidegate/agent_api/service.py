@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from tidegate.agent_api.client import AGENT
-from tidegate.agent_api.properties import Face
+from tidegate.agent_api.properties import AgentProperties
 from tidegate.agent_api.requests import checked_overrides, name_of, passing_over, reason_in, release_in
 from tidegate.bus.bus import Bus
 from tidegate.bus.call_limits import ROOT
 from tidegate.bus.caller_disconnect import while_connected
 from tidegate.bus.interface import Caller, Interface, Method
-from tidegate.bus.single_flight import Turns
+from tidegate.bus.single_flight import SingleFlight
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.machine.events import (
     AllowAsked,
@@ -64,26 +64,26 @@ class Agent(Protocol):
         ...
 
 
-async def serve_agent(bus: Bus, agent: Agent, face: Face) -> None:
+async def serve_agent(bus: Bus, agent: Agent, properties: AgentProperties) -> None:
     """Serve the interface and take the name.
 
     Raises:
         TidegateError: another agent has the name, or the bus is gone.
     """
-    bus.export(AGENT.path, agent_interface(bus, agent, face))
+    bus.export(AGENT.path, agent_interface(bus, agent, properties))
     await bus.request_name(AGENT.destination)
 
 
-def agent_interface(bus: Bus, agent: Agent, face: Face) -> Interface:
+def agent_interface(bus: Bus, agent: Agent, properties: AgentProperties) -> Interface:
     """The whole of ``org.tidegate.Agent1``."""
-    return replace(face.interface, methods=_Service(bus, agent).methods())
+    return replace(properties.interface, methods=_Service(bus, agent).methods())
 
 
 class _Service:
     def __init__(self, bus: Bus, agent: Agent) -> None:
         self._bus = bus
         self._agent = agent
-        self._explanations = Turns(agent.explain)
+        self._explanations = SingleFlight(agent.explain)
 
     def methods(self) -> tuple[Method, ...]:
         return (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self, cast
 
 from tidegate.bus import errors
-from tidegate.bus.channel import Link
+from tidegate.bus.channel import MessageChannel
 from tidegate.bus.framing import close_all
 from tidegate.bus.interface import Caller, Emits, Interface
 from tidegate.bus.message import Emission, Endpoint, Kind, Match, Message, Typed, matches, unwrapped
@@ -34,15 +34,15 @@ _log = logging.getLogger(__name__)
 class Bus:
     """One connection. Handlers of calls run as tasks beside each other, handlers of signals at once and in order."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, channel: MessageChannel) -> None:
         self.closed = asyncio.Event()
         """Set when the connection has ended, whoever ended it."""
-        self._link = link
+        self._channel = channel
         self._replies: dict[int, asyncio.Future[Message]] = {}
         self._subscriptions: list[tuple[Match, Callable[[Emission], None]]] = []
         self._owners: dict[str, str | None] = {DBUS.destination: DBUS.destination}
-        self._server = Server(link, self._identify)
-        link.listen(self._receive, self._ended)
+        self._server = Server(channel, self._identify)
+        channel.listen(self._receive, self._ended)
 
     @classmethod
     async def connect(cls, address: str | None = None) -> Self:
@@ -53,7 +53,7 @@ class Bus:
         """
         where = address or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
         try:
-            return cls(await Link.open(where))
+            return cls(await MessageChannel.open(where))
         except (OSError, ValueError) as error:
             text = f"cannot connect to the bus at {where}: {error or type(error).__name__}"
             raise TidegateError(ErrorKind.BUS_UNREACHABLE, text, "check that dbus is running") from error
@@ -61,12 +61,12 @@ class Bus:
     @property
     def connected(self) -> bool:
         """Whether the connection is up, as far as anybody can tell."""
-        return self._link.connected
+        return self._channel.connected
 
     @property
     def unique_name(self) -> str:
         """The name that the daemon gave to this connection, such as ``:1.42``."""
-        return self._link.unique_name
+        return self._channel.unique_name
 
     async def finish_calls(self, timeout_secs: float) -> None:
         """Wait until the calls that have come in are answered, but no longer than this."""
@@ -75,7 +75,7 @@ class Bus:
     async def close(self) -> None:
         """End the connection; handlers that still run are cancelled, answers given so far are sent."""
         await self._server.stop()
-        await self._link.close()
+        await self._channel.close()
 
     async def call(
         self,
@@ -124,7 +124,7 @@ class Bus:
         if not self.connected:
             raise _gone()
         context = f"{endpoint.destination} {member}"
-        serial = self._link.send(_call(endpoint, member, signature, args))
+        serial = self._channel.send(_call(endpoint, member, signature, args))
         reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._replies[serial] = reply
         try:
@@ -154,7 +154,7 @@ class Bus:
         def unsubscribe() -> None:
             if entry in self._subscriptions:
                 self._subscriptions.remove(entry)
-                self._link.send(replace(_call(DBUS, "RemoveMatch", "s", (match.rule,)), wants_reply=False))
+                self._channel.send(replace(_call(DBUS, "RemoveMatch", "s", (match.rule,)), wants_reply=False))
 
         return unsubscribe
 
@@ -208,7 +208,7 @@ class Bus:
 
     def emit(self, source: Endpoint, member: str, signature: str, args: Sequence[object]) -> None:
         """Send a signal, to everybody where the destination is empty. Lost when the connection has ended."""
-        self._link.send(replace(_call(source, member, signature, args), kind=Kind.SIGNAL))
+        self._channel.send(replace(_call(source, member, signature, args), kind=Kind.SIGNAL))
 
     async def _identify(self, sender: str) -> Caller:
         """Not by GetConnectionCredentials: newer daemons put a descriptor into that, for somebody to close."""

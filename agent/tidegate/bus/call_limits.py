@@ -18,7 +18,7 @@ MAX_CALLS_OF_A_USER = 32
 ROOT = 0
 
 
-class Places:
+class CallLimits:
     """Counts the calls that are being handled."""
 
     def __init__(self) -> None:

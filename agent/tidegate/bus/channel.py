@@ -37,7 +37,7 @@ _KINDS = {
 _OURS = {theirs: ours for ours, theirs in _KINDS.items()}
 
 
-class Link:
+class MessageChannel:
     """An authenticated connection that sends and receives messages."""
 
     def __init__(self, connection: Connection) -> None:

@@ -144,10 +144,10 @@ class Connection(MessageBus):
         except Exception as error:  # noqa: BLE001 - one message that makes no sense says nothing of the next one
             _log.debug("a message is passed over: %r", error)
             wire = None
-        if wire is None or frame.cut:
+        if wire is None or frame.truncated:
             close_all(frame.descriptors)
         if wire is not None:
-            (self.took_head if frame.cut else self._on_message)(wire)
+            (self.took_head if frame.truncated else self._on_message)(wire)
 
     def sent(self) -> None:
         """Read again once the daemon has taken enough."""

@@ -37,7 +37,7 @@ class Frame:
 
     data: bytes
     descriptors: tuple[int, ...] = ()
-    cut: bool = False
+    truncated: bool = False
 
 
 class Framer:

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from tidegate.bus import errors
-from tidegate.bus.call_limits import Places, too_many
+from tidegate.bus.call_limits import CallLimits, too_many
 from tidegate.bus.callers import Callers
-from tidegate.bus.channel import Link
+from tidegate.bus.channel import MessageChannel
 from tidegate.bus.errors import (
     INVALID_ARGS,
     PROPERTY_READ_ONLY,
@@ -34,17 +34,17 @@ _log = logging.getLogger(__name__)
 class Server:
     """The serving side of one connection. ``identify`` finds out who is behind a unique name."""
 
-    def __init__(self, link: Link, identify: Callable[[str], Awaitable[Caller]]) -> None:
+    def __init__(self, channel: MessageChannel, identify: Callable[[str], Awaitable[Caller]]) -> None:
         self.exports = Exports()
         """What is served."""
-        self._link = link
+        self._channel = channel
         self._callers = Callers(identify)
-        self._places = Places()
+        self._call_limits = CallLimits()
         self._running: set[asyncio.Task[None]] = set()
 
     def take(self, call: Message) -> None:
         """Start to handle ``call``."""
-        if not self._places.take(call.sender, self._callers.uid_of(call.sender)):
+        if not self._call_limits.take(call.sender, self._callers.uid_of(call.sender)):
             self._refuse(call, too_many())
             return
         task = asyncio.create_task(self._handle(call), name=f"call of {call.member}")
@@ -65,7 +65,7 @@ class Server:
 
     def _handled(self, task: asyncio.Task[None], sender: str) -> None:
         self._running.discard(task)
-        self._places.leave(sender)
+        self._call_limits.leave(sender)
 
     async def _handle(self, call: Message) -> None:
         """Answer one call, whatever its handler does."""
@@ -84,7 +84,7 @@ class Server:
         args = tuple(unwrapped(value) for value in call.body)
         request = Request(call.path, call.interface, call.member, call.signature, args)
         caller = await self._callers.identify(call.sender)
-        with self._places.of_user(caller.uid):
+        with self._call_limits.of_user(caller.uid):
             reply = await self.exports.answer(request, caller)
         return Message(Kind.RETURN, signature=reply.signature, body=reply.values)
 
@@ -96,7 +96,7 @@ class Server:
 
     def _reply(self, call: Message, answer: Message) -> None:
         if call.wants_reply:
-            self._link.send(replace(answer, destination=call.sender, answers=call.serial))
+            self._channel.send(replace(answer, destination=call.sender, answers=call.serial))
 
 
 PEER = "org.freedesktop.DBus.Peer"

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
+class SingleFlight(Generic[T]):
     """Does ``work`` in turns. Whoever asks while it is being done gets the answer of the next turn.
 
     The one under way may have begun before what they want to know of happened.

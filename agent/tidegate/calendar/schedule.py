@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tidegate.calendar import zones
-from tidegate.calendar.exclusions import Exclusions
+from tidegate.calendar.exclusions import Exclusion, Exclusions
+from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
 from tidegate.errors import ErrorKind, TidegateError
-
-if TYPE_CHECKING:
-    from tidegate.config.settings import Periodic
 
 # What does not change for so long is called unchanging: windows recur weekly, and no blackout that is meant to end is
 # longer.
@@ -29,6 +27,30 @@ _LOOK_BACK = timedelta(days=15)
 # More than any clock was ever put forward or back at once (Samoa and Kiribati skipped a day).
 _MAX_CLOCK_CHANGE = timedelta(hours=26)
 _ONE_SECOND = timedelta(seconds=1)
+
+
+class ScheduleSettings(Protocol):
+    """The settings of a schedule, as ``[updates.periodic]`` has them."""
+
+    @property
+    def time_zone(self) -> str:
+        """The name of the zone whose wall clock the windows follow."""
+        ...
+
+    @property
+    def windows(self) -> tuple[WindowSpec, ...]:
+        """The weekly windows."""
+        ...
+
+    @property
+    def exclude(self) -> tuple[Exclusion, ...]:
+        """Dates without windows."""
+        ...
+
+    @property
+    def spread_minutes(self) -> int:
+        """How far the hosts of a fleet are spread over each window."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +108,7 @@ class Schedule:
         self.zone = zone
 
     @classmethod
-    def of(cls, periodic: Periodic, host_id: str) -> Schedule:
+    def of(cls, periodic: ScheduleSettings, host_id: str) -> Schedule:
         """The schedule that ``[updates.periodic]`` describes, for the host ``host_id``.
 
         Raises:

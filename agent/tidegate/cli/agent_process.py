@@ -32,10 +32,10 @@ def run(config_roots: Sequence[Path] = ()) -> None:
 def log_to_journal() -> None:
     """The journal knows time, unit and pid; what repeats is told once."""
     from tidegate.clock import SystemClock  # noqa: PLC0415
-    from tidegate.journal.log import Chronicle, LogHandler  # noqa: PLC0415 - once it is settled what is done without
+    from tidegate.journal.log import JournalLog, LogHandler  # noqa: PLC0415 - once it is settled what is done without
     from tidegate.journal.native import sink_of_process  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(Chronicle(sink_of_process(), SystemClock()))])
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(JournalLog(sink_of_process(), SystemClock()))])
 
 
 def _keep_small() -> None:

@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from tidegate.clock import Clock
-from tidegate.coordinator.group_clock import GroupTime
+from tidegate.coordinator.group_clock import GroupClock
 from tidegate.coordinator.lock import Decision, decide
-from tidegate.coordinator.model import Answer, Call, Change, Denied, Granted, Happening, Order, Rules
+from tidegate.coordinator.model import Answer, AuditEvent, Call, Change, Command, Denied, Granted, Rules
 from tidegate.coordinator.store.base import Store, Swapped, Version, unavailable
 from tidegate.errors import ErrorKind, TidegateError
 
@@ -44,14 +44,14 @@ MAX_ROUND = 2_000
 
 _log = logging.getLogger(__name__)
 
-Hear = Callable[[Happening], None]
+OnEvent = Callable[[AuditEvent], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Caller:
     """Somebody who waits; ``came_secs`` is on the boot clock."""
 
-    order: Order
+    command: Command
     answer: asyncio.Future[Answer]
     came_secs: float
 
@@ -62,7 +62,7 @@ class Setting:
     done; it must not raise. ``timeout_secs`` is how long a caller waits at most."""
 
     clock: Clock
-    hear: Hear
+    on_event: OnEvent
     timeout_secs: float = CALL_SECS
 
 
@@ -72,8 +72,8 @@ class Combiner:
     def __init__(self, group: str, store: Store, rules: Rules, setting: Setting) -> None:
         self.rules = rules
         self._group, self._store = group, store
-        self._clock, self._hear, self._timeout_secs = setting.clock, setting.hear, setting.timeout_secs
-        self._time = GroupTime(setting.clock)
+        self._clock, self._on_event, self._timeout_secs = setting.clock, setting.on_event, setting.timeout_secs
+        self._time = GroupClock(setting.clock)
         self._queue: deque[_Caller] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._version: Version | None = None
@@ -83,7 +83,7 @@ class Combiner:
         self._trouble: TidegateError | None = None
         self._waiting_hosts = WaitingHosts(setting.clock)
 
-    async def submit(self, order: Order) -> Answer:
+    async def submit(self, command: Command) -> Answer:
         """Carry out ``order``. Where the caller goes away before its turn, nothing is done for it.
 
         Raises:
@@ -91,7 +91,7 @@ class Combiner:
         """
         if len(self._queue) >= MAX_WAITING:
             raise unavailable(f"{MAX_WAITING} calls wait for group {self._group} already", "look at what sends them")
-        caller = _Caller(order, asyncio.get_running_loop().create_future(), self._clock.now().boot_secs)
+        caller = _Caller(command, asyncio.get_running_loop().create_future(), self._clock.now().boot_secs)
         self._queue.append(caller)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name=f"combiner of {self._group}")
@@ -144,7 +144,7 @@ class Combiner:
             self._doubted = None
         callers = [caller for caller in islice(self._queue, MAX_ROUND) if not caller.answer.done()]
         now = self._time.now(version.semaphore.as_of)
-        decision = decide(version.semaphore, [caller.order for caller in callers], self.rules, now, self._group)
+        decision = decide(version.semaphore, [caller.command for caller in callers], self.rules, now, self._group)
         same = None if self._doubted is None else Change(version.semaphore)
         change = decision.change or same
         if change is not None:
@@ -163,8 +163,8 @@ class Combiner:
             return  # the next round decides on what the faster one left
         for caller, answer in answers:
             self._answer(caller, _stamped(answer, result.version.revision))
-        for happening in change.happenings:
-            self._hear(happening)
+        for event in change.audit_events:
+            self._on_event(event)
 
     def _answer_proved(self, callers: list[_Caller], decision: Decision) -> bool:
         """Answer those for whom the version at hand is new enough; whether these were all."""
@@ -179,8 +179,8 @@ class Combiner:
         if caller.answer.done():
             return  # it went away
         caller.answer.set_result(answer)
-        if isinstance(caller.order, Call):
-            self._waiting_hosts.hear(caller.order.client.id, answer)
+        if isinstance(caller.command, Call):
+            self._waiting_hosts.record(caller.command.client.id, answer)
 
     def _keep(self, version: Version, asked_secs: float) -> Version:
         self._version, self._confirmed_secs, self._trouble = version, asked_secs, None
@@ -233,7 +233,7 @@ class WaitingHosts:
         self._clock = clock
         self._told: dict[str, _Told] = {}
 
-    def hear(self, host_id: str, answer: Answer) -> None:
+    def record(self, host_id: str, answer: Answer) -> None:
         """A host was answered."""
         self._told.pop(host_id, None)  # so that the order is that of the last answers
         if isinstance(answer, Denied):

@@ -13,7 +13,7 @@ milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class GroupTime:
     """An instant (UTC) by the group's time. Not ``sure``: the clock is known to be behind, by more than can be passed
     over, so that the instant is a lower bound: what was recorded with it would look older than it is, and expire too
     early."""
@@ -22,7 +22,7 @@ class Moment:
     sure: bool = True
 
 
-class GroupTime:
+class GroupClock:
     """The time in one group, as one coordinator sees it: never behind what it said before, nor behind what is written
     down, and from there on at the pace of the boot clock.
 
@@ -35,10 +35,10 @@ class GroupTime:
         self._floor: datetime | None = None
         self._floor_boot_secs = 0.0
 
-    def now(self, written: datetime | None) -> Moment:
+    def now(self, written: datetime | None) -> GroupTime:
         """This instant; ``written`` is the latest time in the group's record."""
         now = self._clock.now()
         passed = timedelta(seconds=max(0.0, now.boot_secs - self._floor_boot_secs))
         floors = [instant for instant in (written, self._floor and self._floor + passed) if instant is not None]
         self._floor, self._floor_boot_secs = max([now.wall, *floors]), now.boot_secs
-        return Moment(self._floor, (self._floor - now.wall).total_seconds() <= MAX_LAG_SECS)
+        return GroupTime(self._floor, (self._floor - now.wall).total_seconds() <= MAX_LAG_SECS)

@@ -19,22 +19,22 @@ from itertools import islice
 from typing import assert_never
 
 from tidegate.clock import rfc3339
-from tidegate.coordinator.group_clock import Moment
+from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.model import (
-    Align,
     Answer,
+    AuditEvent,
     Call,
     Change,
+    Command,
     DenialKind,
     Denied,
+    ForceRelease,
     Granted,
-    Happening,
     Holder,
-    Order,
     Released,
     Rules,
     Semaphore,
-    Take,
+    SyncSlots,
 )
 from tidegate.fleetlock.protocol import UpdateParams, Verb
 
@@ -64,15 +64,15 @@ class Decision:
     answers: tuple[Answer, ...]
 
 
-def decide(semaphore: Semaphore, orders: Sequence[Order], rules: Rules, now: Moment, group: str) -> Decision:
+def decide(semaphore: Semaphore, commands: Sequence[Command], rules: Rules, now: GroupTime, group: str) -> Decision:
     """Answer ``orders`` one after the other. ``group`` is its name, for people."""
-    desk = _Desk(semaphore, rules, now, group)
+    editor = _SemaphoreEditor(semaphore, rules, now, group)
     answers: list[Answer] = []
-    for order in orders:
-        if desk.changes >= MAX_CHANGES:
+    for command in commands:
+        if editor.changes >= MAX_CHANGES:
             break
-        answers.append(desk.serve(order))
-    return Decision(desk.change(), tuple(answers))
+        answers.append(editor.serve(command))
+    return Decision(editor.change(), tuple(answers))
 
 
 def expires_at(holder: Holder, rules: Rules) -> datetime | None:
@@ -82,32 +82,32 @@ def expires_at(holder: Holder, rules: Rules) -> datetime | None:
     return (holder.last_seen or holder.since) + timedelta(seconds=rules.lock_ttl_secs)
 
 
-class _Desk:
+class _SemaphoreEditor:
     """The semaphore while orders are carried out on it."""
 
-    def __init__(self, before: Semaphore, rules: Rules, now: Moment, group: str) -> None:
+    def __init__(self, before: Semaphore, rules: Rules, now: GroupTime, group: str) -> None:
         self._before, self._rules, self._now, self._group = before, rules, now, group
         self._holders: Mapping[str, Holder] = before.holders
         self._copy: dict[str, Holder] | None = None
         self._freed = [instant for instant in before.freed if self._secs_left(instant, rules.release_delay_secs) > 0]
         self._granted_at = before.granted_at
-        self._happenings: list[Happening] = []
+        self._audit_events: list[AuditEvent] = []
         self._touched: set[str] = set()
         self._aligned = self._expired = False
         self._denied: Denied | None = None
         self.changes = 0
 
-    def serve(self, order: Order) -> Answer:
-        match order:
+    def serve(self, command: Command) -> Answer:
+        match command:
             case Call():
-                return self._lock(order) if order.verb is Verb.PRE_REBOOT else self._unlock(order)
-            case Take(id=holder_id, by=by, reason=reason):
+                return self._lock(command) if command.verb is Verb.PRE_REBOOT else self._unlock(command)
+            case ForceRelease(id=holder_id, by=by, reason=reason):
                 return self._free(holder_id, "taken", by, reason)
-            case Align():
+            case SyncSlots():
                 self._aligned = True
                 return Released(held=False)
             case _:
-                assert_never(order)
+                assert_never(command)
 
     def change(self) -> Change | None:
         """What is to be written, if anything is."""
@@ -116,7 +116,7 @@ class _Desk:
             return None
         as_of = self._now.at if before.as_of is None else max(before.as_of, self._now.at)
         after = Semaphore(rules.slots, self._holders, tuple(self._freed), self._granted_at, as_of)
-        return Change(after, frozenset(self._touched), tuple(self._happenings))
+        return Change(after, frozenset(self._touched), tuple(self._audit_events))
 
     def _lock(self, call: Call) -> Answer:
         holder = self._holders.get(call.client.id)
@@ -140,14 +140,14 @@ class _Desk:
         the same id has it too; that is told to people."""
         mine, theirs = _boot_id(holder.update), _boot_id(call.update)
         rival = theirs if mine and theirs and mine != theirs else None
-        if rival and rival != holder.rival_boot_id:
+        if rival and rival != holder.conflicting_boot_id:
             self._note(holder.id, "rival", call.address, f"boot {rival} asks, boot {mine} holds")
         renewed = replace(
             holder,
             last_seen=self._now.at,
             address=holder.address if rival else call.address,
             update=holder.update if rival else call.update or holder.update,
-            rival_boot_id=rival or holder.rival_boot_id,
+            conflicting_boot_id=rival or holder.conflicting_boot_id,
         )
         self._put(holder.id, renewed)
         return Granted(renewed=True, revision=NOT_WRITTEN)
@@ -219,7 +219,7 @@ class _Desk:
         self.changes += 1
 
     def _note(self, holder_id: str, what: str, by: str, detail: str) -> None:
-        self._happenings.append(Happening(self._now.at, self._group, holder_id, what, by, detail))
+        self._audit_events.append(AuditEvent(self._now.at, self._group, holder_id, what, by, detail))
 
 
 def _seen(holder: Holder) -> tuple[float, str]:

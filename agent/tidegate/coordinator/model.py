@@ -44,7 +44,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class ForceRelease:
     """A person frees the slot of the host ``id`` for it."""
 
     id: str
@@ -53,12 +53,12 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
-class Align:
+class SyncSlots:
     """The number of slots that is written down, for other servers on the same record, is to be that of the rules.
     Nobody gets or loses a slot by it; the answer is always ``Released(held=False)``."""
 
 
-Order = Call | Take | Align
+Command = Call | ForceRelease | SyncSlots
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Holder:
     last_seen: datetime | None = None
     address: str | None = None
     update: UpdateParams | None = None
-    rival_boot_id: str | None = None
+    conflicting_boot_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class GroupView:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class AuditEvent:
     """One line of the audit log and of ``history``. ``what``: granted, released, expired, taken, rival (another boot id
     asked under the id of a holder). ``by`` is an address, a person or a rule."""
 
@@ -159,4 +159,4 @@ class Change:
 
     semaphore: Semaphore
     touched: frozenset[str] = frozenset()
-    happenings: tuple[Happening, ...] = ()
+    audit_events: tuple[AuditEvent, ...] = ()

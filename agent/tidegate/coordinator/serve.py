@@ -20,7 +20,7 @@ from tidegate.coordinator.service import LockService
 from tidegate.coordinator.settings import CoordinatorSettings, Etcd
 from tidegate.coordinator.store.options import StoreOptions, open_store
 from tidegate.coordinator.web import logs
-from tidegate.coordinator.web.listeners import Doors
+from tidegate.coordinator.web.listeners import Listeners
 from tidegate.coordinator.web.logs import log_to_stderr
 from tidegate.coordinator.web.server import Servers
 
@@ -56,22 +56,22 @@ def run(roots: Sequence[Path], overrides: Overrides, clock: Clock, notifier: Not
 async def _serve(configuration: Configuration, clock: Clock, notifier: Notifier) -> None:
     own = configuration.settings.coordinator
     async with open_locks(configuration.settings, clock) as locks:
-        doors = Doors(own, locks, clock)
-        servers = Servers(doors.listeners, own.max_connections)
+        listeners = Listeners(own, locks, clock)
+        servers = Servers(listeners.listeners, own.max_connections)
 
         def reload() -> None:
             if configuration.reload():
                 locks.configure(rules_of(configuration.settings), configuration.settings.coordinator.default_group)
-                doors.reload(configuration.settings.coordinator)
+                listeners.reload(configuration.settings.coordinator)
 
         _on_signals(servers, notifier, reload)
-        for place in doors.places:
+        for place in listeners.places:
             _log.info("%s", place)
         notifier.ready()  # the sockets are open: who comes now is answered in a moment
         try:
             await servers.run()
         finally:
-            doors.close()
+            listeners.close()
         _log.info("stopped")
 
 
@@ -121,7 +121,7 @@ async def open_locks(settings: CoordinatorSettings, clock: Clock) -> AsyncGenera
     own = settings.coordinator
     store = await open_store(own.store, _options(own.etcd))
     try:
-        async with LockService(store, clock, rules_of(settings), own.default_group, hear=logs.happened) as locks:
+        async with LockService(store, clock, rules_of(settings), own.default_group, on_event=logs.happened) as locks:
             yield locks
     finally:
         await store.aclose()

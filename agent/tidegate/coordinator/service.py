@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Mapping
 from typing import Protocol, TypeVar
 
 from tidegate.clock import Clock
-from tidegate.coordinator.combiner import CALL_SECS, Combiner, Hear, Setting
+from tidegate.coordinator.combiner import CALL_SECS, Combiner, OnEvent, Setting
 from tidegate.coordinator.model import (
-    Align,
     Answer,
+    AuditEvent,
     Call,
     DenialKind,
     Denied,
+    ForceRelease,
     GroupView,
-    Happening,
     Released,
     Rules,
-    Take,
+    SyncSlots,
 )
 from tidegate.coordinator.store.base import Store, unavailable
 from tidegate.errors import ErrorKind, TidegateError
@@ -42,11 +42,11 @@ class LockService:
         groups: Mapping[str, Rules],
         default_group: str | None = None,
         *,
-        hear: Hear = lambda _: None,
+        on_event: OnEvent = lambda _: None,
         timeout_secs: float = CALL_SECS,
     ) -> None:
         self._store, self._clock, self._timeout_secs = store, clock, timeout_secs
-        self._setting = Setting(clock, hear, timeout_secs)
+        self._setting = Setting(clock, on_event, timeout_secs)
         self._combiners: dict[str, Combiner] = {}
         self._groups: tuple[str, ...] = ()
         self._default_group: str | None = None
@@ -90,7 +90,7 @@ class LockService:
         """Free the slot of ``holder_id`` for it."""
         places: list[str] = []
         for name in self._named(group):
-            answer = await self._combiners[name].submit(Take(holder_id, by, reason))
+            answer = await self._combiners[name].submit(ForceRelease(holder_id, by, reason))
             if answer == Released(held=True):
                 places.append(name)
         if not places:
@@ -99,9 +99,9 @@ class LockService:
             raise TidegateError(ErrorKind.COORDINATOR_NO_HOLDER, message, "see who does: tidegate coordinator status")
         return tuple(places)
 
-    async def history(self, group: str | None, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str | None, limit: int) -> tuple[AuditEvent, ...]:
         """What happened last, newest first."""
-        happened: list[Happening] = []
+        happened: list[AuditEvent] = []
         for name in self._named(group):
             happened += await self._in_time(self._store.history(name, limit))
         happened.sort(key=lambda one: one.at, reverse=True)
@@ -157,7 +157,7 @@ class LockService:
 async def _aligned(group: str, combiner: Combiner) -> None:
     """Later does as well: each change that is written has the slots of the rules in it."""
     try:
-        await combiner.submit(Align())
+        await combiner.submit(SyncSlots())
     except TidegateError as error:
         _log.warning("group %s: its slots are not written down yet: %s", group, error)
 
@@ -187,7 +187,7 @@ class Locks(Protocol):
         """Free the slot of ``holder_id`` for it (in ``group``, else in all); the groups in which it was held."""
         ...
 
-    async def history(self, group: str | None, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str | None, limit: int) -> tuple[AuditEvent, ...]:
         """What happened last, newest first."""
         ...
 

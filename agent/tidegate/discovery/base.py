@@ -10,7 +10,7 @@ from tidegate.release import Release
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
+class Deferred:
     """A direct successor that this host may not move to yet.
 
     ``reason`` is a sentence's second half, after the version. ``turn_at`` (aware, in UTC) is when it becomes a
@@ -34,7 +34,7 @@ class Offers:
     candidates: tuple[Release, ...]
     booted: Release | None
     dead_end: str | None
-    held_back: tuple[HeldBack, ...] = ()
+    deferred: tuple[Deferred, ...] = ()
 
     @property
     def booted_known(self) -> bool:

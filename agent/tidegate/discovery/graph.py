@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Never, cast
 
 from tidegate.discovery import graph_faults as faults
-from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.base import Deferred, Offers
 from tidegate.discovery.graph_keys import (
     AGE_INDEX_KEY,
     AGE_INDEX_MAX_DIGITS,
@@ -86,7 +86,7 @@ class Graph:
             tuple(node.release for node in following if not _beyond(node, barrier)),
             booted.release,
             dead_end=None,
-            held_back=tuple(_behind(node, barrier) for node in following if barrier and _beyond(node, barrier)),
+            deferred=tuple(_behind(node, barrier) for node in following if barrier and _beyond(node, barrier)),
         )
 
     def _successors(self, place: int) -> Iterator[Node]:
@@ -125,8 +125,8 @@ def _beyond(node: Node, barrier: Node | None) -> bool:
     return barrier is not None and node.age_index > barrier.age_index
 
 
-def _behind(node: Node, barrier: Node) -> HeldBack:
-    return HeldBack(node.release, f"comes after {barrier.version}, which no host may pass by")
+def _behind(node: Node, barrier: Node) -> Deferred:
+    return Deferred(node.release, f"comes after {barrier.version}, which no host may pass by")
 
 
 def _reason(node: Node) -> str:

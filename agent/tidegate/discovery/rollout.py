@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, assert_never
 
-from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.base import Deferred, Offers
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.release import Release
 
@@ -125,7 +125,7 @@ def phased(offers: Offers, host: float | str | None, now: datetime) -> Offers:
     turns = [(release, offered(release, host, now)) for release in offers.candidates]
     candidates = tuple(release for release, turn in turns if isinstance(turn, OfferedNow))
     waiting = tuple(_held_back(release, turn) for release, turn in turns if not isinstance(turn, OfferedNow))
-    return replace(offers, candidates=candidates, held_back=offers.held_back + waiting)
+    return replace(offers, candidates=candidates, deferred=offers.deferred + waiting)
 
 
 def rollout_of(release: Release) -> Rollout | None:
@@ -153,12 +153,12 @@ def drawn_wariness(node_uuid: str | None, payload: str) -> float:
     return (int.from_bytes(digest[:_HASH_BYTES], "big") + 1) / 256.0**_HASH_BYTES
 
 
-def _held_back(release: Release, turn: TurnAt | NoTurn) -> HeldBack:
+def _held_back(release: Release, turn: TurnAt | NoTurn) -> Deferred:
     match turn:
         case TurnAt(at, share):
-            return HeldBack(release, f"is offered to {_percent(share)} of hosts now", at)
+            return Deferred(release, f"is offered to {_percent(share)} of hosts now", at)
         case NoTurn(share):
-            return HeldBack(release, f"is offered to {_percent(share)} of hosts, and its rollout goes no further")
+            return Deferred(release, f"is offered to {_percent(share)} of hosts, and its rollout goes no further")
     assert_never(turn)
 
 

@@ -30,11 +30,10 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from tidegate.clock import rfc3339
+from tidegate.clock import BUILT_AFTER, rfc3339
 from tidegate.discovery.fetching import Fetcher, NotThereError
 from tidegate.discovery.wire import Trust
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.gates.clock import BUILT_AFTER
 from tidegate.net.answers import excerpt
 
 METADATA = "metadata/"

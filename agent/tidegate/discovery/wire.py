@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import ClassVar, Self
 
 from tidegate.clock import parse_rfc3339, rfc3339
-from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.base import Deferred, Offers
 from tidegate.net.wire import Json, WireError
 from tidegate.release import Release
 
@@ -98,14 +98,14 @@ class OffersEvent:
                 "candidates": list(candidates),
                 "booted": booted,
                 "dead_end": str() | None as dead_end,
-                "held_back": list(held_back),
+                "held_back": list(deferred),
             }:
                 return cls(
                     Offers(
                         candidates=tuple(map(_release_from_wire, candidates)),
                         booted=None if booted is None else _release_from_wire(booted),
                         dead_end=dead_end,
-                        held_back=tuple(map(_held_back_from_wire, held_back)),
+                        deferred=tuple(map(_held_back_from_wire, deferred)),
                     )
                 )
             case _:
@@ -140,19 +140,19 @@ def _offers_to_wire(offers: Offers) -> dict[str, object]:
         "candidates": [_release_to_wire(release) for release in offers.candidates],
         "booted": None if offers.booted is None else _release_to_wire(offers.booted),
         "dead_end": offers.dead_end,
-        "held_back": [_held_back_to_wire(held) for held in offers.held_back],
+        "held_back": [_held_back_to_wire(held) for held in offers.deferred],
     }
 
 
-def _held_back_to_wire(held: HeldBack) -> dict[str, object]:
+def _held_back_to_wire(held: Deferred) -> dict[str, object]:
     turn_at = None if held.turn_at is None else rfc3339(held.turn_at)
     return {"release": _release_to_wire(held.release), "reason": held.reason, "turn_at": turn_at}
 
 
-def _held_back_from_wire(fields: Json) -> HeldBack:
+def _held_back_from_wire(fields: Json) -> Deferred:
     match fields:
         case {"release": release, "reason": str(reason), "turn_at": str() | None as turn_at}:
-            return HeldBack(_release_from_wire(release), reason, None if turn_at is None else _instant(turn_at))
+            return Deferred(_release_from_wire(release), reason, None if turn_at is None else _instant(turn_at))
         case _:
             raise WireError("not a release that is held back")
 

@@ -73,7 +73,7 @@ class AgentUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Host:
     """What every area may want to know, read once.
 
     ``settings`` are the defaults where the configuration has ``problems``. ``snapshot`` is what the agent last said of
@@ -94,7 +94,7 @@ class Patient:
         return self.uid == 0
 
 
-Examination = Callable[[Patient], Awaitable[Sequence[Finding]]]
+Examination = Callable[[Host], Awaitable[Sequence[Finding]]]
 """How an area is looked at. Raises TidegateError where it cannot be looked at as a whole."""
 
 AS_ROOT = "run it as root: sudo tidegate doctor"

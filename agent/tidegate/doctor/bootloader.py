@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reading import Unit, in_thread, read_units
 
 AREA = Area("boot")
@@ -29,12 +29,12 @@ class Loader:
     bless: bool
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at the target that says that a boot is complete, and at the boot loader's word."""
     units = await read_units(TARGET, OSTREE_COMPLETE)
     required = tuple(name for name in units[TARGET].requires if name.endswith(".service"))
     checks = await read_units(*required)
-    loader = await in_thread(_loader, patient.root)
+    loader = await in_thread(_loader, host.root)
     return [*judge_target(units[TARGET], checks), *judge_last_switch(units[OSTREE_COMPLETE]), judge_loader(loader)]
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tidegate.bus.bus import Bus
-from tidegate.clock import Clock, Now, SystemClock, rfc3339
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.clock import BUILT_AFTER, Clock, Now, SystemClock, rfc3339
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.errors import TidegateError
-from tidegate.gates.clock import BUILT_AFTER
 from tidegate.services.timedate import TIMEDATE
 
 AREA = Area("clock")
@@ -27,9 +26,9 @@ class Facts:
     error: str = ""
 
 
-async def examine(patient: Patient, clock: Clock | None = None) -> Sequence[Finding]:
+async def examine(host: Host, clock: Clock | None = None) -> Sequence[Finding]:
     """Ask timedated, as the gate does."""
-    return [*judge(await _read((clock or SystemClock()).now()), needed=_is_needed(patient))]
+    return [*judge(await _read((clock or SystemClock()).now()), needed=_is_needed(host))]
 
 
 async def _read(now: Now) -> Facts:
@@ -45,9 +44,9 @@ async def _read(now: Now) -> Facts:
     return Facts(now, synchronized, service, known)
 
 
-def _is_needed(patient: Patient) -> bool:
+def _is_needed(host: Host) -> bool:
     """Whether the gate ``clock`` may hold a reboot: what has an end is reckoned by the clock."""
-    require, chosen = patient.settings.clock.require, set(patient.settings.updates.strategy)
+    require, chosen = host.settings.clock.require, set(host.settings.updates.strategy)
     return require == "always" or (require == "auto" and bool(chosen & {"periodic", "marker_file"}))
 
 

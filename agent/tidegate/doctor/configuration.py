@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tidegate.calendar.zones import UnknownZoneError, load_zone
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reading import in_thread
 
 AREA = Area("configuration")
@@ -13,16 +13,16 @@ SHOWN_PROBLEMS = 5
 _CHECK = "tidegate config check"
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at the snippets and the zone database."""
-    windows = patient.settings.periodic
+    windows = host.settings.periodic
     why_not = await in_thread(_zone_error, windows.time_zone)
-    return [*judge_snippets(patient), *judge_zone(windows.time_zone, why_not, used="periodic" in strategies(patient))]
+    return [*judge_snippets(host), *judge_zone(windows.time_zone, why_not, used="periodic" in strategies(host))]
 
 
-def strategies(patient: Patient) -> tuple[str, ...]:
+def strategies(host: Host) -> tuple[str, ...]:
     """The strategies in force."""
-    return patient.settings.updates.strategy
+    return host.settings.updates.strategy
 
 
 def _zone_error(name: str) -> str:
@@ -33,19 +33,19 @@ def _zone_error(name: str) -> str:
     return ""
 
 
-def judge_snippets(patient: Patient) -> Iterator[Finding]:
+def judge_snippets(host: Host) -> Iterator[Finding]:
     """What the snippets come to, and whether the agent has taken them in."""
-    if patient.problems:
-        count = len(patient.problems)
+    if host.problems:
+        count = len(host.problems)
         text = f"the configuration has {count} problem{'' if count == 1 else 's'}: with it the agent starts no update"
-        told = (str(problem) for problem in patient.problems[:SHOWN_PROBLEMS])
+        told = (str(problem) for problem in host.problems[:SHOWN_PROBLEMS])
         yield AREA.problem("snippets", text, _CHECK, *told)
     else:
         yield AREA.ok("snippets", "the configuration is good")
-    if patient.snapshot.get("stale_config") and not patient.problems:
+    if host.snapshot.get("stale_config") and not host.problems:
         text = "the agent runs with an older configuration than is on disk"
         yield AREA.warning("reloaded", text, "systemctl reload tidegate.service")
-    if not patient.settings.updates.enabled and not patient.problems:
+    if not host.settings.updates.enabled and not host.problems:
         text = "updates are switched off: nothing is staged or booted unless a person asks for it"
         yield AREA.ok("enabled", text, "updates.enabled = false")
 

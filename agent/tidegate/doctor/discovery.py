@@ -16,7 +16,7 @@ from tidegate.discovery.base import Discovery, Offers
 from tidegate.discovery.native import Native
 from tidegate.discovery.select import discovery_for
 from tidegate.discovery.static_graph import StaticGraph
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reading import in_thread
 from tidegate.engines.base import Latest
 from tidegate.errors import ErrorKind, Failure, TidegateError
@@ -29,19 +29,19 @@ ASK_SECS = 15
 _UNKNOWN_PAYLOAD = "?"
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Ask the source once, through a net-worker, as the agent does."""
-    version, payload, stream = running(patient)
-    settings = patient.settings
+    version, payload, stream = running(host)
+    settings = host.settings
     within = min(settings.discovery.timeout_secs, ASK_SECS)
     settings = replace(settings, discovery=replace(settings.discovery, timeout_secs=within))
-    source = discovery_for(settings, patient.identity, NetClient(), SystemClock(), _not_asked)
+    source = discovery_for(settings, host.identity, NetClient(), SystemClock(), _not_asked)
     if isinstance(source, Native):
         return [AREA.ok("source", "new releases are looked for at the engine's own remote: see engine")]
     with TemporaryDirectory(prefix="tidegate-doctor-") as scratch:
         harmless = await in_thread(_on_a_copy, source, Path(scratch) / "trust")
         answer = await _ask(harmless, payload or _UNKNOWN_PAYLOAD, version, stream)
-    return [*judge(answer, version if payload else "", patient.snapshot.get("denied"))]
+    return [*judge(answer, version if payload else "", host.snapshot.get("denied"))]
 
 
 async def _not_asked() -> Latest:
@@ -68,10 +68,10 @@ async def _ask(source: Discovery, payload: str, version: str, stream: str | None
         return Failure(ErrorKind.DISCOVERY_UNREACHABLE, f"no answer within {ASK_SECS} s", "see tidegate check")
 
 
-def running(patient: Patient) -> tuple[str, str, str | None]:
+def running(host: Host) -> tuple[str, str, str | None]:
     """Version and payload of the running release, by the agent's own word, and the stream that it follows."""
-    booted, host = (_table(patient.snapshot.get(key)) for key in ("booted", "host"))
-    stream = host.get("stream")
+    booted, identity = (_table(host.snapshot.get(key)) for key in ("booted", "host"))
+    stream = identity.get("stream")
     return str(booted.get("version") or ""), str(booted.get("payload") or ""), str(stream) if stream else None
 
 
@@ -88,7 +88,7 @@ def judge(answer: Offers | Failure, version: str, denied: object = None) -> Iter
         else:
             yield AREA.problem("source", f"the source of updates gives no answer: {answer.message}", remedy)
         return
-    count = len(answer.candidates) + len(answer.held_back)
+    count = len(answer.candidates) + len(answer.deferred)
     yield AREA.ok("source", "the source of updates answers", f"{count} newer releases, denied here: {_count(denied)}")
     yield _booted(answer, version)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.doctor import disk_space
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reach import Reached, Unreached, reach
 from tidegate.doctor.reading import Unit, ask, read_units
 from tidegate.engines.detect import HostFacts, engine_for, read_facts
@@ -44,10 +44,10 @@ class RemoteFacts:
     answer: Reached | Unreached | None
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at the engine that fits the host; at ostree itself where it is that."""
-    kind = patient.settings.engine.kind
-    chosen = judge_kind(kind, await read_facts(patient.root))
+    kind = host.settings.engine.kind
+    chosen = judge_kind(kind, await read_facts(host.root))
     if any(finding.remedy for finding in chosen):
         return chosen
     version = await ask("ostree", "--version")
@@ -59,7 +59,7 @@ async def examine(patient: Patient) -> Sequence[Finding]:
         text = "ostree does not take any of its deployments for the running one"
         return [*found, AREA.problem("deployments", text, "ostree admin status")]
     rollback = [entry for entry in listing if not entry.booted and not entry.staged]
-    return [*found, *await disk_space.examine(patient.root, rollback), *await _remote(booted)]
+    return [*found, *await disk_space.examine(host.root, rollback), *await _remote(booted)]
 
 
 async def _listing() -> tuple[Listed, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Patient
+from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Host
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread, listed
 from tidegate.jsonread import ShapeError
 from tidegate.records.codec import decode
@@ -61,10 +61,10 @@ class Facts:
     unreadable_records: str
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at the account and the places."""
-    facts = await in_thread(_read, patient.root)
-    return [*judge(facts, patient.agent)]
+    facts = await in_thread(_read, host.root)
+    return [*judge(facts, host.agent)]
 
 
 def agent_user() -> AgentUser | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.config.health import CommandCheck, Health, UnitCheck
-from tidegate.doctor.base import AS_ROOT, Area, Finding, Patient
+from tidegate.doctor.base import AS_ROOT, Area, Finding, Host
 from tidegate.doctor.reading import FileFacts, Unit, file_facts, in_thread, read_units
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.helper.programs import ROOT, programs, why_not_run
@@ -27,10 +27,10 @@ class ProgramFacts:
     why_not: str | None
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at the programs, units and commands."""
-    wanted = patient.settings.health
-    found = await in_thread(_programs, patient.root)
+    wanted = host.settings.health
+    found = await in_thread(_programs, host.root)
     units = await read_units(*(check.unit for check in wanted.unit))
     missing = await in_thread(_missing, wanted.command)
     judged = [*judge_programs(found), *judge_units(wanted.unit, units), *judge_commands(missing)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reading import in_thread
 from tidegate.identity import HostIdentity
 
@@ -30,10 +30,10 @@ class Ids:
     dbus: str
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Compare the machine ids on this host."""
-    ids = await in_thread(_ids, patient.root)
-    return [*judge(ids, patient.identity, configured=patient.settings.identity.node_uuid is not None)]
+    ids = await in_thread(_ids, host.root)
+    return [*judge(ids, host.identity, configured=host.settings.identity.node_uuid is not None)]
 
 
 def _ids(root: Path) -> Ids:

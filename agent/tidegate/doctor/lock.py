@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import cast
 
 from tidegate.clock import SystemClock, rfc3339
-from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Patient
+from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Host
 from tidegate.doctor.reach import SOON, Reached, Unreached, reach
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread
 from tidegate.errors import TidegateError
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import FLEET_LOCK, LockAccount
 from tidegate.fleetlock.settings import lock_account
-from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.net.tls import TlsFiles
 
 AREA = Area("lock")
@@ -45,20 +44,20 @@ class Obstacle:
     remedy: str
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Connect to the server, where there is one, and look at the files."""
-    settings = patient.settings
+    settings = host.settings
     if FLEET_LOCK not in settings.updates.strategy:
         return [AREA.ok("server", "no lock server is needed: fleet_lock is not among the strategies")]
     try:
-        account = lock_account(settings, patient.identity.variables, "doctor", patient.identity.group)
+        account = lock_account(settings, host.identity.variables, "doctor", host.identity.group)
     except TidegateError as err:
         return [AREA.problem("server", err.message, err.remedy)]
     files = await in_thread(_key_files, account)
     tls = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
     answer = await reach(account.base_url, tls)
     now = SystemClock().now().wall
-    return [*judge_server(answer, now), *judge_files(files, patient.agent), *judge_owed(patient.snapshot)]
+    return [*judge_server(answer, now), *judge_files(files, host.agent), *judge_owed(host.snapshot)]
 
 
 def _key_files(account: LockAccount) -> tuple[KeyFile, ...]:

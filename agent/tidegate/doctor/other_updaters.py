@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.doctor.base import Area, Finding, Patient, Status
+from tidegate.doctor.base import Area, Finding, Host, Status
 from tidegate.doctor.reading import Unit, ask, in_thread, listed, read_units
 from tidegate.errors import TidegateError
 
@@ -42,10 +42,10 @@ class Facts:
     processes: frozenset[str]
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look for units and processes of other updaters."""
     units = await read_units(*RIVALS, UNATTENDED)
-    processes = await in_thread(_processes, patient.root)
+    processes = await in_thread(_processes, host.root)
     return [*judge(Facts(units, await _apt_reboots(), processes))]
 
 

@@ -11,7 +11,7 @@ from typing import cast
 from tidegate.agent_api.client import AGENT
 from tidegate.bus.bus import DBUS, Bus
 from tidegate.bus.message import Typed
-from tidegate.doctor.base import AS_ROOT, Area, Finding, Patient
+from tidegate.doctor.base import AS_ROOT, Area, Finding, Host
 from tidegate.doctor.reading import Unit, file_facts, in_thread, read_units
 from tidegate.errors import TidegateError
 from tidegate.services.polkit import AUTHORITY
@@ -62,14 +62,14 @@ class Facts:
     usr_writable: bool
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at the files, at polkit, and at what polkit says of the agent."""
-    files, writable = await in_thread(_files, patient.root), await in_thread(_usr_writable, patient.root)
+    files, writable = await in_thread(_files, host.root), await in_thread(_usr_writable, host.root)
     polkit = (await read_units(POLKIT_UNIT))[POLKIT_UNIT]
     bus = await Bus.connect()
     try:
         agent = await bus.has_owner(AGENT.destination)
-        why_not = why_not_asked(polkit, agent=agent, is_root=patient.is_root)
+        why_not = why_not_asked(polkit, agent=agent, is_root=host.is_root)
         refused: Mapping[str, str] = {} if why_not else await _refused(bus)
         authority = await bus.has_owner(AUTHORITY.destination)  # where it was asked, the bus has started it for that
     finally:

@@ -22,7 +22,7 @@ from tidegate.doctor import (
     policies,
     units,
 )
-from tidegate.doctor.base import Area, Examination, Finding, Patient, Status
+from tidegate.doctor.base import Area, Examination, Finding, Host, Status
 from tidegate.doctor.reading import json_object
 from tidegate.errors import TidegateError
 from tidegate.identity import identify
@@ -50,11 +50,11 @@ SCHEMA = 1
 STATUS_FILE = Path("/run/tidegate/public/status.json")
 
 
-def read_patient() -> Patient:
+def read_patient() -> Host:
     """The host that this runs on."""
     loaded = load(DEFAULT_ROOTS)
     settings = loaded.settings or Settings()
-    return Patient(
+    return Host(
         settings=settings,
         problems=loaded.problems,
         snapshot=json_object(STATUS_FILE),
@@ -65,18 +65,18 @@ def read_patient() -> Patient:
 
 
 async def examine(
-    patient: Patient, areas: Mapping[str, Examination] = AREAS, *, area_secs: float = AREA_SECS
+    host: Host, areas: Mapping[str, Examination] = AREAS, *, area_secs: float = AREA_SECS
 ) -> tuple[Finding, ...]:
     """Look at every area. Nothing is raised: an area that cannot be looked at is a finding."""
-    found = await asyncio.gather(*(_one(name, look, patient, area_secs) for name, look in areas.items()))
+    found = await asyncio.gather(*(_one(name, look, host, area_secs) for name, look in areas.items()))
     return tuple(finding for findings in found for finding in findings)
 
 
-async def _one(name: str, look: Examination, patient: Patient, area_secs: float) -> Sequence[Finding]:
+async def _one(name: str, look: Examination, host: Host, area_secs: float) -> Sequence[Finding]:
     area = Area(name)
     try:
         async with asyncio.timeout(area_secs):
-            return await look(patient)
+            return await look(host)
     except TidegateError as err:
         return [area.unknown(name, f"it cannot be looked at: {err.message}", err.remedy or "see the areas above")]
     except TimeoutError:
@@ -92,12 +92,12 @@ def worst(findings: Sequence[Finding]) -> Status:
     return next((status for status in order if any(one.status is status for one in findings)), Status.OK)
 
 
-def document(findings: Sequence[Finding], patient: Patient) -> dict[str, object]:
+def document(findings: Sequence[Finding], host: Host) -> dict[str, object]:
     """The document of ``tidegate doctor --json``."""
     return {
         "schema": SCHEMA,
         "verdict": worst(findings),
-        "as_root": patient.is_root,
+        "as_root": host.is_root,
         "counts": {status: sum(one.status is status for one in findings) for status in Status},
         "findings": [
             {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tidegate.doctor.base import Area, Finding, Patient
+from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reading import Unit, in_thread, read_units
 
 AREA = Area("units")
@@ -34,10 +34,10 @@ PURPOSE = frozenset({"ExecStart", "Restart", "Type", "WatchdogSec", "StateDirect
 """What a drop-in may change of what the shipped units do."""
 
 
-async def examine(patient: Patient) -> Sequence[Finding]:
+async def examine(host: Host) -> Sequence[Finding]:
     """Look at our two units; without systemd there is nothing to look at."""
-    if not await in_thread((patient.root / _RUNNING_SYSTEMD).is_dir):
-        return [no_systemd(await in_thread(_first_process, patient.root))]
+    if not await in_thread((host.root / _RUNNING_SYSTEMD).is_dir):
+        return [no_systemd(await in_thread(_first_process, host.root))]
     units = await read_units(AGENT, ENGINE)
     texts = await in_thread(_texts, [path for unit in units.values() for path in unit.drop_ins])
     return [*judge(units), *judge_drop_ins(texts)]

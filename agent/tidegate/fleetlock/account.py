@@ -1,13 +1,17 @@
-"""The fleet's lock server as the agent sees it: what it takes to talk to one, and what one answers."""
+"""A lock server as the agent knows it: the account to ask it with, its answers, and the settings of the strategy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from tidegate.errors import ErrorKind
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.printable import without_password
+
+FLEET_LOCK = "fleet_lock"
+"""The name of the strategy and of its gate: in ``explain``, in metrics, for ``--override``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,22 @@ class LockAccount:
     def place(self) -> str:
         """Which slot this is about: one request at a time for each."""
         return f"{self.id} in group {self.group} at {self.server}"
+
+
+class LockRelease(StrEnum):
+    """When a lock is given back after the reboot that it was taken for."""
+
+    AFTER_HEALTH = "after-health"
+    AFTER_BOOT = "after-boot"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLocking:
+    """The strategy ``fleet_lock``: whom to ask, and what goes into the lock record."""
+
+    account: LockAccount
+    release: str = LockRelease.AFTER_HEALTH
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)

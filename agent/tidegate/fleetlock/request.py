@@ -27,6 +27,7 @@ from tidegate.fleetlock.protocol import (
     Verb,
 )
 from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
+from tidegate.net import http
 from tidegate.net.answers import Fault, HttpError, HttpResponse, excerpt
 from tidegate.net.tls import TlsFiles
 from tidegate.net.urls import below, checked_base, masked
@@ -93,9 +94,6 @@ def _exchange(request: LockRequest, token: str | None, departed: threading.Event
 
 
 def _ask(request: LockRequest, token: str | None, departed: threading.Event) -> HttpResponse:
-    # Here and not above, for the sake of a worker that is asked something else.
-    from tidegate.net import http  # noqa: PLC0415  (the reason is above)
-
     account = request.account
     files = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
     message = http.Post(_address(request), body_of(account, request.update), _headers(token), files)

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from tidegate.config.settings import Settings
 from tidegate.config.urls import expand
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking, LockAccount
 from tidegate.identity import host_id
-from tidegate.machine.lock_duty import FLEET_LOCK
-from tidegate.machine.state import FleetLocking
 
 
 def fleet_locking(settings: Settings, variables: Mapping[str, str]) -> FleetLocking | None:

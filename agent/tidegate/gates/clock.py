@@ -7,16 +7,12 @@ asks asks again when the clock steps.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
-from tidegate.clock import rfc3339
+from tidegate.clock import BUILT_AFTER, rfc3339
 from tidegate.errors import TidegateError
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.release import Purpose
-
-BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
-"""No build of this code is older, so a clock that shows less is wrong, whatever says that it is synchronised. Not the
-time of a file: builds are reproducible, and OSTree gives every file the time 0."""
 
 _REMEDY = (
     "timedatectl set-ntp true, and see timedatectl; where the clock is right without a time server: "

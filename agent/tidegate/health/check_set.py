@@ -30,7 +30,7 @@ class Sources:
     journal_cursor: Callable[[], Awaitable[str]]
 
 
-class Panel:
+class CheckSet:
     """Implements :class:`~tidegate.health.base.HealthProbe`. ``boot`` is asked always, and counts always."""
 
     def __init__(self, boot: Check, configured: Sequence[Check], sources: Sources) -> None:

@@ -12,7 +12,7 @@ from tidegate.config.settings import Settings
 from tidegate.health.base import HealthProbe
 from tidegate.health.boot import BootComplete
 from tidegate.health.check import Check
-from tidegate.health.check_set import Panel, Sources
+from tidegate.health.check_set import CheckSet, Sources
 from tidegate.health.failed_units import NoneFailed
 from tidegate.health.remote import Command, Executables, RemoteChecks
 from tidegate.net.client import NetClient
@@ -34,7 +34,7 @@ def checks_for(settings: Settings, systemd: Systemd, net: NetClient, bus: Bus, c
         *(Command(check, remote) for check in health.command),
         *_files(health, clock),
     )
-    return Panel(BootComplete(systemd), checks, sources)
+    return CheckSet(BootComplete(systemd), checks, sources)
 
 
 # Kinds that a host has no check of are not even imported: the agent is to be small.

@@ -15,7 +15,6 @@ from tidegate.clock import Clock
 from tidegate.journal.dedup import Line, Repeats
 from tidegate.journal.native import Sink
 from tidegate.machine.effects import Announce
-from tidegate.machine.topics import MESSAGE_IDS
 from tidegate.printable import without_password
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
@@ -24,7 +23,7 @@ _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, loggin
 _DEBUG = 6
 
 
-class Chronicle:
+class JournalLog:
     """Writes lines to ``sink``, each once."""
 
     def __init__(self, sink: Sink, clock: Clock) -> None:
@@ -35,7 +34,7 @@ class Chronicle:
     def tell(self, announce: Announce, state: str) -> None:
         """A decision of the machine; ``state`` is what the agent is doing from then on (``summary.public_state``)."""
         fields = {
-            "MESSAGE_ID": MESSAGE_IDS.get(announce.topic, ""),
+            "MESSAGE_ID": announce.topic.message_id,
             "TIDEGATE_TOPIC": announce.topic,
             "TIDEGATE_RELEASE": announce.release,
             "TIDEGATE_STATE": state,
@@ -58,23 +57,23 @@ class Chronicle:
 class LogHandler(logging.Handler):
     """Takes what the parts of the process log. Lines from one place in the code are of one source."""
 
-    def __init__(self, chronicle: Chronicle) -> None:
+    def __init__(self, journal_log: JournalLog) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter())  # basicConfig()'s would lead each by level and logger: these are fields
-        self._chronicle = chronicle
+        self._journal_log = journal_log
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; with its traceback where it has one."""
         try:
             priority = _PRIORITIES.get(record.levelno, _DEBUG)
             source = f"{record.pathname}:{record.lineno}"
-            self._chronicle.say(Line(source, priority, self.format(record), {"LOGGER": record.name}))
+            self._journal_log.say(Line(source, priority, self.format(record), {"LOGGER": record.name}))
         except Exception:  # noqa: BLE001 - as every handler: a message that cannot be made must not hit who logs it
             self.handleError(record)
 
     def close(self) -> None:
         """Tell what was held back; logging does this at the end of the process."""
-        self._chronicle.close()
+        self._journal_log.close()
         super().close()
 
 

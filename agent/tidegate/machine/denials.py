@@ -11,7 +11,7 @@ from tidegate.machine import watch
 from tidegate.machine.effects import WARNING, Announce, Effect, Reply
 from tidegate.machine.events import AllowAsked, DenyAsked
 from tidegate.machine.parts import enter
-from tidegate.machine.phases import Leaving, Staged, Steady
+from tidegate.machine.phases import RollbackPending, Staged, Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.records.model import Denial, DenialCause
@@ -25,7 +25,7 @@ def deny_asked(state: State, event: DenyAsked, now: Now) -> Step:
         return state, (Reply(event.request_id, found),)
     due = state.records.rollback
     going_back = due is not None and due.target.payload == found.payload
-    if going_back and not isinstance(state.phase, Leaving):
+    if going_back and not isinstance(state.phase, RollbackPending):
         return state, (Reply(event.request_id, _busy(f"the host is just going back to {found.version}")),)
     if going_back:
         state = enter(replace(state, records=replace(state.records, rollback=None)), Steady())
@@ -45,7 +45,7 @@ def allow_asked(state: State, event: AllowAsked, now: Now) -> Step:
         return state, (Reply(event.request_id, found),)
     due = state.records.rollback
     staying = due is not None and due.origin.payload == found.payload
-    if staying and not isinstance(state.phase, Leaving):
+    if staying and not isinstance(state.phase, RollbackPending):
         return state, (Reply(event.request_id, _busy(f"the host is just leaving {found.version}")),)
     records = state.records.without_denied(found.payload)
     state = replace(state, records=records, poll=replace(state.poll, due=now.boot_secs))
@@ -83,7 +83,7 @@ def _known(state: State) -> Iterator[Release]:
         here = [host.booted, *host.entries, *([] if host.staged is None else [host.staged])]
         yield from (Release(one.version, one.payload) for one in here)
     yield from state.offered
-    yield from (held.release for held in state.held_back)
+    yield from (held.release for held in state.deferred)
     yield from (attempt.target for attempt in state.records.history)
     yield from (denial.release for denial in state.records.denied)
 

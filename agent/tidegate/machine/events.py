@@ -11,6 +11,7 @@ from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
 from tidegate.health.base import HealthLook
 from tidegate.machine.state import Policy
+from tidegate.reboot import RebootAnswer
 from tidegate.release import Purpose
 
 
@@ -25,22 +26,6 @@ class HostView:
     engine: EngineStatus
     shutting_down: bool
     failed_units: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """Logind took the reboot, or the connection broke while it may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Logind will not reboot now, and says why."""
-
-    reason: str
-    remedy: str = ""
-
-
-RebootAnswer = Accepted | Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from typing import assert_never
 from tidegate import __version__
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
-from tidegate.fleetlock.account import LockAccount, LockReleased
+from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking, LockAccount, LockRelease, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
 from tidegate.gates.base import Wait
 from tidegate.health.base import HealthLook
@@ -33,23 +33,20 @@ from tidegate.machine.effects import NOTICE, WARNING, Announce, Effect, ReadHeal
 from tidegate.machine.events import ForgetLockAsked
 from tidegate.machine.parts import left_alone_secs, spread, take_id
 from tidegate.machine.phases import (
-    Accepting,
     Disarming,
     Finalizing,
-    Leaving,
-    Order,
+    Mandate,
+    MarkingGood,
     Paused,
     Rebooting,
+    RollbackPending,
     Starting,
     Verifying,
 )
-from tidegate.machine.state import FleetLocking, LockDuty, State, Step
+from tidegate.machine.state import LockObligation, State, Step
 from tidegate.machine.topics import Topic
-from tidegate.records.model import LockRecord, LockRelease, LockState
+from tidegate.records.model import LockRecord, LockState
 from tidegate.release import Release
-
-FLEET_LOCK = "fleet_lock"
-"""The gate's name: in `explain`, in metrics, for ``--override``."""
 
 RETRY_BASE_SECS = 5.0
 RETRY_MAX_SECS = 300.0
@@ -72,11 +69,11 @@ def duty(state: State) -> Duty:
     if _in_use(state):
         return Duty.NOTHING
     if record is None:
-        return Duty.RELEASE if state.lock.greeting and state.policy.fleet_lock is not None else Duty.NOTHING
+        return Duty.RELEASE if state.lock.startup_release and state.policy.fleet_lock is not None else Duty.NOTHING
     taken_in_vain = record.boot == state.boot
     if record.state == LockState.RELEASE_OWED or record.release == LockRelease.AFTER_BOOT or taken_in_vain:
         return Duty.RELEASE
-    return Duty.NOTHING if isinstance(state.phase, Verifying | Accepting | Paused | Leaving) else Duty.LOOK
+    return Duty.NOTHING if isinstance(state.phase, Verifying | MarkingGood | Paused | RollbackPending) else Duty.LOOK
 
 
 def _in_use(state: State) -> bool:
@@ -91,7 +88,7 @@ def owed(state: State) -> Wait | None:
         return None
     if record is not None:
         what = f"the lock of group {record.account.group} at {record.account.server} is still to be given back"
-    elif state.lock.greeting and locking is not None:
+    elif state.lock.startup_release and locking is not None:
         what = f"the lock server {locking.account.server} was not reached since the agent's start"
     else:
         return None
@@ -118,14 +115,14 @@ def lost(state: State) -> State:
     return replace(state, records=state.records.lock_is(LockState.RELEASE_OWED)) if kept(state) else state
 
 
-def wanted(state: State, order: Order) -> FleetLocking | None:
+def wanted(state: State, mandate: Mandate) -> FleetLocking | None:
     """The lock that has to be held for the reboot that ``order`` is about, or None."""
-    return None if FLEET_LOCK in order.overrides else state.policy.fleet_lock
+    return None if FLEET_LOCK in mandate.overrides else state.policy.fleet_lock
 
 
-def missing(state: State, order: Order) -> Wait | None:
+def missing(state: State, mandate: Mandate) -> Wait | None:
     """That the lock which has to be held by now is not the one that is held: the configuration has changed."""
-    locking, record = wanted(state, order), state.records.lock
+    locking, record = wanted(state, mandate), state.records.lock
     if locking is None or kept(state) or (record is not None and record.account == locking.account):
         return None
     return Wait(FLEET_LOCK, f"the configuration asks for another lock now, at {locking.account.server}")
@@ -189,7 +186,7 @@ def health_read(state: State, look: HealthLook, now: Now) -> Step:
 def released(state: State, answer: LockReleased) -> Step:
     """The server has it back."""
     record = state.records.lock
-    state = replace(state, records=replace(state.records, lock=None), lock=LockDuty(greeting=False))
+    state = replace(state, records=replace(state.records, lock=None), lock=LockObligation(startup_release=False))
     if record is None:
         return state, ()
     detail = f" ({answer.detail})" if answer.detail else ""
@@ -213,7 +210,7 @@ def forget_asked(state: State, event: ForgetLockAsked) -> Step:
     if record is None and owed(state) is None:
         nothing = Failure(ErrorKind.AGENT_BAD_REQUEST, "no lock is owed to any server", "tidegate status")
         return state, (Reply(event.request_id, nothing),)
-    state = replace(state, records=replace(state.records, lock=None), lock=LockDuty(greeting=False))
+    state = replace(state, records=replace(state.records, lock=None), lock=LockObligation(startup_release=False))
     what = "the steady-state of this start" if record is None else f"the lock of {record.account.place}"
     note = Announce(Topic.LOCK_FORGOTTEN, WARNING, f"{what} is forgotten without the server's word: {event.reason}")
     return state, (Reply(event.request_id, f"{what} is forgotten"), note)

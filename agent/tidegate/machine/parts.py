@@ -92,11 +92,6 @@ def spread(state: State, secs: float) -> float:
     return secs * (1.0 + 0.1 * draw)
 
 
-def phase_name(state: State) -> str:
-    """The phase as one lower-case word: the ``state`` of the snapshot."""
-    return type(state.phase).__name__.lower()
-
-
 def seen(state: State, host: HostView) -> State:
     """The state with the host's latest account of itself; a shutdown that was announced stays announced."""
     down = state.shutting_down or host.shutting_down

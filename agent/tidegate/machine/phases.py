@@ -1,12 +1,14 @@
-"""What the agent is busy with: one phase at a time, so that nothing can be staged while a boot is being verified.
+"""The phases of the agent: it is in one at a time, so that nothing is staged while a boot is being verified.
 
-A phase that waits for a task holds its id; an answer under any other id is stale and dropped.
+A phase that waits for a task holds its id; an answer under any other id is stale and dropped. ``word`` is its public
+name, from the closed set of ``status --json``; ``activity`` completes "the agent is ..." in messages to people.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from tidegate.engines.base import Progress
 from tidegate.gates.base import Verdict
@@ -17,6 +19,9 @@ from tidegate.release import Purpose, Release
 @dataclass(frozen=True, slots=True)
 class Starting:
     """Reading the host. ``task`` is None between two tries; then ``retry_at`` says when."""
+
+    word: ClassVar[str] = "verifying"
+    activity: ClassVar[str] = "reading the state of the host"
 
     task: int | None
     retry_at: float | None = None
@@ -30,6 +35,9 @@ class Verifying:
     next one is due. ``pending``: what is still waited for.
     """
 
+    word: ClassVar[str] = "verifying"
+    activity: ClassVar[str] = "verifying this boot"
+
     began: float
     task: int | None = None
     checks: tuple[CheckState, ...] = ()
@@ -38,11 +46,14 @@ class Verifying:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepting:
+class MarkingGood:
     """The boot counts as good, and the engine is being told; ``task`` is None between two tries.
 
     ``detail``: what is put on record with it.
     """
+
+    word: ClassVar[str] = "verifying"
+    activity: ClassVar[str] = "marking this boot as good"
 
     detail: str
     checks: tuple[CheckState, ...] = ()
@@ -51,12 +62,15 @@ class Accepting:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class RollbackPending:
     """The rollback that is due waits, in the release that is to be left.
 
     ``evaluate_at``: boot clock, when the gates are asked next; None while only a person can start it. ``verdicts``:
     their last answers.
     """
+
+    word: ClassVar[str] = "paused"
+    activity: ClassVar[str] = "waiting to roll back"
 
     target: Release
     since: datetime
@@ -68,12 +82,18 @@ class Leaving:
 class Steady:
     """Nothing is staged by us. ``wanted`` is a release that could be, where there is one."""
 
+    word: ClassVar[str] = "steady"
+    activity: ClassVar[str] = "idle"
+
     wanted: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
     """The engine is staging ``target``."""
+
+    word: ClassVar[str] = "staging"
+    activity: ClassVar[str] = "staging a release"
 
     target: Release
     since: datetime
@@ -89,6 +109,9 @@ class Staged:
     the gates are asked next; None while only a person can start it. ``verdicts``: their last answers.
     """
 
+    word: ClassVar[str] = "staged"
+    activity: ClassVar[str] = "waiting to reboot into the staged release"
+
     target: Release
     since: datetime
     evaluate_at: float | None
@@ -96,7 +119,7 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Mandate:
     """Why the host is to reboot, and on whose word. It is good for one attempt.
 
     ``request``: the person who waits for an answer. ``overrides``: the gates, by name, that this person passes over.
@@ -108,7 +131,7 @@ class Order:
     overrides: frozenset[str] = frozenset()
 
 
-AUTOMATIC = Order(Purpose.UPDATE, "automatic")
+AUTOMATIC = Mandate(Purpose.UPDATE, "automatic")
 """What the strategy decides by itself."""
 
 
@@ -116,14 +139,17 @@ AUTOMATIC = Order(Purpose.UPDATE, "automatic")
 class Finalizing:
     """What all phases between the question and the reboot know."""
 
+    word: ClassVar[str] = "finalizing"
+    activity: ClassVar[str] = "preparing a reboot"
+
     target: Release
     since: datetime
-    order: Order
+    mandate: Mandate
     task: int
 
 
 @dataclass(frozen=True, slots=True)
-class Deciding(Finalizing):
+class CheckingGates(Finalizing):
     """The gates are being asked; nothing has been done yet."""
 
 
@@ -138,17 +164,17 @@ class Arming(Finalizing):
 
 
 @dataclass(frozen=True, slots=True)
-class Relocking(Finalizing):
+class ConfirmingLock(Finalizing):
     """Armed; the lock server is asked once more whether the lock is ours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Confirming(Finalizing):
+class RecheckingGates(Finalizing):
     """Armed; the gates are asked once more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Requesting(Finalizing):
+class RequestingReboot(Finalizing):
     """Logind is being asked."""
 
 
@@ -158,6 +184,9 @@ class Rebooting:
 
     ``otherwise``: what the attempt came to if it is still up then.
     """
+
+    word: ClassVar[str] = "rebooting"
+    activity: ClassVar[str] = "waiting for the host to go down"
 
     target: Release
     since: datetime
@@ -172,6 +201,9 @@ class Disarming:
     ``closing``: what the attempt came to, when it counts as one; None when it was called off before it could.
     """
 
+    word: ClassVar[str] = "finalizing"
+    activity: ClassVar[str] = "undoing a reboot that was called off"
+
     target: Release
     since: datetime
     task: int | None
@@ -184,6 +216,9 @@ class Disarming:
 class Paused:
     """The host is up in a release that is not well. Nothing is done but looking again: a person may be mending it."""
 
+    word: ClassVar[str] = "paused"
+    activity: ClassVar[str] = "paused after a bad update"
+
     reason: str
     look_at: float
     checks: tuple[CheckState, ...] = ()
@@ -193,17 +228,17 @@ class Paused:
 Phase = (
     Starting
     | Verifying
-    | Accepting
-    | Leaving
+    | MarkingGood
+    | RollbackPending
     | Steady
     | Staging
     | Staged
-    | Deciding
+    | CheckingGates
     | Locking
     | Arming
-    | Relocking
-    | Confirming
-    | Requesting
+    | ConfirmingLock
+    | RecheckingGates
+    | RequestingReboot
     | Rebooting
     | Disarming
     | Paused

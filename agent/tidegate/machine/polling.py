@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import ceil
 
 from tidegate.clock import Now
-from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.base import Deferred, Offers
 from tidegate.discovery.policy import Rules, choose, scheme_of
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine.effects import ERROR, WARNING, Announce, Effect, FindOffers, Reply
@@ -17,7 +17,6 @@ from tidegate.machine.parts import (
     booted_release,
     enter,
     left_alone_secs,
-    phase_name,
     recovered,
     take_id,
     troubled,
@@ -59,7 +58,7 @@ def offers_found(state: State, offers: Offers, now: Now) -> Step:
         state,
         dead_end=offers.dead_end,
         offered=offers.candidates,
-        held_back=offers.held_back,
+        deferred=offers.deferred,
         passed_over=choice.passed_over,
     )
     state, withdrawn = _withdrawn(state, offers)
@@ -147,7 +146,7 @@ def asked(state: State, request: Request, now: Now) -> Step:
 def _nothing_new(state: State, now: Now) -> Step:
     steady = isinstance(state.phase, Steady)
     text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
-    text = "; ".join((text, *(_held_back(held, now) for held in state.held_back)))
+    text = "; ".join((text, *(_held_back(held, now) for held in state.deferred)))
     answers = tuple(Reply(request.id, text) for request in state.requests)
     phase = Steady() if steady else state.phase
     return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
@@ -187,7 +186,7 @@ def _target_noted(state: State, target: Release, busy: Failure, answers: tuple[E
     return enter(state, phase), (*answers, *refusals)
 
 
-def _held_back(held: HeldBack, now: Now) -> str:
+def _held_back(held: Deferred, now: Now) -> str:
     """``42.2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min``."""
     if held.turn_at is None:
         return f"{held.release.version} {held.reason}"
@@ -210,5 +209,5 @@ def _why_not_now(state: State) -> Failure | None:
     if state.shutting_down:
         return HOST_GOING_DOWN
     if not isinstance(state.phase, Steady | Staged | Staging):
-        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {phase_name(state)}", "ask again when that is over")
+        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {state.phase.activity}", "ask again when that is over")
     return None

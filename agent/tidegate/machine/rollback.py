@@ -19,8 +19,8 @@ from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine.effects import ERROR, WARNING, Announce, Reply
 from tidegate.machine.events import RollbackAsked
-from tidegate.machine.parts import HOST_GOING_DOWN, booted_release, phase_name
-from tidegate.machine.phases import Leaving, Order, Paused, Staged, Steady, Verifying
+from tidegate.machine.parts import HOST_GOING_DOWN, booted_release
+from tidegate.machine.phases import Mandate, Paused, RollbackPending, Staged, Steady, Verifying
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.machine.update import decide
@@ -62,10 +62,10 @@ def asked(state: State, event: RollbackAsked, now: Now) -> Step:
         booted = booted_release(state)
         denial = Denial(booted, DenialCause.PERSON, event.reason, now.wall, state.boot.boot_id)
         state = _decided(state, denial, event.reason, now)
-    assert isinstance(state.phase, Leaving)  # noqa: S101 - a rollback that is due, or was decided just now
+    assert isinstance(state.phase, RollbackPending)  # noqa: S101 - a rollback that is due, or was decided just now
     note = _leaving(state)
-    order = Order(Purpose.ROLLBACK, event.reason, event.request_id, event.overrides)
-    state, effects = decide(state, state.phase, order)
+    mandate = Mandate(Purpose.ROLLBACK, event.reason, event.request_id, event.overrides)
+    state, effects = decide(state, state.phase, mandate)
     return state, (note, *effects)
 
 
@@ -74,8 +74,8 @@ def _why_not(state: State) -> Failure | None:
         return HOST_GOING_DOWN
     if state.policy.blocked is not None:
         return state.policy.blocked
-    if not isinstance(state.phase, Steady | Staged | Verifying | Paused | Leaving):
-        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {phase_name(state)}", "ask again when that is over")
+    if not isinstance(state.phase, Steady | Staged | Verifying | Paused | RollbackPending):
+        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {state.phase.activity}", "ask again when that is over")
     back = _release_before(state)
     if back is None:
         none = "there is no release before the booted one on this host"

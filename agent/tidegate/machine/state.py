@@ -8,27 +8,18 @@ from datetime import datetime
 from enum import StrEnum
 
 from tidegate.clock import Now
-from tidegate.discovery.base import HeldBack
+from tidegate.discovery.base import Deferred
 from tidegate.discovery.policy import PassedOver
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import FleetLocking
 from tidegate.gates.base import NOT_NOTICED, Wait
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Effect
 from tidegate.machine.phases import Phase
-from tidegate.records.model import LockRelease, Records
+from tidegate.records.model import Records
 from tidegate.release import Release
 from tidegate.system.boot import BootInstance
-
-
-@dataclass(frozen=True, slots=True)
-class FleetLocking:
-    """The strategy ``fleet_lock``: whom to ask, and what goes into the lock record."""
-
-    account: LockAccount
-    release: str = LockRelease.AFTER_HEALTH
-    tells: bool = False
 
 
 class FailureAction(StrEnum):
@@ -86,7 +77,7 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
-class LockDuty:
+class LockObligation:
     """What is owed to a lock server, beside everything else: see :mod:`.lock_duty`.
 
     ``greeting``: a steady-state is owed though there is no record, as once at each start. ``task``: the request, or the
@@ -94,7 +85,7 @@ class LockDuty:
     done yet, after so many ``failures`` in a row.
     """
 
-    greeting: bool = True
+    startup_release: bool = True
     task: int | None = None
     retry_at: float | None = None
     failures: int = 0
@@ -132,14 +123,14 @@ class State:
     phase: Phase
     poll: Poll
     next_id: int
-    lock: LockDuty = LockDuty()
+    lock: LockObligation = LockObligation()
     noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
     host: EngineStatus | None = None
     shutting_down: bool = False
     failed_units: frozenset[str] = frozenset()
     dead_end: str | None = None
     offered: tuple[Release, ...] = ()
-    held_back: tuple[HeldBack, ...] = ()
+    deferred: tuple[Deferred, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     requests: tuple[Request, ...] = ()
     trouble: Trouble | None = None

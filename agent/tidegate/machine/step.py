@@ -19,7 +19,6 @@ from tidegate.health.base import HealthLook
 from tidegate.machine import denials, finalize, lock_duty, polling, rollback, undo, update, verify, watch
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
-    Accepted,
     AllowAsked,
     ApplyAsked,
     CheckAsked,
@@ -33,7 +32,6 @@ from tidegate.machine.events import (
     PolicyChanged,
     Progressed,
     RecordsUnwritable,
-    Refused,
     Result,
     ResumeAsked,
     RollbackAsked,
@@ -43,17 +41,17 @@ from tidegate.machine.events import (
 )
 from tidegate.machine.parts import HOST_GOING_DOWN, enter, troubled, turned_away
 from tidegate.machine.phases import (
-    Accepting,
     Arming,
-    Confirming,
-    Deciding,
+    CheckingGates,
+    ConfirmingLock,
     Disarming,
-    Leaving,
     Locking,
+    MarkingGood,
     Paused,
     Rebooting,
-    Relocking,
-    Requesting,
+    RecheckingGates,
+    RequestingReboot,
+    RollbackPending,
     Staged,
     Staging,
     Starting,
@@ -63,6 +61,7 @@ from tidegate.machine.state import Policy, Poll, Request, State, Step
 from tidegate.machine.unsaved import back_off
 from tidegate.machine.waiting import waiting
 from tidegate.machine.wakeups import phase_deadline
+from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.records.model import Records
 from tidegate.system.boot import BootInstance
 
@@ -144,7 +143,7 @@ def _deadline_passed(state: State) -> Step:
             return verify.read_host(state)
         case Verifying() as phase:
             return watch.look(state, phase)
-        case Accepting() as phase:
+        case MarkingGood() as phase:
             return watch.confirm(state, phase)
         case Disarming() as phase:
             return undo.disarm(state, phase)
@@ -152,7 +151,7 @@ def _deadline_passed(state: State) -> Step:
             return undo.did_not_go_down(state, phase, phase.otherwise)
         case Paused() as phase:
             return watch.look_again(state, phase)
-        case Staged() | Leaving() as phase:
+        case Staged() | RollbackPending() as phase:
             return update.evaluate(state, phase)
         case _:
             return state, ()
@@ -170,23 +169,23 @@ def _completed(state: State, task: int, result: Result, now: Now) -> Step:
             return verify.host_read(state, host, now)
         case Verifying() as phase, HealthLook() as found:
             return watch.health_read(state, phase, found, now)
-        case Accepting() as phase, HostView() as host:
+        case MarkingGood() as phase, HostView() as host:
             return watch.accepted(state, phase, host, now)
         case Paused() as phase, HealthLook() as found:
             return watch.paused_health(state, phase, found, now)
         case Staging() as phase, HostView() as host:
             return update.staged(state, phase, host, now)
-        case Deciding() as phase, tuple() as verdicts:
+        case CheckingGates() as phase, tuple() as verdicts:
             return update.decided(state, phase, verdicts, now)
         case Locking() as phase, LockGranted() | LockBusy() as answer:
             return finalize.locked(state, phase, answer, now)
         case Arming() as phase, HostView() as host:
             return finalize.armed(state, phase, host, now)
-        case Relocking() as phase, LockGranted() | LockBusy() as answer:
+        case ConfirmingLock() as phase, LockGranted() | LockBusy() as answer:
             return finalize.relocked(state, phase, answer, now)
-        case Confirming() as phase, tuple() as verdicts:
+        case RecheckingGates() as phase, tuple() as verdicts:
             return finalize.confirmed(state, phase, verdicts, now)
-        case Requesting() as phase, Accepted() | Refused() as answer:
+        case RequestingReboot() as phase, RebootAccepted() | RebootRefused() as answer:
             return finalize.answered(state, phase, answer, now)
         case Disarming() as phase, HostView() as host:
             return undo.disarmed(state, phase, host, now)
@@ -222,19 +221,19 @@ def _errored(state: State, task: int, failure: Failure, now: Now) -> Step:
             return verify.host_unreadable(state, failure, now)
         case Verifying() as phase:
             return watch.health_unreadable(state, phase, failure, now)
-        case Accepting() as phase:
+        case MarkingGood() as phase:
             return watch.accept_failed(state, phase, failure, now)
         case Paused() as phase:
             return watch.look_later(state, phase, now), ()
         case Staging() as phase:
             return update.staging_failed(state, phase, failure, now)
-        case Deciding() as phase:
+        case CheckingGates() as phase:
             return update.gates_failed(state, phase, failure, now)
         case Locking() as phase:
             return finalize.lock_failed(state, phase, failure, now)
-        case Arming() | Relocking() | Confirming() as phase:
+        case Arming() | ConfirmingLock() | RecheckingGates() as phase:
             return finalize.finalizing_failed(state, phase, failure, now)
-        case Requesting() as phase:
+        case RequestingReboot() as phase:
             return finalize.request_failed(state, phase, failure, now)
         case Disarming() as phase:
             return undo.disarm_failed(state, phase, failure, now)
@@ -264,7 +263,7 @@ def _policy(state: State, now: Now) -> Step:
 def _asked_anew(state: State, now: Now) -> State:
     """What the gates said last no longer holds."""
     match state.phase:
-        case Staged(target, since) | Leaving(target, since):
+        case Staged(target, since) | RollbackPending(target, since):
             return waiting(state, target, since, (), now)
         case _:
             return state

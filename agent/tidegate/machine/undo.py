@@ -35,7 +35,7 @@ def call_off(state: State, phase: Finalizing, verdicts: tuple[Verdict, ...]) -> 
     why = refusal(verdicts)
     state, effects = disarm(state, Disarming(phase.target, phase.since, None, verdicts))
     note = Announce(Topic.CALLED_OFF, NOTICE, f"called off: {why.message}", phase.target.version)
-    return state, (*reply(phase.order.request, why), note, *effects)
+    return state, (*reply(phase.mandate.request, why), note, *effects)
 
 
 def did_not_go_down(state: State, phase: Rebooting, why: str) -> Step:

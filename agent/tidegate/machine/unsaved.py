@@ -6,14 +6,14 @@ from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.machine import finalize, undo, update, verify, watch
 from tidegate.machine.phases import (
-    Accepting,
     Arming,
-    Confirming,
-    Deciding,
+    CheckingGates,
+    ConfirmingLock,
     Disarming,
     Locking,
+    MarkingGood,
     Paused,
-    Relocking,
+    RecheckingGates,
     Starting,
     Verifying,
 )
@@ -25,13 +25,13 @@ def back_off(state: State, failure: Failure, now: Now) -> Step:
     match state.phase:
         case Starting():
             return verify.host_unreadable(state, failure, now)
-        case Verifying() | Accepting() | Paused() as phase:
+        case Verifying() | MarkingGood() | Paused() as phase:
             return watch.unrecorded(state, phase, failure, now)
-        case Deciding() as phase:
+        case CheckingGates() as phase:
             return update.gates_failed(state, phase, failure, now)
         case Locking() as phase:
             return finalize.lock_failed(state, phase, failure, now)
-        case Arming() | Relocking() | Confirming() as phase:
+        case Arming() | ConfirmingLock() | RecheckingGates() as phase:
             return finalize.finalizing_failed(state, phase, failure, now)
         case Disarming() as phase:
             return undo.disarm_failed(state, phase, failure, now)

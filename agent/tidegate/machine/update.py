@@ -27,7 +27,6 @@ from tidegate.machine.parts import (
     SWITCHING,
     backed_off,
     enter,
-    phase_name,
     recovered,
     refusal,
     reply,
@@ -37,19 +36,19 @@ from tidegate.machine.parts import (
     turned_away,
 )
 from tidegate.machine.phases import (
-    Deciding,
+    CheckingGates,
     Disarming,
     Finalizing,
-    Leaving,
-    Order,
+    Mandate,
     Rebooting,
+    RollbackPending,
     Staged,
     Staging,
     Steady,
 )
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
-from tidegate.machine.waiting import holds_before_lock, order_of, waiting, waiting_since, waits
+from tidegate.machine.waiting import agent_waits_before_lock, mandate_of, waiting, waiting_since, waits
 from tidegate.release import Release
 
 # --------------------------------------------------------------------------- staging
@@ -85,41 +84,40 @@ def stage(state: State, target: Release, since: datetime) -> Step:
 # --------------------------------------------------------------------------- deciding
 
 
-def evaluate(state: State, phase: Staged | Leaving) -> Step:
+def evaluate(state: State, phase: Staged | RollbackPending) -> Step:
     """Ask the gates, as the strategy would have it."""
-    return decide(state, phase, order_of(state))
+    return decide(state, phase, mandate_of(state))
 
 
 def apply_asked(state: State, event: ApplyAsked) -> Step:
     """A person wants the staged release finalized now."""
     if not isinstance(state.phase, Staged):
         return state, (Reply(event.request_id, _nothing_to_apply(state)),)
-    order = Order(event.purpose, event.reason, event.request_id, event.overrides)
-    held = holds_before_lock(state, state.phase.target, order)
+    mandate = Mandate(event.purpose, event.reason, event.request_id, event.overrides)
+    held = agent_waits_before_lock(state, state.phase.target, mandate)
     why_not = HOST_GOING_DOWN if state.shutting_down else state.policy.blocked or (refusal(held) if held else None)
     if why_not is not None:
         return state, (Reply(event.request_id, why_not),)
-    return decide(state, state.phase, order)
+    return decide(state, state.phase, mandate)
 
 
 def _nothing_to_apply(state: State) -> Failure:
-    name = phase_name(state)
     if isinstance(state.phase, Finalizing | Rebooting | Disarming):
-        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {name} already", "ask again when that is over")
-    why = f"no release is staged (the agent is {name})"
+        return Failure(ErrorKind.AGENT_BUSY, f"the agent is {state.phase.activity}", "ask again when that is over")
+    why = f"no release is staged (the agent is {state.phase.activity})"
     return Failure(ErrorKind.AGENT_NOTHING_TO_APPLY, why, "stage one first: tidegate stage")
 
 
-def decide(state: State, phase: Staged | Leaving, order: Order) -> Step:
+def decide(state: State, phase: Staged | RollbackPending, mandate: Mandate) -> Step:
     """Ask every gate that guards the purpose of ``order``."""
     task, state = take_id(state)
-    ask = AskGates(task, phase.target, order.purpose, order.overrides, state.noticed)
-    return enter(state, Deciding(phase.target, phase.since, order, task)), (ask,)
+    ask = AskGates(task, phase.target, mandate.purpose, mandate.overrides, state.noticed)
+    return enter(state, CheckingGates(phase.target, phase.since, mandate, task)), (ask,)
 
 
-def decided(state: State, phase: Deciding, verdicts: tuple[Verdict, ...], now: Now) -> Step:
+def decided(state: State, phase: CheckingGates, verdicts: tuple[Verdict, ...], now: Now) -> Step:
     """The gates answered: go on to the lock, give people notice, or wait."""
-    found = (*holds_before_lock(state, phase.target, phase.order), *verdicts)
+    found = (*agent_waits_before_lock(state, phase.target, phase.mandate), *verdicts)
     if state.shutting_down:
         found = (GOING_DOWN, *found)
     held = waits(found)
@@ -127,10 +125,10 @@ def decided(state: State, phase: Deciding, verdicts: tuple[Verdict, ...], now: N
         return proceed(state, phase, now)
     state, notices = _noticed(state, held, now)
     state = waiting(state, phase.target, phase.since, found, now)
-    return state, (*reply(phase.order.request, refusal(held)), *notices)
+    return state, (*reply(phase.mandate.request, refusal(held)), *notices)
 
 
-def gates_failed(state: State, phase: Deciding, failure: Failure, now: Now) -> Step:
+def gates_failed(state: State, phase: CheckingGates, failure: Failure, now: Now) -> Step:
     """The gates could not be asked: that is a no."""
     return decided(state, phase, (Wait("gates", failure.message, remedy=failure.remedy),), now)
 

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from tidegate.clock import Now
 from tidegate.discovery.policy import Rules, unwanted
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Verdict, Wait
 from tidegate.machine import lock_duty
 from tidegate.machine.parts import enter, spread
-from tidegate.machine.phases import AUTOMATIC, Leaving, Order, Staged
+from tidegate.machine.phases import AUTOMATIC, Mandate, RollbackPending, Staged
 from tidegate.machine.state import State
 from tidegate.records.model import Waiting
 from tidegate.release import Purpose, Release
@@ -29,7 +30,7 @@ def waits(verdicts: tuple[Verdict, ...]) -> tuple[Wait, ...]:
     return tuple(verdict for verdict in verdicts if isinstance(verdict, Wait))
 
 
-def holds(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
+def agent_waits(state: State, target: Release, mandate: Mandate) -> tuple[Wait, ...]:
     """What the agent itself has against a reboot, whatever the gates say.
 
     A person is not held by ``updates.enabled``, and one who does not wait for the strategy not by vain attempts.
@@ -37,28 +38,28 @@ def holds(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
     found = (
         state.policy.block,
         _denied(state, target),
-        _unwanted(state, target) if order.purpose is not Purpose.ROLLBACK else None,
-        _disabled(state) if order.request is None and order.purpose is Purpose.UPDATE else None,
-        None if _by_a_person_now(order) else _exhausted(state, target),
+        _unwanted(state, target) if mandate.purpose is not Purpose.ROLLBACK else None,
+        _disabled(state) if mandate.request is None and mandate.purpose is Purpose.UPDATE else None,
+        None if _by_a_person_now(mandate) else _exhausted(state, target),
     )
     return tuple(wait for wait in found if wait is not None)
 
 
-def holds_before_lock(state: State, target: Release, order: Order) -> tuple[Wait, ...]:
+def agent_waits_before_lock(state: State, target: Release, mandate: Mandate) -> tuple[Wait, ...]:
     """The same, and what is owed to the lock server, as long as nothing has been taken for this reboot."""
-    owed = None if lock_duty.FLEET_LOCK in order.overrides else lock_duty.owed(state)
-    own = holds(state, target, order)
+    owed = None if FLEET_LOCK in mandate.overrides else lock_duty.owed(state)
+    own = agent_waits(state, target, mandate)
     return own if owed is None else (*own, owed)
 
 
-def _by_a_person_now(order: Order) -> bool:
-    return order.purpose is Purpose.MANUAL or (order.purpose is Purpose.ROLLBACK and order.request is not None)
+def _by_a_person_now(mandate: Mandate) -> bool:
+    return mandate.purpose is Purpose.MANUAL or (mandate.purpose is Purpose.ROLLBACK and mandate.request is not None)
 
 
-def order_of(state: State) -> Order:
+def mandate_of(state: State) -> Mandate:
     """What the host is to reboot for when nobody asks."""
     due = state.records.rollback
-    return AUTOMATIC if due is None else Order(Purpose.ROLLBACK, due.reason)
+    return AUTOMATIC if due is None else Mandate(Purpose.ROLLBACK, due.reason)
 
 
 def _denied(state: State, target: Release) -> Wait | None:
@@ -105,11 +106,11 @@ def waiting(state: State, target: Release, since: datetime, verdicts: tuple[Verd
 
     Since when each of them waits is remembered.
     """
-    own = holds(state, target, order_of(state))
+    own = agent_waits(state, target, mandate_of(state))
     evaluate_at = None if own else _next_evaluation(state, target, verdicts, now)
     verdicts = (*verdicts, *_after_vain_attempt(state, target, now))
     state = _remembered(state, since, own, verdicts, now)
-    kind = Staged if state.records.rollback is None else Leaving
+    kind = Staged if state.records.rollback is None else RollbackPending
     return enter(state, kind(target, since, evaluate_at, verdicts))
 
 
@@ -145,7 +146,7 @@ def _next_evaluation(state: State, target: Release, verdicts: tuple[Verdict, ...
     A lock server's wish is heard: it is asked no sooner than it said.
     """
     openings = {wait.gate: _secs_until(wait.until, now) for wait in waits(verdicts) if wait.until is not None}
-    wished = openings.get(lock_duty.FLEET_LOCK, 0.0)
+    wished = openings.get(FLEET_LOCK, 0.0)
     steady = spread(state, float(state.policy.steady_interval_secs))
     pause_secs = min([steady, *openings.values()]) if verdicts else 0.0
     return now.boot_secs + max(pause_secs, wished, _pause_after_vain_attempt(state, target, now))

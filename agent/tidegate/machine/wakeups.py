@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tidegate.machine import lock_duty, polling
 from tidegate.machine.phases import (
-    Accepting,
     Disarming,
-    Leaving,
+    MarkingGood,
     Paused,
     Rebooting,
+    RollbackPending,
     Staged,
     Starting,
     Verifying,
@@ -25,7 +25,7 @@ def next_wakeup(state: State) -> float | None:
 def phase_deadline(state: State) -> float | None:
     """When (boot clock) the phase itself wants to go on, or None."""
     match state.phase:
-        case Starting(retry_at=at) | Accepting(retry_at=at) | Disarming(retry_at=at):
+        case Starting(retry_at=at) | MarkingGood(retry_at=at) | Disarming(retry_at=at):
             return at
         case Verifying(look_at=at):
             return at
@@ -33,7 +33,7 @@ def phase_deadline(state: State) -> float | None:
             return at
         case Paused(look_at=at, task=None):
             return at
-        case Staged(evaluate_at=at) | Leaving(evaluate_at=at) if _may_decide(state):
+        case Staged(evaluate_at=at) | RollbackPending(evaluate_at=at) if _may_decide(state):
             return at
         case _:
             return None

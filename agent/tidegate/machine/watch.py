@@ -24,9 +24,9 @@ from tidegate.health.judgement import NOTHING_SEEN, Bad, CheckState, Good, Watch
 from tidegate.machine import rollback
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, Effect, MarkGood, ReadHealth, Reply
 from tidegate.machine.events import HostView, ResumeAsked
-from tidegate.machine.parts import SWITCHING, booted_release, enter, phase_name, recovered, take_id, troubled
+from tidegate.machine.parts import SWITCHING, booted_release, enter, recovered, take_id, troubled
 from tidegate.machine.parts import seen as host_seen
-from tidegate.machine.phases import Accepting, Paused, Steady, Verifying
+from tidegate.machine.phases import MarkingGood, Paused, Steady, Verifying
 from tidegate.machine.state import FailureAction, State, Step
 from tidegate.machine.topics import Topic
 from tidegate.records.model import LockState, Outcome, Verification
@@ -68,7 +68,7 @@ def _watch(state: State, boots: int, now: Now) -> Step:
 def checks_of(state: State) -> tuple[CheckState, ...]:
     """What is known of the checks, while anybody watches."""
     match state.phase:
-        case Verifying(checks=checks) | Accepting(checks=checks) | Paused(checks=checks):
+        case Verifying(checks=checks) | MarkingGood(checks=checks) | Paused(checks=checks):
             return checks
         case _:
             return NOTHING_SEEN
@@ -114,13 +114,13 @@ def _look_later(state: State, phase: Verifying, now: Now) -> State:
     return enter(state, replace(phase, task=None, look_at=min(later, end) if now.boot_secs < end else later))
 
 
-def unrecorded(state: State, phase: Verifying | Accepting | Paused, failure: Failure, now: Now) -> Step:
+def unrecorded(state: State, phase: Verifying | MarkingGood | Paused, failure: Failure, now: Now) -> Step:
     """A verdict that the disk did not take is none: look, or confirm, again."""
     match phase:
         case Verifying():
             again = replace(phase, task=None, look_at=now.boot_secs + RETRY_SECS)
             return enter(troubled(state, failure, now), again), ()
-        case Accepting():
+        case MarkingGood():
             return accept_failed(state, phase, failure, now)
         case Paused():
             return look_later(state, phase, now), ()
@@ -133,16 +133,16 @@ def unrecorded(state: State, phase: Verifying | Accepting | Paused, failure: Fai
 
 def accept(state: State, detail: str) -> Step:
     """The boot counts as good: tell the engine."""
-    return confirm(state, Accepting(detail, checks_of(state)))
+    return confirm(state, MarkingGood(detail, checks_of(state)))
 
 
-def confirm(state: State, phase: Accepting) -> Step:
+def confirm(state: State, phase: MarkingGood) -> Step:
     """Ask the engine to note that the boot is good."""
     task, state = take_id(state)
     return enter(state, replace(phase, task=task, retry_at=None)), (MarkGood(task, booted_release(state)),)
 
 
-def accepted(state: State, phase: Accepting, host: HostView, now: Now) -> Step:
+def accepted(state: State, phase: MarkingGood, host: HostView, now: Now) -> Step:
     """The engine has taken the confirmation: the attempt is over."""
     state = recovered(host_seen(state, host), *SWITCHING)
     booted = booted_release(state)
@@ -155,7 +155,7 @@ def _applied(version: str, detail: str) -> Effect:
     return Announce(Topic.APPLIED, NOTICE, f"{version} is applied: {detail}", version)
 
 
-def accept_failed(state: State, phase: Accepting, failure: Failure, now: Now) -> Step:
+def accept_failed(state: State, phase: MarkingGood, failure: Failure, now: Now) -> Step:
     """The boot is well and that could not be noted: until it is, a boot loader may still fall back."""
     again = replace(phase, task=None, retry_at=now.boot_secs + RETRY_SECS)
     return enter(troubled(state, failure, now), again), ()
@@ -225,7 +225,7 @@ def resume_asked(state: State, event: ResumeAsked) -> Step:
     """A person takes the release as it is."""
     if not isinstance(state.phase, Paused):
         remedy = "tidegate allow VERSION" if state.records.rollback is not None else "tidegate status"
-        why = Failure(ErrorKind.AGENT_BAD_REQUEST, f"nothing is paused (the agent is {phase_name(state)})", remedy)
+        why = Failure(ErrorKind.AGENT_BAD_REQUEST, f"nothing is paused (the agent is {state.phase.activity})", remedy)
         return state, (Reply(event.request_id, why),)
     version = booted_release(state).version
     detail = f"not well ({state.phase.reason}), and taken as it is: {event.reason}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tidegate.clock import rfc3339
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import LockAccount, LockRelease
 from tidegate.jsonread import Node
-from tidegate.records.model import LockRecord, LockRelease, RollbackDue, Verification, Waiting
+from tidegate.records.model import LockRecord, RollbackDue, Verification, Waiting
 from tidegate.records.values import (
     beyond,
     decode_boot,

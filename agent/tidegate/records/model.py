@@ -18,7 +18,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from tidegate.clock import Now
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import LockAccount, LockRelease
 from tidegate.release import Purpose, Release
 from tidegate.system.boot import BootInstance
 
@@ -157,13 +157,6 @@ class LockState(StrEnum):
 
     RELEASE_OWED = "release_owed"
     """It has served, or was never used; the server is to be told, and that until it answers."""
-
-
-class LockRelease(StrEnum):
-    """When a lock is given back after the reboot that it was taken for."""
-
-    AFTER_HEALTH = "after-health"
-    AFTER_BOOT = "after-boot"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tidegate.clock import Clock, rfc3339
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.gate_set import ask_all
-from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.machine.parts import booted_release
 from tidegate.machine.phases import (
-    Accepting,
     Disarming,
     Finalizing,
-    Leaving,
+    MarkingGood,
     Paused,
     Rebooting,
+    RollbackPending,
     Staged,
     Starting,
     Steady,
     Verifying,
 )
 from tidegate.machine.state import State
-from tidegate.machine.waiting import holds, holds_before_lock, order_of
+from tidegate.machine.waiting import agent_waits, agent_waits_before_lock, mandate_of
 from tidegate.records.model import LockState
 from tidegate.release import Release
 
@@ -49,7 +49,7 @@ class Explainer:
     async def explain(self) -> dict[str, object]:
         """The document of ``tidegate explain --json``."""
         state = self._state()
-        purpose = order_of(state).purpose
+        purpose = mandate_of(state).purpose
         question = Question(target_of(state) or _ANY, purpose, self._clock.now(), noticed=state.noticed)
         verdicts = await ask_all(self._gates(), question)
         return explanation(self._state(), verdicts)
@@ -71,12 +71,12 @@ def prospect(state: State) -> Row:
 
     ``since`` is when that began to wait; nothing is in prospect while a boot is watched.
     """
-    target = None if isinstance(state.phase, Verifying | Accepting | Paused) else target_of(state)
+    target = None if isinstance(state.phase, Verifying | MarkingGood | Paused) else target_of(state)
     return {
-        "purpose": order_of(state).purpose,
+        "purpose": mandate_of(state).purpose,
         "release": None if target is None else {"version": target.version, "payload": target.payload},
-        "staged": isinstance(state.phase, Staged | Leaving | Finalizing | Rebooting | Disarming),
-        "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged | Leaving) else None,
+        "staged": isinstance(state.phase, Staged | RollbackPending | Finalizing | Rebooting | Disarming),
+        "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged | RollbackPending) else None,
     }
 
 
@@ -85,7 +85,7 @@ def target_of(state: State) -> Release | None:
     match state.phase:
         case Steady(wanted=wanted):
             return wanted
-        case Verifying() | Accepting() | Paused():
+        case Verifying() | MarkingGood() | Paused():
             return booted_release(state)
         case phase:
             return getattr(phase, "target", None)
@@ -93,7 +93,7 @@ def target_of(state: State) -> Release | None:
 
 def last_verdicts(state: State) -> tuple[Verdict, ...]:
     """What the gates said when they were asked last for the release that is staged now."""
-    return state.phase.verdicts if isinstance(state.phase, Staged | Leaving | Disarming) else ()
+    return state.phase.verdicts if isinstance(state.phase, Staged | RollbackPending | Disarming) else ()
 
 
 def waits_of(state: State) -> tuple[Wait, ...]:
@@ -126,12 +126,12 @@ def _held(state: State) -> tuple[Wait, ...]:
     """What the agent itself has against a reboot. A lock that is in use for one is not owed."""
     target = target_of(state) or _ANY
     match state.phase:
-        case Finalizing(order=order):
-            return holds(state, target, order)
+        case Finalizing(mandate=mandate):
+            return agent_waits(state, target, mandate)
         case Rebooting() | Disarming():
             return () if state.policy.block is None else (state.policy.block,)
         case _:
-            return holds_before_lock(state, target, order_of(state))
+            return agent_waits_before_lock(state, target, mandate_of(state))
 
 
 def _busy(state: State) -> tuple[Wait, ...]:
@@ -142,7 +142,7 @@ def _busy(state: State) -> tuple[Wait, ...]:
             return (Wait("host", f"the host has not been read yet{why}"),)
         case Verifying(pending=pending):
             return (Wait("health", f"this boot is being verified{pending and f': {pending}'}"),)
-        case Accepting():
+        case MarkingGood():
             return (Wait("health", "this boot is well; the engine is being told"),)
         case Paused(reason=reason):
             remedy = "mend it, the agent looks every minute; or tidegate resume, or tidegate rollback, --reason TEXT"

@@ -34,7 +34,7 @@ class Notices:
     reboot_required: bool = False
 
 
-class NoticeBoard:
+class MotdWriter:
     """Keeps the two files in step with the snapshot, and writes only what has changed."""
 
     def __init__(self, folder: Path) -> None:

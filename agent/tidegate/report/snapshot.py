@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tidegate.clock import Now, rfc3339
-from tidegate.discovery.base import HeldBack
+from tidegate.discovery.base import Deferred
 from tidegate.discovery.policy import PassedOver
 from tidegate.engines.base import Deployment, EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.health.judgement import CheckState
 from tidegate.machine.parts import booted_release
-from tidegate.machine.phases import Accepting, Leaving, Staged, Staging, Verifying
+from tidegate.machine.phases import MarkingGood, RollbackPending, Staged, Staging, Verifying
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
 from tidegate.machine.watch import checks_of
@@ -63,7 +63,7 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "next_check": _on_wall(poll_due(state), now),
         "next_opening": _next_opening(waits),
         "dead_end": state.dead_end,
-        "held_back": [_held_back(held) for held in state.held_back],
+        "held_back": [_deferred(held) for held in state.deferred],
         "passed_over": [_passed_over(one) for one in state.passed_over],
         "health": _health(state, now),
         "rollback_due": _rollback_due(state),
@@ -116,7 +116,7 @@ class Publisher:
 def _waits(state: State) -> bool:
     """Whether a release is staged, or the host is to leave the one that it runs: also while something else goes on."""
     staged = state.host is not None and state.host.staged is not None
-    return staged or isinstance(state.phase, Leaving)
+    return staged or isinstance(state.phase, RollbackPending)
 
 
 def _deployments(host: EngineStatus | None) -> dict[str, object]:
@@ -185,7 +185,7 @@ def _last_error(state: State) -> dict[str, object] | None:
     return {**told, "at": rfc3339(trouble.since), "count": trouble.count}
 
 
-def _held_back(held: HeldBack) -> dict[str, object]:
+def _deferred(held: Deferred) -> dict[str, object]:
     turn_at = None if held.turn_at is None else rfc3339(held.turn_at)
     return {"release": _release(held.release), "reason": held.reason, "turn_at": turn_at}
 
@@ -200,7 +200,7 @@ def _health(state: State, now: Now) -> dict[str, object] | None:
     if watch is None or watch.boot != state.boot or state.host is None:
         return None
     end_secs = watch.began_secs + state.policy.health.monitor_secs
-    verdict = "bad" if watch.bad else "good" if isinstance(state.phase, Accepting) else "watching"
+    verdict = "bad" if watch.bad else "good" if isinstance(state.phase, MarkingGood) else "watching"
     return {
         "release": _release(booted_release(state)),
         "verdict": verdict,

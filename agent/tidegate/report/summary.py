@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from tidegate.machine.parts import phase_name
 from tidegate.machine.phases import (
-    Accepting,
     Arming,
-    Confirming,
-    Deciding,
+    CheckingGates,
+    ConfirmingLock,
     Disarming,
     Finalizing,
-    Leaving,
     Locking,
+    MarkingGood,
     Paused,
-    Relocking,
-    Requesting,
+    RecheckingGates,
+    RequestingReboot,
+    RollbackPending,
     Staged,
     Staging,
     Starting,
@@ -30,18 +29,12 @@ def public_state(state: State) -> str:
     if state.policy.blocked is not None and isinstance(state.phase, Steady | Staged):
         return "failed"
     match state.phase:
-        case Starting():
-            return "verifying" if state.trouble is None else "failed"
-        case Steady():
-            return "steady" if state.policy.enabled else "disabled"
-        case Finalizing() | Disarming():
-            return "finalizing"
-        case Accepting():
-            return "verifying"
-        case Leaving():
-            return "paused"
-        case _:
-            return phase_name(state)
+        case Starting() if state.trouble is not None:
+            return "failed"
+        case Steady() if not state.policy.enabled:
+            return "disabled"
+        case phase:
+            return phase.word
 
 
 def summary(state: State) -> str:
@@ -82,7 +75,7 @@ def _on_the_way(state: State, version: str) -> str:
             return _STEPS[type(phase)].format(version)
         case Disarming():
             return f"taking {version} back"
-        case Leaving():
+        case RollbackPending():
             return _leaving(state, version)
         case _:
             return _watched(state, version)
@@ -92,7 +85,7 @@ def _watched(state: State, version: str) -> str:
     match state.phase:
         case Verifying(pending=pending):
             return f"verifying {version}: {pending}" if pending else f"verifying {version}"
-        case Accepting():
+        case MarkingGood():
             return f"{version} is well; the engine is being told"
         case Paused(reason=reason):
             return f"paused in {version}: {reason}"
@@ -113,10 +106,10 @@ def _leaving(state: State, version: str) -> str:
 
 
 _STEPS: dict[type[Finalizing], str] = {
-    Deciding: "asking every gate whether the host may reboot into {}",
+    CheckingGates: "asking every gate whether the host may reboot into {}",
     Locking: "asking the lock server for a slot to reboot into {}",
     Arming: "making {} the next boot's",
-    Relocking: "asking the lock server once more before the reboot into {}",
-    Confirming: "asking every gate once more before the reboot into {}",
-    Requesting: "asking logind to reboot into {}",
+    ConfirmingLock: "asking the lock server once more before the reboot into {}",
+    RecheckingGates: "asking every gate once more before the reboot into {}",
+    RequestingReboot: "asking logind to reboot into {}",
 }

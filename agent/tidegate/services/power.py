@@ -7,7 +7,7 @@ import logging
 from tidegate.bus import errors
 from tidegate.bus.errors import CallFailed
 from tidegate.errors import TidegateError
-from tidegate.machine.events import Accepted, RebootAnswer, Refused
+from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
 from tidegate.services.logind import Logind, holding
 
 OPERATION_IN_PROGRESS = "org.freedesktop.login1.OperationInProgress"
@@ -39,13 +39,13 @@ class LogindPower:
         """
         held = holding(await self._logind.inhibitors())
         if held is not None:
-            return Refused(held, "wait for it, or end it: systemd-inhibit --list")
+            return RebootRefused(held, "wait for it, or end it: systemd-inhibit --list")
         await self._announce(announcement)
         try:
             await self._logind.reboot()
         except CallFailed as err:
             return _refused(err)
-        return Accepted()
+        return RebootAccepted()
 
     async def _announce(self, text: str) -> None:
         """Nobody's reboot fails for want of a message."""
@@ -55,13 +55,13 @@ class LogindPower:
             _log.info("the shutdown is not announced on terminals: %s", err.message)
 
 
-def _refused(error: CallFailed) -> Refused:
+def _refused(error: CallFailed) -> RebootRefused:
     if error.error_name == OPERATION_IN_PROGRESS:
-        return Refused("another shutdown or sleep is in progress", "wait for it; tidegate status")
+        return RebootRefused("another shutdown or sleep is in progress", "wait for it; tidegate status")
     if error.error_name in {errors.ACCESS_DENIED, errors.INTERACTIVE_AUTHORIZATION_REQUIRED}:
-        return Refused(
+        return RebootRefused(
             f"logind does not allow it: {error.text}",
             "polkitd must run with /usr/share/polkit-1/rules.d/50-tidegate.rules in place (tidegate install); "
             "see who holds shutdowns back: systemd-inhibit --list",
         )
-    return Refused(f"logind refuses: {error.text or error.error_name}", "journalctl -u systemd-logind.service")
+    return RebootRefused(f"logind refuses: {error.text or error.error_name}", "journalctl -u systemd-logind.service")

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.fakes.memory_locks import MemoryLocks
 from tidegate.clock import SystemClock
 from tidegate.coordinator.web.admin import Admin
-from tidegate.coordinator.web.app import Site
-from tidegate.coordinator.web.auth import LOCAL_UID, Doorkeeper
+from tidegate.coordinator.web.app import App
+from tidegate.coordinator.web.auth import LOCAL_UID, OperatorAuth
 from tidegate.coordinator.web.http import FleetLock, Health
 from tidegate.coordinator.web.metrics import Metrics
 from tidegate.coordinator.web.openapi import document
@@ -35,8 +35,8 @@ def application() -> ASGIApp:
     clock = SystemClock()
     locks = MemoryLocks(clock=clock)
     metrics = Metrics(locks, clock)
-    admin = Admin(locks, Doorkeeper((), ()), clock).routes()
-    site = Site({**FleetLock(locks, metrics, clock).routes(), **Health(locks, metrics).routes(), **admin})
+    admin = Admin(locks, OperatorAuth((), ()), clock).routes()
+    site = App({**FleetLock(locks, metrics, clock).routes(), **Health(locks, metrics).routes(), **admin})
 
     async def by_the_socket(scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})[LOCAL_UID] = 0

@@ -12,9 +12,9 @@ import pytest
 from tests.fakes.asyncs import run
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.etcd_server import etcd_server
-from tidegate.coordinator.group_clock import Moment
+from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.lock import Decision, decide
-from tidegate.coordinator.model import Call, Denied, Granted, Order, Released, Rules, Semaphore, Take
+from tidegate.coordinator.model import Call, Command, Denied, ForceRelease, Granted, Released, Rules, Semaphore
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.store.base import HISTORY_LENGTH, Conflict, Store, Swapped, Version
 from tidegate.coordinator.store.options import open_store
@@ -61,12 +61,12 @@ def unlock(host: str, group: str = "g") -> Call:
     return call(Verb.STEADY_STATE, host, group)
 
 
-def decision(version: Version, group: str, *orders: Order, rules: Rules | None = None) -> Decision:
-    return decide(version.semaphore, orders, rules or Rules(5, release_delay_secs=60), Moment(START), group)
+def decision(version: Version, group: str, *commands: Command, rules: Rules | None = None) -> Decision:
+    return decide(version.semaphore, commands, rules or Rules(5, release_delay_secs=60), GroupTime(START), group)
 
 
-async def swapped(version: Version, group: str, *orders: Order, rules: Rules | None = None) -> Version:
-    change = decision(version, group, *orders, rules=rules).change
+async def swapped(version: Version, group: str, *commands: Command, rules: Rules | None = None) -> Version:
+    change = decision(version, group, *commands, rules=rules).change
     assert change is not None
     result = await version.swap(change)
     assert isinstance(result, Swapped)
@@ -89,7 +89,7 @@ def test_what_is_swapped_is_read_again(address: str, group: str) -> None:
         async with opened(address) as store:
             hosts = ["b", "a", "host/é %2F+", "x" * 256]
             first = await swapped(await store.read(group), group, *(lock(host) for host in hosts))
-            second = await swapped(first, group, unlock("b"), Take("a", "root", "why"))
+            second = await swapped(first, group, unlock("b"), ForceRelease("a", "root", "why"))
             assert second.revision > first.revision > 0
         async with opened(address) as store:
             version = await store.read(group)

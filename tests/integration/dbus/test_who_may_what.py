@@ -17,7 +17,7 @@ from tests.fakes.private_bus import PrivateBus, private_bus
 from tests.integration.dbus.real_logind import NOBODY, connect_as
 from tests.integration.dbus.test_bus_policy import AGENTS_STAND_IN, DEFAULTS, ROOT, SHIPPED
 from tidegate.agent_api.client import AGENT
-from tidegate.agent_api.properties import Face
+from tidegate.agent_api.properties import AgentProperties
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ACCESS_DENIED, CallFailed
 from tidegate.bus.message import Emission, Endpoint, Match, Typed
@@ -59,7 +59,9 @@ def daemon(tmp_path: Path) -> Generator[PrivateBus]:
 
 
 @asynccontextmanager
-async def agent(daemon: PrivateBus, polkit: FakePolkit | None) -> AsyncGenerator[tuple[FakeAgent, Face, Bus, Bus]]:
+async def agent(
+    daemon: PrivateBus, polkit: FakePolkit | None
+) -> AsyncGenerator[tuple[FakeAgent, AgentProperties, Bus, Bus]]:
     """The agent under its own user, root's connection and nobody's."""
     async with AsyncExitStack() as stack:
 

@@ -133,7 +133,7 @@ def test_a_rollout_is_the_servers_and_not_applied_twice() -> None:
     far = {ROLLOUT_KEY: "true", START_EPOCH_KEY: "4102444800", DURATION_KEY: "60"}
     with serving(zipped(graph(metadata=far))) as server:
         offers = find(server.url("/"))
-    assert (len(offers.candidates), offers.held_back) == (3, ())
+    assert (len(offers.candidates), offers.deferred) == (3, ())
 
 
 def test_a_booted_release_that_the_server_does_not_list() -> None:
@@ -148,8 +148,8 @@ def test_a_dead_end_and_a_barrier() -> None:
     with serving(answers(graph(metadata={BARRIER_KEY: "true"}))) as server:
         offers = find(server.url("/"))
     assert [release.version for release in offers.candidates] == ["42.1"]
-    assert [held.release.version for held in offers.held_back] == ["42.3", "42.2"]
-    assert "comes after 42.1" in offers.held_back[0].reason
+    assert [held.release.version for held in offers.deferred] == ["42.3", "42.2"]
+    assert "comes after 42.1" in offers.deferred[0].reason
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def test_a_rollout_is_applied_by_the_host_and_reaches_it_in_time(tmp_path: Path)
     clock.advance(20 * 60)
     held = find(url, clock=clock)
     assert held.candidates == ()
-    assert held.held_back[0].reason == "is offered to 33 % of hosts now"
-    assert held.held_back[0].turn_at == START + timedelta(minutes=30)
+    assert held.deferred[0].reason == "is offered to 33 % of hosts now"
+    assert held.deferred[0].turn_at == START + timedelta(minutes=30)
     clock.advance(10 * 60)
     assert [release.version for release in find(url, clock=clock).candidates] == ["1.0"]
 

@@ -17,7 +17,7 @@ from tests.fakes.bus_agent import DOCUMENT, FakeAgent, served
 from tests.fakes.private_bus import connected, settle, two
 from tidegate.agent_api import properties as face_module
 from tidegate.agent_api.client import AGENT
-from tidegate.agent_api.properties import Face
+from tidegate.agent_api.properties import AgentProperties
 from tidegate.agent_api.service import agent_interface
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import PROPERTY_READ_ONLY, CallFailed
@@ -53,7 +53,7 @@ class Ear:
 
 
 @asynccontextmanager
-async def heard(address: str) -> AsyncGenerator[tuple[Face, Bus, Ear]]:
+async def heard(address: str) -> AsyncGenerator[tuple[AgentProperties, Bus, Ear]]:
     """The face of a served agent, a client, and what it hears of the one; the first changes have been told."""
     async with two(address) as (server, client):
         face, ear = await served(server, FakeAgent()), Ear()
@@ -208,7 +208,7 @@ def test_at_rest_there_is_no_timer(address: str) -> None:
 def _timers() -> list[object]:
     """The event loop's own list: what wakes the process."""
     scheduled: list[asyncio.TimerHandle] = cast(Any, asyncio.get_running_loop())._scheduled
-    return [handle for handle in scheduled if not handle.cancelled() and "Face" in repr(handle)]
+    return [handle for handle in scheduled if not handle.cancelled() and "AgentProperties" in repr(handle)]
 
 
 def test_an_announcement_is_a_signal_and_comes_after_what_it_is_about(address: str) -> None:
@@ -259,7 +259,7 @@ def test_the_shipped_file_is_what_the_code_makes() -> None:
 
     async def scenario() -> None:
         with_nobody = cast(Bus, None)
-        interface = agent_interface(with_nobody, FakeAgent(), Face(with_nobody, ""))
+        interface = agent_interface(with_nobody, FakeAgent(), AgentProperties(with_nobody, ""))
         assert introspection((interface,), ()) == SHIPPED.read_text(encoding="utf-8")
 
     run(scenario())

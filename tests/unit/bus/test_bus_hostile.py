@@ -22,7 +22,7 @@ from tidegate.agent_api.client import AGENT, ask_agent
 from tidegate.bus import connection
 from tidegate.bus.bus import Bus
 from tidegate.bus.call_limits import MAX_CALLS_OF_A_USER, MAX_CALLS_OF_ONE
-from tidegate.bus.channel import Link
+from tidegate.bus.channel import MessageChannel
 from tidegate.bus.connection import dbus_next
 from tidegate.bus.errors import INVALID_ARGS, LIMITS_EXCEEDED, CallFailed
 from tidegate.bus.framing import MAX_MESSAGE_BYTES, Frame
@@ -125,7 +125,7 @@ def test_a_flood_of_calls_stalls_nobody_and_costs_no_memory(
     async def scenario() -> None:
         async with agent_and_others(daemon.address, monkeypatch) as (behind, server, root):
             behind.open.clear()
-            link = await Link.open(daemon.address)
+            link = await MessageChannel.open(daemon.address)
             answers: list[str] = []
             link.listen(lambda message: answers.append(message.error_name), lambda: None)
             explain = Message(Kind.CALL, AGENT.destination, AGENT.path, AGENT.interface, "Explain")
@@ -172,7 +172,7 @@ def test_who_is_turned_away_is_told_to_come_again(daemon: PrivateBus, monkeypatc
 
     async def scenario() -> None:
         async with agent_and_others(daemon.address, monkeypatch) as (_behind, server, _root):
-            monkeypatch.setattr(server._server._places, "take", lambda _sender, _uid: False)
+            monkeypatch.setattr(server._server._call_limits, "take", lambda _sender, _uid: False)
             with pytest.raises(TidegateError) as caught:
                 await ask_agent("Explain", 5.0)
             assert (caught.value.kind, caught.value.remedy) == (ErrorKind.AGENT_BUSY, "try again in a moment")
@@ -221,7 +221,7 @@ def test_who_never_reads_an_answer_stalls_nobody(daemon: PrivateBus, monkeypatch
             for channel in half_open:
                 channel.close()
             await until(lambda: not server._server._running)
-            assert server._server._places._all == 0
+            assert server._server._call_limits._all == 0
 
     run(scenario(), deadline_secs=30)
 
@@ -233,8 +233,8 @@ def test_a_daemon_that_takes_nothing_is_not_fed_for_ever(address: str, monkeypat
 
     async def scenario() -> None:
         async with two(address) as (server, client):
-            writer = server._link._connection._writer
-            server._link._connection._loop.remove_writer(server._link._connection._fd)
+            writer = server._channel._connection._writer
+            server._channel._connection._loop.remove_writer(server._channel._connection._fd)
             original = writer.write_callback
             monkeypatch.setattr(writer, "write_callback", lambda: None)
             for number in range(150):
@@ -249,7 +249,7 @@ def test_a_daemon_that_takes_nothing_is_not_fed_for_ever(address: str, monkeypat
             writer.loop.add_writer(writer.fd, original)
             with pytest.raises(CallFailed):
                 await waiting
-            assert not server._link._connection.is_choked
+            assert not server._channel._connection.is_choked
 
     run(scenario(), deadline_secs=30)
 
@@ -257,7 +257,7 @@ def test_a_daemon_that_takes_nothing_is_not_fed_for_ever(address: str, monkeypat
 def test_a_message_that_cannot_be_read_is_passed_over(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with agent_and_others(daemon.address, monkeypatch) as (_behind, server, root):
-            incoming = server._link._connection
+            incoming = server._channel._connection
             of_no_type, of_an_unknown_type = b"l\0\0\1" + bytes(12), b"l\x09\0\1" + bytes(12)
             for nonsense in (b"", b"l", of_no_type, of_an_unknown_type, b"l\1\0\1" + bytes(12)):
                 incoming._take(Frame(nonsense))

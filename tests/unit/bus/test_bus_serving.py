@@ -17,7 +17,7 @@ from tests.fakes.private_bus import PrivateBus
 from tidegate.bus import errors
 from tidegate.bus.bus import Bus, Exported
 from tidegate.bus.call_limits import MAX_CALLS_OF_ONE
-from tidegate.bus.channel import Link
+from tidegate.bus.channel import MessageChannel
 from tidegate.bus.errors import CallFailed, ErrorReply
 from tidegate.bus.interface import Caller, Interface, Method, Property, Signal
 from tidegate.bus.message import Endpoint, Kind, Match, Message, Typed
@@ -284,7 +284,7 @@ def test_who_wants_no_answer_gets_none(daemon: PrivateBus) -> None:
     async def scenario() -> None:
         door = Door()
         async with at(daemon, door) as (_client, _exported):
-            link = await Link.open(daemon.address)
+            link = await MessageChannel.open(daemon.address)
             got: list[Message] = []
             link.listen(got.append, lambda: None)
             quiet = Message(
@@ -304,7 +304,7 @@ def test_who_wants_no_answer_gets_none(daemon: PrivateBus) -> None:
 def test_a_method_is_found_without_naming_the_interface(daemon: PrivateBus) -> None:
     async def scenario() -> None:
         async with at(daemon, Door()) as (_client, _exported):
-            link = await Link.open(daemon.address)
+            link = await MessageChannel.open(daemon.address)
             got: list[Message] = []
             link.listen(got.append, lambda: None)
             link.send(Message(Kind.CALL, DOOR.destination, DOOR.path, "", "Knock", "us", (2, "x")))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.fakes.asyncs import run
-from tidegate.bus.call_limits import MAX_CALLS, MAX_CALLS_OF_A_USER, MAX_CALLS_OF_ONE, ROOT, Places
+from tidegate.bus.call_limits import MAX_CALLS, MAX_CALLS_OF_A_USER, MAX_CALLS_OF_ONE, ROOT, CallLimits
 from tidegate.bus.callers import MAX_REMEMBERED, Callers
 from tidegate.bus.errors import LIMITS_EXCEEDED, ErrorReply
 from tidegate.bus.interface import Caller
@@ -15,13 +15,13 @@ from tidegate.bus.interface import Caller
 WILD = 1000
 
 
-def taken(places: Places, sender: str, uid: int | None, at_most: int = 1000) -> int:
+def taken(places: CallLimits, sender: str, uid: int | None, at_most: int = 1000) -> int:
     """How many places ``sender`` gets."""
     return next(count for count in range(at_most + 1) if count == at_most or not places.take(sender, uid))
 
 
 def test_a_connection_has_its_share() -> None:
-    places = Places()
+    places = CallLimits()
     assert taken(places, ":1.1", None) == MAX_CALLS_OF_ONE
     assert places.take(":1.2", None)
     places.leave(":1.1")
@@ -29,7 +29,7 @@ def test_a_connection_has_its_share() -> None:
 
 
 def test_there_is_an_end_to_them() -> None:
-    places = Places()
+    places = CallLimits()
     assert sum(taken(places, f":1.{number}", None) for number in range(100)) == MAX_CALLS
     assert not places.take(":1.200", ROOT)
     places.leave(":1.3")
@@ -37,7 +37,7 @@ def test_there_is_an_end_to_them() -> None:
 
 
 def test_a_user_has_a_share_whatever_the_number_of_connections() -> None:
-    places = Places()
+    places = CallLimits()
     held = [places.of_user(WILD) for _ in range(MAX_CALLS_OF_A_USER)]
     for one in held:
         one.__enter__()
@@ -53,7 +53,7 @@ def test_a_user_has_a_share_whatever_the_number_of_connections() -> None:
 
 
 def test_root_is_never_short_of_them_for_being_root() -> None:
-    places = Places()
+    places = CallLimits()
     for _ in range(2 * MAX_CALLS_OF_A_USER):
         places.of_user(ROOT).__enter__()
     assert places.take(":1.1", ROOT)

@@ -64,14 +64,14 @@ def test_of_a_message_that_is_too_long_the_head_is_kept(pair: Pair, kind: int, p
     longest = message(kind, bytes(MAX_MESSAGE_BYTES - 24))
     sent = message(kind, b"y" * (MAX_MESSAGE_BYTES - 23)), longest, message()
     frames = everything(Framer(ours), theirs, b"".join(sent), piece_bytes)
-    assert frames == [Frame(message(kind), cut=True), Frame(longest), Frame(message())]
+    assert frames == [Frame(message(kind), truncated=True), Frame(longest), Frame(message())]
 
 
 def test_answers_may_be_longer_but_not_of_any_length(pair: Pair) -> None:
     theirs, ours = pair
     fits, too_long = message(RETURN, bytes(MAX_ANSWER_BYTES - 24)), message(RETURN, bytes(MAX_ANSWER_BYTES))
     frames = everything(Framer(ours), theirs, fits + too_long + message(), 100_000)
-    assert [(len(frame.data), frame.cut) for frame in frames] == [(len(fits), False), (24, True), (24, False)]
+    assert [(len(frame.data), frame.truncated) for frame in frames] == [(len(fits), False), (24, True), (24, False)]
 
 
 @pytest.mark.parametrize("fields_bytes", [MAX_MESSAGE_BYTES, 1_000_000])
@@ -79,7 +79,7 @@ def test_of_a_head_that_is_too_long_nothing_is_kept(pair: Pair, fields_bytes: in
     theirs, ours = pair
     framer = Framer(ours)
     frames = everything(framer, theirs, message(fields=bytes(fields_bytes), body=b"12345678") + message(), 50_000)
-    assert frames == [Frame(b"", cut=True), Frame(message())]
+    assert frames == [Frame(b"", truncated=True), Frame(message())]
 
 
 def test_a_claim_of_gigabytes_costs_nothing_until_they_come(pair: Pair) -> None:

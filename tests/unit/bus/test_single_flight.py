@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.fakes.asyncs import run, until
-from tidegate.bus.single_flight import Turns
+from tidegate.bus.single_flight import SingleFlight
 
 
 class Work:
@@ -30,7 +30,7 @@ class Work:
 def test_whoever_asks_meanwhile_shares_the_next_turn() -> None:
     async def scenario() -> None:
         work = Work()
-        turns = Turns(work)
+        turns = SingleFlight(work)
         first = asyncio.ensure_future(turns.ask())
         await until(lambda: work.begun == 1)
         others = [asyncio.ensure_future(turns.ask()) for _ in range(100)]
@@ -47,7 +47,7 @@ def test_whoever_asks_meanwhile_shares_the_next_turn() -> None:
 def test_who_gives_up_takes_the_answer_from_nobody() -> None:
     async def scenario() -> None:
         work = Work()
-        turns = Turns(work)
+        turns = SingleFlight(work)
         leaving, staying = (asyncio.ensure_future(turns.ask()) for _ in range(2))
         await until(lambda: work.begun == 1)
         leaving.cancel()
@@ -64,7 +64,7 @@ def test_a_failure_is_for_those_who_waited_and_is_not_kept() -> None:
         work = Work()
         work.let.set()
         work.error = ValueError("broken")
-        turns = Turns(work)
+        turns = SingleFlight(work)
         results = await asyncio.gather(turns.ask(), turns.ask(), return_exceptions=True)
         assert [str(error) for error in results] == ["broken", "broken"]
         work.error = None
@@ -79,7 +79,7 @@ def test_a_failure_that_nobody_waits_for_any_more_is_no_noise() -> None:
     async def scenario() -> None:
         work = Work()
         work.error = ValueError("broken")
-        turns = Turns(work)
+        turns = SingleFlight(work)
         waiting = asyncio.ensure_future(turns.ask())
         await until(lambda: work.begun == 1)
         waiting.cancel()

@@ -15,8 +15,8 @@ from tidegate.bus.bus import Bus
 from tidegate.cli.entry import COMMANDS
 from tidegate.cli.status_cmd import exit_code
 from tidegate.config.settings import STRATEGIES, Interval, Settings
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.select import Sources, local_gates
-from tidegate.machine.lock_duty import FLEET_LOCK
 from tidegate.records.model import LockState
 from tidegate.release import Purpose
 from tidegate.report.explain import explanation

@@ -204,7 +204,7 @@ CODES = {
 SITUATIONS = {
     walks.checked: 0,
     walks.disabled: 0,
-    walks.greeting: 0,
+    walks.startup_release: 0,
     walks.available: 10,
     staging: 10,
     walks.waits: 11,

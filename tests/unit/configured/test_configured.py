@@ -19,11 +19,10 @@ from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.native import Native
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import FleetLocking, LockAccount
 from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.select import Sources
 from tidegate.health.base import HealthProbe
-from tidegate.machine.state import FleetLocking
 from tidegate.release import Purpose, Release
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import Timedate

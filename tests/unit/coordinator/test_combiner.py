@@ -16,16 +16,16 @@ from tidegate.coordinator import combiner as module
 from tidegate.coordinator.combiner import DENIAL_AGE_SECS, Combiner, Setting
 from tidegate.coordinator.lock import MAX_CHANGES
 from tidegate.coordinator.model import (
-    Align,
     Answer,
+    AuditEvent,
     Call,
     DenialKind,
     Denied,
+    ForceRelease,
     Granted,
-    Happening,
     Released,
     Rules,
-    Take,
+    SyncSlots,
 )
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.protocol import ClientParams, Verb
@@ -50,7 +50,7 @@ class Bed:
     """A combiner on a store in memory."""
 
     def __init__(self, slots: int, timeout_secs: float) -> None:
-        self.store, self.clock, self.heard = MemoryStore(), FakeClock(), list[Happening]()
+        self.store, self.clock, self.heard = MemoryStore(), FakeClock(), list[AuditEvent]()
         setting = Setting(self.clock, self.heard.append, timeout_secs)
         self.combiner = Combiner("g", self.store, Rules(slots), setting)
 
@@ -322,7 +322,7 @@ def test_what_was_done_is_told_once_it_is_done() -> None:
     async def scenario() -> None:
         async with bed(1, 5.0, Trouble.NONE, Trouble.FAILS) as it:
             await it.answers(lock("a"))
-            await it.combiner.submit(Take("a", "root", "gone"))
+            await it.combiner.submit(ForceRelease("a", "root", "gone"))
             assert [(one.what, one.id) for one in it.heard] == [("granted", "a"), ("taken", "a")]
 
     run(scenario())
@@ -331,7 +331,7 @@ def test_what_was_done_is_told_once_it_is_done() -> None:
 def test_slots_are_written_down_on_order() -> None:
     async def scenario() -> None:
         async with bed(slots=7) as it:
-            await it.combiner.submit(Align())
+            await it.combiner.submit(SyncSlots())
             assert it.store.current(None).semaphore.slots == 7
 
     run(scenario())

@@ -97,7 +97,7 @@ def test_status_tells_who_holds_what_and_why_others_wait(here: str, locks: Memor
 
 def test_two_hosts_with_one_id_and_too_many_holders_are_flagged(here: str, locks: MemoryLocks) -> None:
     now = locks.clock.now().wall
-    hold(locks, "default", Holder("a", now, rival_boot_id="1" * 32), Holder("b", now))
+    hold(locks, "default", Holder("a", now, conflicting_boot_id="1" * 32), Holder("b", now))
     document = json.loads(tidegate("status", "default", "--json", "--url", here).output)
     [group] = document["groups"]
     assert (document["schema"], group["flags"], group["held"], group["slots"]) == (1, ["over-limit"], 2, 1)

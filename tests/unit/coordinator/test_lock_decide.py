@@ -6,21 +6,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.fakes.clock import START
-from tidegate.coordinator.group_clock import Moment
+from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.lock import FULL_RETRY_SECS, MAX_CHANGES, MAX_EXPIRED, Decision, decide, expires_at
 from tidegate.coordinator.model import (
-    Align,
     Answer,
     Call,
+    Command,
     DenialKind,
     Denied,
+    ForceRelease,
     Granted,
     Holder,
-    Order,
     Released,
     Rules,
     Semaphore,
-    Take,
+    SyncSlots,
 )
 from tidegate.fleetlock.protocol import ClientParams, ReleaseTag, UpdateParams, Verb
 
@@ -38,8 +38,8 @@ def unlock(host: str) -> Call:
     return Call(Verb.STEADY_STATE, ClientParams(host, "workers"), "10.0.0.1")
 
 
-def after(secs: float, *, sure: bool = True) -> Moment:
-    return Moment(START + timedelta(seconds=secs), sure)
+def after(secs: float, *, sure: bool = True) -> GroupTime:
+    return GroupTime(START + timedelta(seconds=secs), sure)
 
 
 class Group:
@@ -48,11 +48,11 @@ class Group:
     def __init__(self, rules: Rules, semaphore: Semaphore | None = None) -> None:
         self.rules, self.semaphore = rules, semaphore or Semaphore()
 
-    def ask(self, *orders: Order, at: float = 0, sure: bool = True) -> tuple[Answer, ...]:
-        return self.decide(*orders, at=at, sure=sure).answers
+    def ask(self, *commands: Command, at: float = 0, sure: bool = True) -> tuple[Answer, ...]:
+        return self.decide(*commands, at=at, sure=sure).answers
 
-    def decide(self, *orders: Order, at: float = 0, sure: bool = True) -> Decision:
-        decision = decide(self.semaphore, orders, self.rules, after(at, sure=sure), "workers")
+    def decide(self, *commands: Command, at: float = 0, sure: bool = True) -> Decision:
+        decision = decide(self.semaphore, commands, self.rules, after(at, sure=sure), "workers")
         if decision.change is not None:
             self.semaphore = decision.change.semaphore
         return decision
@@ -163,10 +163,10 @@ def test_the_written_slots_follow_the_rules_on_order_only() -> None:
     group.ask(lock("a"))
     group.rules = Rules(slots=0)
     assert group.decide(lock("b")).change is None
-    change = group.decide(Align()).change
+    change = group.decide(SyncSlots()).change
     assert change is not None
     assert (change.semaphore.slots, change.touched, {*change.semaphore.holders}) == (0, frozenset(), {"a"})
-    assert group.decide(Align()).change is None
+    assert group.decide(SyncSlots()).change is None
 
 
 def test_two_hosts_with_one_id_are_told_apart_and_reported_once() -> None:
@@ -175,11 +175,15 @@ def test_two_hosts_with_one_id_are_told_apart_and_reported_once() -> None:
     decision = group.decide(lock("a", OTHER_BOOT, "10.0.0.2"), lock("a", OTHER_BOOT, "10.0.0.2"))
     assert decision.answers == (AGAIN, AGAIN)
     assert decision.change is not None
-    assert [(one.what, one.by) for one in decision.change.happenings] == [("rival", "10.0.0.2")]
+    assert [(one.what, one.by) for one in decision.change.audit_events] == [("rival", "10.0.0.2")]
     holder = group.semaphore.holders["a"]
-    assert (holder.rival_boot_id, holder.address, holder.update) == (OTHER_BOOT, "10.0.0.1", UpdateParams(boot_id=BOOT))
+    assert (holder.conflicting_boot_id, holder.address, holder.update) == (
+        OTHER_BOOT,
+        "10.0.0.1",
+        UpdateParams(boot_id=BOOT),
+    )
     group.ask(lock("a", BOOT))
-    assert group.semaphore.holders["a"].rival_boot_id == OTHER_BOOT
+    assert group.semaphore.holders["a"].conflicting_boot_id == OTHER_BOOT
 
 
 def test_a_host_that_says_no_boot_id_has_no_rival() -> None:
@@ -187,7 +191,7 @@ def test_a_host_that_says_no_boot_id_has_no_rival() -> None:
     group.ask(lock("a"))
     group.ask(lock("a", BOOT))
     group.ask(lock("a"))
-    assert group.semaphore.holders["a"].rival_boot_id is None
+    assert group.semaphore.holders["a"].conflicting_boot_id is None
     assert group.semaphore.holders["a"].update == UpdateParams(boot_id=BOOT)
 
 
@@ -195,7 +199,7 @@ def test_a_grant_tells_the_history_where_the_host_goes() -> None:
     journey = UpdateParams(current=ReleaseTag("42.1", "sha256:1"), target=ReleaseTag("42.2", "sha256:2"))
     decision = Group(Rules(slots=1)).decide(replace(lock("a"), update=journey))
     assert decision.change is not None
-    (granted,) = decision.change.happenings
+    (granted,) = decision.change.audit_events
     assert (granted.at, granted.group, granted.id, granted.what) == (START, "workers", "a", "granted")
     assert (granted.by, granted.detail) == ("10.0.0.1", "from 42.1 to 42.2")
 
@@ -203,10 +207,10 @@ def test_a_grant_tells_the_history_where_the_host_goes() -> None:
 def test_a_person_takes_a_slot() -> None:
     group = Group(Rules(slots=1))
     group.ask(lock("a"))
-    decision = group.decide(Take("a", "root", "burnt down"), Take("a", "root", "again"))
+    decision = group.decide(ForceRelease("a", "root", "burnt down"), ForceRelease("a", "root", "again"))
     assert decision.answers == (FREED, NOTHING)
     assert decision.change is not None
-    (taken,) = decision.change.happenings
+    (taken,) = decision.change.audit_events
     assert (taken.what, taken.by, taken.detail) == ("taken", "root", "burnt down; since 2026-03-02T10:00:00Z")
 
 
@@ -217,7 +221,7 @@ def test_a_slot_expires_when_its_time_is_over_and_another_needs_it() -> None:
     decision = group.decide(lock("b"), at=600)
     assert decision.answers == (FIRST,)
     assert decision.change is not None
-    assert [(one.what, one.id) for one in decision.change.happenings] == [("expired", "a"), ("granted", "b")]
+    assert [(one.what, one.id) for one in decision.change.audit_events] == [("expired", "a"), ("granted", "b")]
     assert group.holders == {"b"}
 
 
@@ -289,7 +293,7 @@ def test_a_resting_slot_does_not_hold_back_the_others() -> None:
 def test_a_slot_that_is_taken_or_expires_rests_too() -> None:
     group = Group(Rules(slots=1, release_delay_secs=30, lock_ttl_secs=60))
     group.ask(lock("a"))
-    assert kinds(*group.ask(Take("a", "root", "x"), lock("b"))) == [None, DenialKind.SLOT_COOLING]
+    assert kinds(*group.ask(ForceRelease("a", "root", "x"), lock("b"))) == [None, DenialKind.SLOT_COOLING]
     assert group.ask(lock("b"), at=30) == (FIRST,)
     assert kinds(*group.ask(lock("c"), at=90)) == [DenialKind.SLOT_COOLING]
     assert group.ask(lock("c"), at=120) == (FIRST,)
@@ -314,8 +318,8 @@ def test_grants_keep_their_distance() -> None:
 
 
 def test_a_decision_fits_into_a_transaction() -> None:
-    orders = [lock(f"h{n}") for n in range(MAX_CHANGES + 20)]
-    decision = Group(Rules(slots=1000)).decide(*orders)
+    commands = [lock(f"h{n}") for n in range(MAX_CHANGES + 20)]
+    decision = Group(Rules(slots=1000)).decide(*commands)
     assert len(decision.answers) == MAX_CHANGES
 
 

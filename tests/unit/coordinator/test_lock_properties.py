@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.clock import START
-from tidegate.coordinator.group_clock import Moment
+from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.lock import MAX_CHANGES, decide
-from tidegate.coordinator.model import Answer, Call, Granted, Order, Released, Rules, Semaphore, Take
+from tidegate.coordinator.model import Answer, Call, Command, ForceRelease, Granted, Released, Rules, Semaphore
 from tidegate.fleetlock.protocol import ClientParams, UpdateParams, Verb
 
 HOSTS = st.sampled_from([f"host-{n}" for n in range(7)])
@@ -24,7 +24,7 @@ def _call(verb: Verb, host: str, boot_id: str | None) -> Call:
 
 
 CALLS = st.builds(_call, st.sampled_from(Verb), HOSTS, BOOTS)
-ORDERS = CALLS | st.builds(Take, HOSTS, st.just("root"), st.just(""))
+ORDERS = CALLS | st.builds(ForceRelease, HOSTS, st.just("root"), st.just(""))
 RULES = st.builds(
     Rules,
     st.integers(0, 4),
@@ -35,8 +35,8 @@ RULES = st.builds(
 STEPS = st.lists(st.tuples(st.integers(0, 200), st.lists(ORDERS, max_size=6)), max_size=20)
 
 
-def at(secs: int) -> Moment:
-    return Moment(START + timedelta(seconds=secs))
+def at(secs: int) -> GroupTime:
+    return GroupTime(START + timedelta(seconds=secs))
 
 
 def held(semaphore: Semaphore) -> set[str]:
@@ -45,22 +45,22 @@ def held(semaphore: Semaphore) -> set[str]:
 
 @settings(max_examples=60)
 @given(RULES, STEPS)
-def test_never_more_holders_than_slots(rules: Rules, steps: list[tuple[int, list[Order]]]) -> None:
+def test_never_more_holders_than_slots(rules: Rules, steps: list[tuple[int, list[Command]]]) -> None:
     semaphore, secs = Semaphore(), 0
-    for passed, orders in steps:
+    for passed, commands in steps:
         secs += passed
-        decision = decide(semaphore, orders, rules, at(secs), "g")
-        assert len(decision.answers) == len(orders)
+        decision = decide(semaphore, commands, rules, at(secs), "g")
+        assert len(decision.answers) == len(commands)
         semaphore = decision.change.semaphore if decision.change else semaphore
         assert len(semaphore.holders) <= rules.slots
 
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(RULES, st.lists(ORDERS, max_size=8)), max_size=12))
-def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[tuple[Rules, list[Order]]]) -> None:
+def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[tuple[Rules, list[Command]]]) -> None:
     semaphore = Semaphore()
-    for secs, (rules, orders) in enumerate(steps):
-        decision = decide(semaphore, orders, rules, at(secs), "g")
+    for secs, (rules, commands) in enumerate(steps):
+        decision = decide(semaphore, commands, rules, at(secs), "g")
         after = decision.change.semaphore if decision.change else semaphore
         if held(after) - held(semaphore):
             assert len(after.holders) <= max(rules.slots, len(semaphore.holders))
@@ -69,14 +69,14 @@ def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[t
 
 @settings(max_examples=60)
 @given(RULES, st.lists(ORDERS, max_size=12), st.lists(ORDERS, max_size=12))
-def test_all_at_once_is_as_one_by_one(rules: Rules, before: list[Order], orders: list[Order]) -> None:
+def test_all_at_once_is_as_one_by_one(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     rules = replace(rules, lock_ttl_secs=None)
     first = decide(Semaphore(), before, rules, at(0), "g").change
     start = first.semaphore if first else Semaphore()
-    together = decide(start, orders, rules, at(60), "g")
+    together = decide(start, commands, rules, at(60), "g")
     semaphore, answers = start, list[Answer]()
-    for order in orders:
-        one = decide(semaphore, [order], rules, at(60), "g")
+    for command in commands:
+        one = decide(semaphore, [command], rules, at(60), "g")
         semaphore = one.change.semaphore if one.change else semaphore
         answers += one.answers
     assert together.answers == tuple(answers)
@@ -84,7 +84,7 @@ def test_all_at_once_is_as_one_by_one(rules: Rules, before: list[Order], orders:
 
 
 @given(RULES, st.lists(CALLS, max_size=12), CALLS)
-def test_asking_twice_is_as_asking_once(rules: Rules, before: list[Order], call: Call) -> None:
+def test_asking_twice_is_as_asking_once(rules: Rules, before: list[Command], call: Call) -> None:
     """The answer to the first was lost."""
     first = decide(Semaphore(), [*before, call], rules, at(0), "g")
     semaphore = first.change.semaphore if first.change else Semaphore()
@@ -94,7 +94,7 @@ def test_asking_twice_is_as_asking_once(rules: Rules, before: list[Order], call:
 
 
 @given(RULES, st.lists(CALLS, max_size=12), HOSTS)
-def test_giving_back_frees_nobody_else(rules: Rules, before: list[Order], host: str) -> None:
+def test_giving_back_frees_nobody_else(rules: Rules, before: list[Command], host: str) -> None:
     first = decide(Semaphore(), before, rules, at(0), "g").change
     semaphore = first.semaphore if first else Semaphore()
     call = Call(Verb.STEADY_STATE, ClientParams(host, "g"), "::1")
@@ -104,11 +104,11 @@ def test_giving_back_frees_nobody_else(rules: Rules, before: list[Order], host: 
 
 
 @given(RULES, st.lists(ORDERS, max_size=8), st.lists(ORDERS, max_size=8))
-def test_what_is_touched_is_what_differs(rules: Rules, before: list[Order], orders: list[Order]) -> None:
+def test_what_is_touched_is_what_differs(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     """A store writes the holders that are named as touched, and no others."""
     first = decide(Semaphore(), before, rules, at(0), "g").change
     semaphore = first.semaphore if first else Semaphore()
-    change = decide(semaphore, orders, rules, at(1), "g").change
+    change = decide(semaphore, commands, rules, at(1), "g").change
     if change is None:
         return
     everybody = held(semaphore) | held(change.semaphore)

@@ -7,8 +7,8 @@ import pytest
 from tests.fakes.asyncs import run
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore, Trouble
-from tidegate.coordinator.combiner import Hear
-from tidegate.coordinator.model import Call, DenialKind, Denied, Granted, Happening, Released, Rules
+from tidegate.coordinator.combiner import OnEvent
+from tidegate.coordinator.model import AuditEvent, Call, DenialKind, Denied, Granted, Released, Rules
 from tidegate.coordinator.service import CHECK_AGE_SECS, LockService
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.protocol import ClientParams, Verb
@@ -20,8 +20,10 @@ def lock(host: str, group: str = "workers", verb: Verb = Verb.PRE_REBOOT) -> Cal
     return Call(verb, ClientParams(host, group), "::1")
 
 
-def service(store: MemoryStore, groups: dict[str, Rules], clock: FakeClock, hear: Hear | None = None) -> LockService:
-    return LockService(store, clock, groups, hear=hear or list[Happening]().append)
+def service(
+    store: MemoryStore, groups: dict[str, Rules], clock: FakeClock, on_event: OnEvent | None = None
+) -> LockService:
+    return LockService(store, clock, groups, on_event=on_event or list[AuditEvent]().append)
 
 
 def test_an_unknown_group_is_refused_for_both() -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.fakes.clock import START
-from tidegate.coordinator.group_clock import Moment
+from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.lock import decide
-from tidegate.coordinator.model import Align, Call, Holder, Order, Rules, Semaphore, Take
+from tidegate.coordinator.model import Call, Command, ForceRelease, Holder, Rules, Semaphore, SyncSlots
 from tidegate.coordinator.store.base import HISTORY_LENGTH
 from tidegate.coordinator.store.etcd.gateway import Delete, KeyValue, Put, Range, TxnReply
 from tidegate.coordinator.store.etcd.records import (
@@ -50,10 +50,10 @@ class SmallEtcd:
         found = tuple(tuple(self._range(one)) for one in KEYS.group_ranges)
         return read_group(KEYS, TxnReply(succeeded=True, revision=self.revision, ranges=found))
 
-    def order(self, *orders: Order, slots: int = 5) -> Ledger:
+    def command(self, *commands: Command, slots: int = 5) -> Ledger:
         """What this server does; the ledger that it goes on with."""
         semaphore, ledger = self.read()
-        change = decide(semaphore, orders, Rules(slots), Moment(START), "workers").change
+        change = decide(semaphore, commands, Rules(slots), GroupTime(START), "workers").change
         assert change is not None
         operations = write_group(KEYS, ledger, change)
         assert len(operations) <= 126
@@ -92,7 +92,7 @@ def timed(etcd: SmallEtcd) -> dict[str, bool]:
 
 def test_the_semaphore_is_that_of_the_reference_server() -> None:
     etcd = SmallEtcd()
-    etcd.order(lock("b"), lock("a"))
+    etcd.command(lock("b"), lock("a"))
     kept = etcd.keys["com.coreos.airlock/groups/workers/v1/semaphore"]
     assert kept.value == b'{"total_slots":5,"holders":["a","b"]}'
     assert GroupKeys("we ird/gr_oup").semaphore == "com.coreos.airlock/groups/we+ird%2Fgr_oup/v1/semaphore"
@@ -100,8 +100,8 @@ def test_the_semaphore_is_that_of_the_reference_server() -> None:
 
 def test_what_is_written_is_read_again() -> None:
     etcd = SmallEtcd()
-    ledger = etcd.order(lock("host/1 ü"), lock("b"))
-    ledger = replace(etcd.order(unlock("b"), slots=4), garbage=frozenset())
+    ledger = etcd.command(lock("host/1 ü"), lock("b"))
+    ledger = replace(etcd.command(unlock("b"), slots=4), garbage=frozenset())
     semaphore, read = etcd.read()
     assert semaphore == Semaphore(
         4, {"host/1 ü": Holder("host/1 ü", START, START, "10.0.0.1", UPDATE)}, (), START, START
@@ -118,7 +118,7 @@ def test_holders_of_the_reference_server_have_no_time() -> None:
     etcd = SmallEtcd()
     etcd.airlock("a", "b")
     assert timed(etcd) == {"a": False, "b": False}
-    etcd.order(lock("c"))
+    etcd.command(lock("c"))
     assert timed(etcd) == {"a": False, "b": False, "c": True}
 
 
@@ -130,19 +130,19 @@ def test_go_writes_an_empty_list_as_null() -> None:
 
 def test_one_write_of_a_stranger_does_no_harm_to_what_is_kept() -> None:
     etcd = SmallEtcd()
-    etcd.order(lock("a"), lock("b"))
+    etcd.command(lock("a"), lock("b"))
     etcd.airlock("a", "b", "c")
     assert timed(etcd) == {"a": True, "b": True, "c": False}
-    etcd.order(lock("d"))
+    etcd.command(lock("d"))
     etcd.airlock("a", "c", "d")
     assert timed(etcd) == {"a": True, "c": False, "d": True}
 
 
 def test_what_is_kept_of_who_has_gone_is_removed_by_the_next_write() -> None:
     etcd = SmallEtcd()
-    etcd.order(lock("a"), lock("b"))
+    etcd.command(lock("a"), lock("b"))
     etcd.airlock("b")
-    etcd.order(lock("c"))
+    etcd.command(lock("c"))
     assert KEYS.holder("a") not in etcd.keys
     etcd.airlock("a", "b", "c")
     assert timed(etcd) == {"a": False, "b": True, "c": True}
@@ -151,20 +151,20 @@ def test_what_is_kept_of_who_has_gone_is_removed_by_the_next_write() -> None:
 def test_who_went_and_came_back_unseen_has_no_time() -> None:
     """The time of the slot that it gave back would let the one that it has now expire too early."""
     etcd = SmallEtcd()
-    etcd.order(lock("a"))
+    etcd.command(lock("a"))
     etcd.airlock()
     etcd.airlock("a")
     assert timed(etcd) == {"a": False}
-    etcd.order(lock("b"))
+    etcd.command(lock("b"))
     assert timed(etcd) == {"a": False, "b": True}
-    etcd.order(lock("a"))
+    etcd.command(lock("a"))
     assert timed(etcd) == {"a": False, "b": True}
 
 
 def test_a_key_that_was_deleted_and_made_again_is_a_strangers() -> None:
     etcd = SmallEtcd()
     for _ in range(3):
-        etcd.order(lock("a"))
+        etcd.command(lock("a"))
     etcd.delete(KEYS.semaphore)
     etcd.airlock("a")
     etcd.airlock("a")
@@ -174,10 +174,10 @@ def test_a_key_that_was_deleted_and_made_again_is_a_strangers() -> None:
 
 def test_deleting_the_key_frees_everybody() -> None:
     etcd = SmallEtcd()
-    etcd.order(lock("a"))
+    etcd.command(lock("a"))
     etcd.delete(KEYS.semaphore)
     assert timed(etcd) == {}
-    etcd.order(lock("b"))
+    etcd.command(lock("b"))
     assert timed(etcd) == {"b": True}
     assert KEYS.holder("a") not in etcd.keys
 
@@ -185,28 +185,28 @@ def test_deleting_the_key_frees_everybody() -> None:
 def test_much_garbage_is_removed_bit_by_bit_and_never_believed() -> None:
     etcd = SmallEtcd()
     hosts = [f"h{n:02d}" for n in range(50)]
-    etcd.order(*map(lock, hosts), slots=100)
+    etcd.command(*map(lock, hosts), slots=100)
     etcd.airlock(slots=100)
-    etcd.order(lock("x"), slots=100)
+    etcd.command(lock("x"), slots=100)
     left = [host for host in hosts if KEYS.holder(host) in etcd.keys]
     assert len(left) == len(hosts) - MAX_GARBAGE
     etcd.airlock("x", *left, slots=100)
     assert timed(etcd) == {"x": True} | dict.fromkeys(left, False)
-    etcd.order(lock("y"), slots=100)
+    etcd.command(lock("y"), slots=100)
     assert timed(etcd)["y"]
 
 
 def test_the_largest_change_fits_into_a_transaction() -> None:
     etcd = SmallEtcd()
-    etcd.order(*(lock(f"old{n}") for n in range(MAX_GARBAGE)), slots=100)
+    etcd.command(*(lock(f"old{n}") for n in range(MAX_GARBAGE)), slots=100)
     etcd.airlock()
-    etcd.order(*(lock(f"h{n}") for n in range(60)), slots=100)
+    etcd.command(*(lock(f"h{n}") for n in range(60)), slots=100)
 
 
 def test_history_is_a_ring() -> None:
     etcd = SmallEtcd()
     for n in range(HISTORY_LENGTH + 5):
-        etcd.order(lock(f"h{n}"), unlock(f"h{n}"))
+        etcd.command(lock(f"h{n}"), unlock(f"h{n}"))
     kept = [one for key, one in etcd.keys.items() if key.startswith(KEYS.history)]
     assert len(kept) == HISTORY_LENGTH
     happened = read_history("workers", kept)
@@ -219,8 +219,8 @@ def test_history_is_a_ring() -> None:
 def test_aligning_and_taking_are_written_too() -> None:
     etcd = SmallEtcd()
     etcd.airlock("a", slots=9)
-    etcd.order(Align(), slots=2)
-    etcd.order(Take("a", "root", "gone"), slots=2)
+    etcd.command(SyncSlots(), slots=2)
+    etcd.command(ForceRelease("a", "root", "gone"), slots=2)
     assert etcd.keys[KEYS.semaphore].value == b'{"total_slots":2,"holders":[]}'
 
 
@@ -249,7 +249,7 @@ def test_a_semaphore_of_another_make_is_an_error_that_names_the_key(value: str) 
 @pytest.mark.parametrize("key", [KEYS.state, KEYS.holder("a")])
 def test_so_is_damage_to_what_this_server_keeps(key: str) -> None:
     etcd = SmallEtcd()
-    etcd.order(lock("a"))
+    etcd.command(lock("a"))
     etcd.put(key, '{"since":"yesterday"}')
     with pytest.raises(TidegateError, match=key):
         etcd.read()

@@ -103,7 +103,7 @@ def test_nothing_leads_away_from_a_dead_end() -> None:
     graph = chain(3)
     graph["nodes"][1] = node(1, deadend="true", deadend_reason="no way on")
     offers = parse_graph(raw(graph)).offers(f"{1:064x}")
-    assert (offers.candidates, offers.held_back, offers.dead_end) == ((), (), "no way on")
+    assert (offers.candidates, offers.deferred, offers.dead_end) == ((), (), "no way on")
     assert parse_graph(raw(graph)).offers(f"{0:064x}").candidates, "it may still be gone to"
 
 
@@ -117,15 +117,15 @@ def all_ways(length: int, **barriers: str) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("booted", "candidates", "held_back"),
+    ("booted", "candidates", "deferred"),
     [(0, [1, 2], [3, 4, 5]), (1, [2], [3, 4, 5]), (2, [3, 4], [5]), (3, [4], [5]), (4, [5], []), (5, [], [])],
 )
-def test_nothing_leads_past_a_barrier(booted: int, candidates: list[int], held_back: list[int]) -> None:
+def test_nothing_leads_past_a_barrier(booted: int, candidates: list[int], deferred: list[int]) -> None:
     offers = parse_graph(raw(all_ways(6, n2="true", n4="true"))).offers(f"{booted:064x}")
     assert [release.age_index for release in offers.candidates] == candidates
-    assert [held.release.age_index for held in offers.held_back] == held_back
+    assert [held.release.age_index for held in offers.deferred] == deferred
     barrier = "2.0" if booted < 2 else "4.0"
-    assert {held.reason for held in offers.held_back} <= {f"comes after {barrier}, which no host may pass by"}
+    assert {held.reason for held in offers.deferred} <= {f"comes after {barrier}, which no host may pass by"}
 
 
 def test_a_barrier_that_is_none_and_a_way_down_past_one() -> None:

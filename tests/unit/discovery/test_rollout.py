@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.base import Deferred, Offers
 from tidegate.discovery.rollout import (
     DURATION_KEY,
     LAST,
@@ -213,14 +213,14 @@ def test_what_has_not_come_to_this_host_is_held_back_with_its_time() -> None:
         release(),
         release(value="0.999", minutes=None, payload="c3"),
     )
-    behind = HeldBack(Release("9.0", "c9", 9), "comes after 8.0")
+    behind = Deferred(Release("9.0", "c9", 9), "comes after 8.0")
     offers = Offers((free, later, stopped), Release("1.0", "c0", 0), None, (behind,))
     found = phased(offers, 1.0, after(16.4))
     assert found.candidates == (free,)
-    assert found.held_back == (
+    assert found.deferred == (
         behind,
-        HeldBack(later, "is offered to 34 % of hosts now", after(48)),
-        HeldBack(stopped, "is offered to 99 % of hosts, and its rollout goes no further"),
+        Deferred(later, "is offered to 34 % of hosts now", after(48)),
+        Deferred(stopped, "is offered to 99 % of hosts, and its rollout goes no further"),
     )
     assert (found.booted, found.dead_end) == (offers.booted, offers.dead_end)
     assert phased(offers, 0.1, after(16.4)).candidates == (free, later, stopped)

@@ -16,7 +16,7 @@ from tidegate.config import Problem, Settings
 from tidegate.config.health import CommandCheck, UnitCheck
 from tidegate.discovery.base import Offers
 from tidegate.doctor import clock, configuration, discovery, disk_space, engine, folders, health, identity, lock
-from tidegate.doctor.base import AgentUser, Finding, Patient, Status
+from tidegate.doctor.base import AgentUser, Finding, Host, Status
 from tidegate.doctor.folders import Place
 from tidegate.doctor.reach import Reached, Unreached
 from tidegate.doctor.reading import FileFacts, Unit
@@ -29,7 +29,7 @@ from tidegate.release import Release
 
 AGENT = AgentUser(991, frozenset({991, 5}))
 WHO = HostIdentity("default", "x86_64", node_uuid="0" * 31 + "1")
-PATIENT = Patient(Settings(), (), {}, WHO, AGENT, 0)
+PATIENT = Host(Settings(), (), {}, WHO, AGENT, 0)
 
 
 def statuses(findings: Iterable[Finding]) -> dict[str, Status]:

@@ -16,7 +16,7 @@ from tidegate.cli import doctor_cmd
 from tidegate.cli.entry import cli
 from tidegate.config import Settings
 from tidegate.doctor import run
-from tidegate.doctor.base import Area, Examination, Finding, Patient, Status
+from tidegate.doctor.base import Area, Examination, Finding, Host, Status
 from tidegate.doctor.reach import Reached, Unreached, reach
 from tidegate.doctor.reading import file_facts, json_object, listed
 from tidegate.errors import ErrorKind, TidegateError
@@ -24,33 +24,33 @@ from tidegate.identity import HostIdentity
 from tidegate.net.tls import TlsFiles
 
 MANUAL = (Path(__file__).resolve().parents[3] / "contrib/man/tidegate.1.md").read_text(encoding="utf-8")
-PATIENT = Patient(Settings(), (), {}, HostIdentity("default", "x86_64"), None, 1000)
+PATIENT = Host(Settings(), (), {}, HostIdentity("default", "x86_64"), None, 1000)
 HERE = Area("here")
 SERVED_SECS = 5.0
 
 
-async def fine(_: Patient) -> Sequence[Finding]:
+async def fine(_: Host) -> Sequence[Finding]:
     return [HERE.ok("a", "fine")]
 
 
-async def refused(_: Patient) -> Sequence[Finding]:
+async def refused(_: Host) -> Sequence[Finding]:
     raise TidegateError(ErrorKind.BUS_UNREACHABLE, "no bus", "start dbus")
 
 
-async def broken(_: Patient) -> Sequence[Finding]:
+async def broken(_: Host) -> Sequence[Finding]:
     raise ZeroDivisionError("by zero")
 
 
-async def hanging(_: Patient) -> Sequence[Finding]:
+async def hanging(_: Host) -> Sequence[Finding]:
     await asyncio.Event().wait()
     return []
 
 
-async def bad(_: Patient) -> Sequence[Finding]:
+async def bad(_: Host) -> Sequence[Finding]:
     return [HERE.problem("b", "bad", "mend it", "seen")]
 
 
-async def doubtful(_: Patient) -> Sequence[Finding]:
+async def doubtful(_: Host) -> Sequence[Finding]:
     return [HERE.warning("c", "doubtful", "look")]
 
 
@@ -99,7 +99,7 @@ def test_the_document_has_what_the_manual_promises() -> None:
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str, **areas: Examination) -> tuple[int, str]:
     found = examined(**areas)
 
-    async def told(_: Patient) -> tuple[Finding, ...]:
+    async def told(_: Host) -> tuple[Finding, ...]:
         return found
 
     with monkeypatch.context() as patched:

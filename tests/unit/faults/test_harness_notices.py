@@ -26,10 +26,10 @@ from tidegate.machine.effects import AcquireLock, Effect
 from tidegate.machine.events import Event, HostView
 from tidegate.machine.phases import (
     Arming,
-    Confirming,
+    ConfirmingLock,
     Disarming,
     Finalizing,
-    Relocking,
+    RecheckingGates,
     Staged,
     Starting,
     Steady,
@@ -111,7 +111,7 @@ def test_a_machine_that_skips_the_last_look_is_noticed(monkeypatch: pytest.Monke
     def skips(state: State, phase: Arming, host: HostView, now: Now) -> Step:
         state, _ = armed(state, phase, host, now)
         confirming = state.phase
-        assert isinstance(confirming, Confirming)
+        assert isinstance(confirming, RecheckingGates)
         return finalize.confirmed(state, confirming, (), now)
 
     monkeypatch.setattr(finalize, "armed", skips)
@@ -189,7 +189,7 @@ def test_a_machine_that_does_not_ask_for_the_lock_again_is_noticed(monkeypatch: 
 
     def careless(state: State, phase: Arming, host: HostView, now: Now) -> Step:
         after, effects = armed(state, phase, host, now)
-        if isinstance(after.phase, Relocking):
+        if isinstance(after.phase, ConfirmingLock):
             return finalize.relocked(after, after.phase, LockGranted(), now)
         return after, effects
 
@@ -222,7 +222,7 @@ def test_a_machine_that_waits_for_the_lock_server_with_everything_is_noticed(mon
     due = polling.poll_due
 
     def patient(state: State) -> float | None:
-        return None if state.lock.greeting else due(state)
+        return None if state.lock.startup_release else due(state)
 
     monkeypatch.setattr(polling, "poll_due", patient)
     assert played(BY_NAME["lock: server down at start"], None)[0] == "no staging while the server was down"

@@ -11,10 +11,10 @@ import pytest
 
 from tests.fakes.builders import at, release
 from tests.fakes.clock import START
-from tidegate.clock import Now, SystemClock
+from tidegate.clock import BUILT_AFTER, Now, SystemClock
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.gates.clock import BUILT_AFTER, ClockGate, always, where_something_ends
+from tidegate.gates.clock import ClockGate, always, where_something_ends
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.interval import Interval, boot_began_secs
 from tidegate.release import Purpose

@@ -13,7 +13,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health import check_set
 from tidegate.health.base import Finding, HealthLook, Weight
 from tidegate.health.check import Check, Seen
-from tidegate.health.check_set import Panel, Sources
+from tidegate.health.check_set import CheckSet, Sources
 
 REQUIRED, ADVISORY = Weight.REQUIRED, Weight.ADVISORY
 CURSOR = "s=1;i=2"
@@ -51,7 +51,7 @@ def probe(
     executables: Sequence[Check] | TidegateError = (),
     cursor: str | TidegateError = CURSOR,
     boot: Check | None = None,
-) -> Panel:
+) -> CheckSet:
     async def found() -> Sequence[Check]:
         if isinstance(executables, TidegateError):
             raise executables
@@ -65,10 +65,10 @@ def probe(
     def none_failed(failed_before: frozenset[str]) -> Check:
         return Scripted("failed-units:" + ",".join(sorted(failed_before)))
 
-    return Panel(boot or Scripted("boot"), configured, Sources(found, none_failed, journal_cursor))
+    return CheckSet(boot or Scripted("boot"), configured, Sources(found, none_failed, journal_cursor))
 
 
-def look(asked: Panel, failed_before: frozenset[str] = frozenset()) -> HealthLook:
+def look(asked: CheckSet, failed_before: frozenset[str] = frozenset()) -> HealthLook:
     async def scenario() -> None:
         looks.append(await asked.look(failed_before))
 
@@ -77,7 +77,7 @@ def look(asked: Panel, failed_before: frozenset[str] = frozenset()) -> HealthLoo
     return looks[0]
 
 
-def names(asked: Panel) -> list[str]:
+def names(asked: CheckSet) -> list[str]:
     return [finding.check for finding in look(asked).findings]
 
 

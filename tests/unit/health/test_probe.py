@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.health.probe import MAX_BYTES, ProbeEvent, ProbeRequest, judged, out_of_time
+from tidegate.health.probe import ProbeEvent, ProbeRequest
+from tidegate.health.probe_request import MAX_BYTES, judged, out_of_time
 from tidegate.net.answers import HttpResponse
 from tidegate.net.wire import Json, WireError, decode_event, decode_request, encode_event, encode_request
 

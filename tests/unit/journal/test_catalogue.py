@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.machine.topics import MESSAGE_IDS, Topic
+from tidegate.machine.topics import Topic
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 CATALOGUE = CHECKOUT / "systemd/tidegate.catalog"
@@ -24,18 +24,17 @@ def entries() -> dict[str, str]:
 
 
 def test_every_topic_has_an_id_of_its_own() -> None:
-    assert set(MESSAGE_IDS) == set(Topic)
-    assert len(set(MESSAGE_IDS.values())) == len(Topic)
-    assert all(re.fullmatch(r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}", name) for name in MESSAGE_IDS.values())
+    assert len({topic.message_id for topic in Topic}) == len(Topic)
+    assert all(re.fullmatch(r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}", topic.message_id) for topic in Topic)
 
 
 def test_every_id_is_explained_in_the_order_of_the_topics() -> None:
-    assert list(entries()) == list(MESSAGE_IDS.values())
+    assert list(entries()) == [topic.message_id for topic in Topic]
 
 
 @pytest.mark.parametrize("topic", Topic)
 def test_an_explanation_says_what_it_means(topic: Topic) -> None:
-    head, _, text = entries()[MESSAGE_IDS[topic]].partition("\n\n")
+    head, _, text = entries()[topic.message_id].partition("\n\n")
     assert re.fullmatch(r"Subject: \S.{8,}\nDefined-By: Tidegate\nDocumentation: man:tidegate\(1\)", head)
     assert len(text.split()) > 6
     assert set(re.findall(r"@\w+@", head + text)) <= FIELDS
@@ -43,7 +42,7 @@ def test_an_explanation_says_what_it_means(topic: Topic) -> None:
 
 def test_the_manual_has_every_topic_with_its_id() -> None:
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| `([0-9a-f]{32})` \| ", MANUAL, re.MULTILINE))
-    assert rows == {topic.value: name for topic, name in MESSAGE_IDS.items()}
+    assert rows == {topic.value: topic.message_id for topic in Topic}
 
 
 def test_commands_that_are_recommended_exist() -> None:

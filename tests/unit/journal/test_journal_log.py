@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.clock import FakeClock
-from tidegate.journal.log import Chronicle, LogHandler, masked
+from tidegate.journal.log import JournalLog, LogHandler, masked
 from tidegate.journal.native import Fields
 from tidegate.machine.effects import ERROR, NOTICE, Announce
-from tidegate.machine.topics import MESSAGE_IDS, Topic
+from tidegate.machine.topics import Topic
 
 HOUR_SECS = 3600.0
 
@@ -40,14 +40,14 @@ def _clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(name="chronicle")
-def _chronicle(sink: Kept, clock: FakeClock) -> Chronicle:
-    return Chronicle(sink, clock)
+@pytest.fixture(name="journal_log")
+def _chronicle(sink: Kept, clock: FakeClock) -> JournalLog:
+    return JournalLog(sink, clock)
 
 
 @pytest.fixture(name="log")
-def _log(chronicle: Chronicle) -> Iterator[logging.Logger]:
-    log, handler = logging.getLogger("tidegate.test"), LogHandler(chronicle)
+def _log(journal_log: JournalLog) -> Iterator[logging.Logger]:
+    log, handler = logging.getLogger("tidegate.test"), LogHandler(journal_log)
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     log.propagate = False
@@ -56,13 +56,13 @@ def _log(chronicle: Chronicle) -> Iterator[logging.Logger]:
     log.propagate = True
 
 
-def test_a_decision_is_one_entry_with_its_kind_its_release_and_the_state(sink: Kept, chronicle: Chronicle) -> None:
-    chronicle.tell(Announce(Topic.STAGED, NOTICE, "staged 2", "2"), "staged")
+def test_a_decision_is_one_entry_with_its_kind_its_release_and_the_state(sink: Kept, journal_log: JournalLog) -> None:
+    journal_log.tell(Announce(Topic.STAGED, NOTICE, "staged 2", "2"), "staged")
     assert sink.entries == [
         {
             "MESSAGE": "staged 2",
             "PRIORITY": "5",
-            "MESSAGE_ID": MESSAGE_IDS[Topic.STAGED],
+            "MESSAGE_ID": Topic.STAGED.message_id,
             "TIDEGATE_TOPIC": "staged",
             "TIDEGATE_RELEASE": "2",
             "TIDEGATE_STATE": "staged",
@@ -71,16 +71,16 @@ def test_a_decision_is_one_entry_with_its_kind_its_release_and_the_state(sink: K
 
 
 def test_a_decision_that_is_taken_again_and_again_is_counted(
-    sink: Kept, chronicle: Chronicle, clock: FakeClock
+    sink: Kept, journal_log: JournalLog, clock: FakeClock
 ) -> None:
     off = Announce(Topic.CALLED_OFF, NOTICE, "called off: shut", "2")
     for _ in range(3):
-        chronicle.tell(off, "staged")
-        chronicle.tell(Announce(Topic.STAGED, NOTICE, "called off: shut", "2"), "staged")  # another topic
+        journal_log.tell(off, "staged")
+        journal_log.tell(Announce(Topic.STAGED, NOTICE, "called off: shut", "2"), "staged")  # another topic
         clock.advance(60)
     assert sink.messages == ["called off: shut"] * 2
     clock.advance(HOUR_SECS)
-    chronicle.tell(off, "paused")
+    journal_log.tell(off, "paused")
     assert sink.messages[2:] == [
         "called off: shut (2 times since 2026-03-02T10:00:00Z)",
         "called off: shut (3 times since 2026-03-02T10:00:00Z)",
@@ -88,12 +88,12 @@ def test_a_decision_that_is_taken_again_and_again_is_counted(
     assert sink.entries[-1]["TIDEGATE_STATE"] == "paused"
 
 
-def test_what_is_held_back_is_told_when_the_agent_ends(sink: Kept, chronicle: Chronicle) -> None:
+def test_what_is_held_back_is_told_when_the_agent_ends(sink: Kept, journal_log: JournalLog) -> None:
     for _ in range(4):
-        chronicle.tell(Announce(Topic.REBOOT_FAILED, ERROR, "no"), "staged")
-    chronicle.close()
+        journal_log.tell(Announce(Topic.REBOOT_FAILED, ERROR, "no"), "staged")
+    journal_log.close()
     assert sink.messages == ["no", "no (3 times since 2026-03-02T10:00:00Z)"]
-    assert sink.entries[-1]["MESSAGE_ID"] == MESSAGE_IDS[Topic.REBOOT_FAILED]
+    assert sink.entries[-1]["MESSAGE_ID"] == Topic.REBOOT_FAILED.message_id
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_a_log_line_is_an_entry_with_the_priority_of_its_level(
 
 
 def test_a_line_is_told_as_it_is_where_the_process_sets_up_logging(
-    sink: Kept, chronicle: Chronicle, monkeypatch: pytest.MonkeyPatch
+    sink: Kept, journal_log: JournalLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "root", logging.RootLogger(logging.WARNING))
-    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(chronicle)])
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(journal_log)])
     logging.info("check asked for by root")
     assert sink.messages == ["check asked for by root"]
 
@@ -153,7 +153,7 @@ def test_a_line_that_cannot_be_made_hits_nobody(
         ("staged 2", "staged 2"),
     ],
 )
-def test_addresses_are_told_without_passwords(text: str, shown: str, sink: Kept, chronicle: Chronicle) -> None:
+def test_addresses_are_told_without_passwords(text: str, shown: str, sink: Kept, journal_log: JournalLog) -> None:
     assert masked(text) == shown
-    chronicle.tell(Announce(Topic.CHECK_FAILED, ERROR, text), "steady")
+    journal_log.tell(Announce(Topic.CHECK_FAILED, ERROR, text), "steady")
     assert sink.messages == [shown]

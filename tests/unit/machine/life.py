@@ -46,7 +46,6 @@ from tidegate.machine.effects import (
     Task,
 )
 from tidegate.machine.events import (
-    Accepted,
     AllowAsked,
     ApplyAsked,
     CheckAsked,
@@ -58,9 +57,7 @@ from tidegate.machine.events import (
     ForgetLockAsked,
     NoticeGiven,
     PolicyChanged,
-    RebootAnswer,
     RecordsUnwritable,
-    Refused,
     Result,
     ResumeAsked,
     RollbackAsked,
@@ -71,12 +68,12 @@ from tidegate.machine.events import (
 from tidegate.machine.lock_duty import owed
 from tidegate.machine.phases import (
     AUTOMATIC,
-    Leaving,
+    ConfirmingLock,
     Locking,
     Paused,
     Phase,
     Rebooting,
-    Relocking,
+    RollbackPending,
     Staged,
     Starting,
     Steady,
@@ -84,15 +81,16 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, step
-from tidegate.machine.waiting import holds, order_of
+from tidegate.machine.waiting import agent_waits, mandate_of
 from tidegate.machine.wakeups import next_wakeup
+from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
 from tidegate.records.model import LockState, Records
 from tidegate.release import Purpose
 
 SETTLED_WITHIN = 120
 """Steps from "all is well" to a host settled in the newest release: two updates, their checks, their retries."""
 
-BEGINNINGS: tuple[type[Phase], ...] = (Starting, Staged, Locking, Relocking, Rebooting, Verifying)
+BEGINNINGS: tuple[type[Phase], ...] = (Starting, Staged, Locking, ConfirmingLock, Rebooting, Verifying)
 LONGEST_BEGINNING = 20
 """Steps of a host at its best from its start through an update to the boot after it."""
 
@@ -264,7 +262,7 @@ class Life(Rules):
             case GiveNotice():
                 return NoticeGiven()
             case Reboot():
-                answers: tuple[RebootAnswer, ...] = (Accepted(), Refused("a backup is running"))
+                answers: tuple[RebootAnswer, ...] = (RebootAccepted(), RebootRefused("a backup is running"))
                 return self.choices.of(*answers)
             case ReadHealth():
                 return self.choices.of(WELL, unwell("starting"), unwell("sshd failed"))
@@ -410,9 +408,11 @@ class Life(Rules):
         if self.tasks:
             return
         match phase:
-            case Staged(target=target) if holds(self.state, target, AUTOMATIC):
+            case Staged(target=target) if agent_waits(self.state, target, AUTOMATIC):
                 self.ask(ApplyAsked(number, "try again"))
-            case Leaving(target=target) if holds(self.state, target, order_of(self.state)) and not owed(self.state):
+            case RollbackPending(target=target) if agent_waits(self.state, target, mandate_of(self.state)) and not owed(
+                self.state
+            ):
                 self.ask(RollbackAsked(number, "try again"))
             case Paused():
                 self.ask(ResumeAsked(number, "it is well enough"))

@@ -19,7 +19,7 @@ from tests.unit.machine.life_world import (
     FLEET_LOCK,
     GATES,
 )
-from tidegate.fleetlock.account import LockAccount, LockGranted
+from tidegate.fleetlock.account import LockAccount, LockGranted, LockRelease
 from tidegate.gates.base import Allow
 from tidegate.health.base import HealthLook
 from tidegate.health.judgement import failing
@@ -50,7 +50,7 @@ from tidegate.machine.lock_duty import RETRY_MAX_SECS
 from tidegate.machine.phases import (
     AUTOMATIC,
     Finalizing,
-    Order,
+    Mandate,
     Staged,
     Staging,
     Steady,
@@ -58,7 +58,7 @@ from tidegate.machine.phases import (
 )
 from tidegate.machine.state import FailureAction, State
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records.model import Denial, DenialCause, LockRelease, LockState, Records
+from tidegate.records.model import Denial, DenialCause, LockState, Records
 from tidegate.release import Purpose
 
 
@@ -173,20 +173,20 @@ class Rules:
         assert state.policy.enabled or any(request.wants_staging for request in before.requests)
         assert not state.shutting_down
 
-    def _order(self) -> Order:
+    def _order(self) -> Mandate:
         """On whose word: what the machine says of it has to be what was asked."""
         assert isinstance(self.state.phase, Finalizing)
-        order = self.state.phase.order
+        mandate = self.state.phase.mandate
         due = self.disk.rollback is not None
-        if order.request is None:
+        if mandate.request is None:
             purpose = Purpose.ROLLBACK if due else AUTOMATIC.purpose
-            assert (order.purpose, order.overrides) == (purpose, frozenset()), "an override that stuck"
-            return order
-        asked = self.unanswered[order.request]
+            assert (mandate.purpose, mandate.overrides) == (purpose, frozenset()), "an override that stuck"
+            return mandate
+        asked = self.unanswered[mandate.request]
         assert isinstance(asked, RollbackAsked if due else ApplyAsked)
         purpose = asked.purpose if isinstance(asked, ApplyAsked) else Purpose.ROLLBACK
-        assert (purpose, asked.overrides) == (order.purpose, order.overrides)
-        return order
+        assert (purpose, asked.overrides) == (mandate.purpose, mandate.overrides)
+        return mandate
 
     def _keeps_lock(self) -> bool:
         """Whether the lock was taken in an earlier boot, for an update that is being left again."""
@@ -194,44 +194,44 @@ class Rules:
         return self.disk.rollback is not None and record is not None and record.boot != self.state.boot
 
     def _check_arm(self, task: Arm | Rollback) -> None:
-        state, opened, order = self.state, self.disk.intent, self._order()
+        state, opened, mandate = self.state, self.disk.intent, self._order()
         assert opened is not None, "armed without an intent on disk"
         assert (opened.target.payload, opened.boot) == (task.target.payload, state.boot)
-        assert opened.purpose == order.purpose
-        self._check_permitted(order)
+        assert opened.purpose == mandate.purpose
+        self._check_permitted(mandate)
         assert self.disk.denial_of(task.target.payload) is None, "a denied release is armed"
         back = isinstance(task, Rollback)
-        assert back == (order.purpose is Purpose.ROLLBACK) == (self.disk.rollback is not None)
+        assert back == (mandate.purpose is Purpose.ROLLBACK) == (self.disk.rollback is not None)
         if back:
             booted = payload_of(self.host.booted)
             assert self.disk.denial_of(booted) is not None, "a release is left that nobody denied"
-        if state.policy.fleet_lock is not None and FLEET_LOCK not in order.overrides and not self._keeps_lock():
+        if state.policy.fleet_lock is not None and FLEET_LOCK not in mandate.overrides and not self._keeps_lock():
             assert self.attempt.granted is not None, "armed without the lock"
         self.attempt = Attempt(granted=self.attempt.granted)
 
     def _check_reboot(self) -> None:
-        state, opened, order = self.state, self.disk.intent, self._order()
+        state, opened, mandate = self.state, self.disk.intent, self._order()
         assert opened is not None
         assert opened.requested is not None
-        self._check_permitted(order)
+        self._check_permitted(mandate)
         assert self.disk.denial_of(opened.target.payload) is None, "a denied release is booted into"
         for gate in GATES:
-            if gate.asked(order.purpose, order.overrides):
+            if gate.asked(mandate.purpose, mandate.overrides):
                 assert gate.name in self.attempt.allowed, f"{gate.name} did not allow since arming"
         locking, record = state.policy.fleet_lock, self.disk.lock
-        if locking is not None and FLEET_LOCK not in order.overrides and not self._keeps_lock():
+        if locking is not None and FLEET_LOCK not in mandate.overrides and not self._keeps_lock():
             assert record is not None, "no lock record"
             same = (record.boot, record.account) == (state.boot, locking.account)
             assert same, "the lock is another than the one asked for"
             assert self.attempt.granted == locking.account, "the lock was not granted"
             assert self.attempt.confirmed, "the lock was not asked for again after arming"
 
-    def _check_permitted(self, order: Order) -> None:
+    def _check_permitted(self, mandate: Mandate) -> None:
         state = self.state
         assert not state.shutting_down
         assert state.policy.blocked is None, "the settings block it"
         leaves = self.disk.rollback is not None
-        assert state.policy.enabled or order.request is not None or leaves, "updates are disabled"
+        assert state.policy.enabled or mandate.request is not None or leaves, "updates are disabled"
 
     def _check_acquire(self, task: AcquireLock) -> None:
         self._check_alone()
@@ -287,7 +287,7 @@ class Rules:
 
     def _check_lock(self) -> None:
         """A slot that the host has, or may be getting, is known on disk; and what is known there is attended to."""
-        self.records_lost &= self.state.lock.greeting
+        self.records_lost &= self.state.lock.startup_release
         counted = {url for url, server in self.servers.items() if server.counts(ACCOUNT.id)}
         counted |= {task.account.base_url for task in self.tasks if isinstance(task, AcquireLock)}
         assert len(counted) <= 1, "locks of two accounts at once"
@@ -306,8 +306,8 @@ class Rules:
 
     def _check_people(self) -> None:
         """Whoever has no answer yet is one of those whom the machine will answer."""
-        order = self.state.phase.order if isinstance(self.state.phase, Finalizing) else AUTOMATIC
-        waiting = {request.id for request in self.state.requests} | {order.request}
+        mandate = self.state.phase.mandate if isinstance(self.state.phase, Finalizing) else AUTOMATIC
+        waiting = {request.id for request in self.state.requests} | {mandate.request}
         assert self.unanswered.keys() <= waiting, "somebody asked and is forgotten"
 
     def _idle(self) -> bool:

@@ -13,10 +13,10 @@ from tests.fakes.lock_server import (
     ELSEWHERE,
 )
 from tidegate.clock import Now
+from tidegate.fleetlock.account import FleetLocking, LockRelease
 from tidegate.gates.base import Allow, Notice, Verdict, Wait
 from tidegate.health.judgement import HealthTerms
-from tidegate.machine.state import FailureAction, FleetLocking, Policy
-from tidegate.records.model import LockRelease
+from tidegate.machine.state import FailureAction, Policy
 from tidegate.release import Purpose
 
 LOCKING = FleetLocking(ACCOUNT)

@@ -34,7 +34,7 @@ from tests.fakes.builders import (
 from tests.fakes.clock import START
 from tests.fakes.lock_server import ACCOUNT, ELSEWHERE, GONE, NONSENSE, REFUSED, UNCERTAIN, UNREACHABLE
 from tidegate.errors import ErrorKind, Failure
-from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
+from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking, LockBusy, LockGranted, LockRelease, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag
 from tidegate.gates.base import Allow, Notice, Wait
 from tidegate.machine.effects import (
@@ -53,7 +53,6 @@ from tidegate.machine.effects import (
     Stage,
 )
 from tidegate.machine.events import (
-    Accepted,
     ApplyAsked,
     ClockSet,
     Completed,
@@ -65,23 +64,24 @@ from tidegate.machine.events import (
     Result,
     ShutdownSignal,
 )
-from tidegate.machine.lock_duty import FLEET_LOCK, RETRY_MAX_SECS, owed
+from tidegate.machine.lock_duty import RETRY_MAX_SECS, owed
 from tidegate.machine.parts import MAX_RETRY_AFTER_SECS, MIN_RETRY_AFTER_SECS
 from tidegate.machine.phases import (
     Arming,
-    Confirming,
-    Deciding,
+    CheckingGates,
+    ConfirmingLock,
     Disarming,
     Rebooting,
-    Relocking,
-    Requesting,
+    RecheckingGates,
+    RequestingReboot,
     Staged,
     Steady,
     Verifying,
 )
-from tidegate.machine.state import FleetLocking, Policy
+from tidegate.machine.state import Policy
 from tidegate.machine.wakeups import next_wakeup
-from tidegate.records.model import LockRelease, LockState, Outcome, Records
+from tidegate.reboot import RebootAccepted
+from tidegate.records.model import LockState, Outcome, Records
 from tidegate.release import Purpose
 
 BUSY = LockBusy("all 1 semaphore slots currently locked")
@@ -105,7 +105,7 @@ def staged_wait(walk: Walk, gate: str = FLEET_LOCK) -> Wait:
 
 def rebooting() -> Walk:
     """Logind has accepted."""
-    return relocking().answer(LockGranted()).answer(ALLOW).answer(Accepted())
+    return relocking().answer(LockGranted()).answer(ALLOW).answer(RebootAccepted())
 
 
 # --------------------------------------------------------------------------- the way to the reboot
@@ -130,12 +130,12 @@ def test_a_grant_is_noted_and_the_intent_written_in_the_step_that_arms() -> None
 
 def test_after_arming_the_server_is_asked_again_then_every_gate_then_logind() -> None:
     walk = relocking()
-    assert isinstance(walk.state.phase, Relocking)
+    assert isinstance(walk.state.phase, ConfirmingLock)
     assert isinstance(walk.task, AcquireLock)
     assert isinstance(walk.answer(LockGranted()).task, AskGates)
-    assert isinstance(walk.state.phase, Confirming)
+    assert isinstance(walk.state.phase, RecheckingGates)
     assert isinstance(walk.answer(ALLOW).task, Reboot)
-    assert isinstance(walk.answer(Accepted()).state.phase, Rebooting)
+    assert isinstance(walk.answer(RebootAccepted()).state.phase, Rebooting)
     assert lock_state(walk) == "held"
 
 
@@ -193,7 +193,7 @@ def test_a_busy_server_is_asked_when_it_wants_to_be_within_reason(said_secs: flo
 def test_a_busy_server_is_not_asked_sooner_because_an_attempt_came_to_nothing_before() -> None:
     walk = rebooting().wake().answer(STAGED)
     walk.wake().answer(LockReleased())
-    while not isinstance(walk.state.phase, Deciding):
+    while not isinstance(walk.state.phase, CheckingGates):
         walk.wake()
         if not walk.none(FindOffers):
             walk.answer(offers("2"))
@@ -484,7 +484,7 @@ def test_a_server_that_is_down_at_the_start_holds_reboots_back_and_nothing_else(
     assert gaps[:6] == sorted(gaps[:6])
     assert gaps[0] == pytest.approx(5.25, abs=0.25)
     assert RETRY_MAX_SECS <= max(gaps) <= RETRY_MAX_SECS * 1.1
-    while not isinstance(walk.state.phase, Deciding):
+    while not isinstance(walk.state.phase, CheckingGates):
         _live(walk, lambda walk: walk.answer(LockReleased()))
     assert walk.answer(ALLOW).one(AcquireLock)
 
@@ -768,8 +768,8 @@ def test_who_asked_is_told_when_the_record_cannot_be_written() -> None:
 
 @pytest.mark.parametrize("reached", [locking, relocking])
 def test_an_answer_of_another_kind_to_the_lock_is_a_defect_that_shows(reached: Callable[[], Walk]) -> None:
-    with pytest.raises(TypeError, match="was answered with Accepted"):
-        reached().answer(Accepted())
+    with pytest.raises(TypeError, match="was answered with RebootAccepted"):
+        reached().answer(RebootAccepted())
     with pytest.raises(TypeError, match="owed to the lock server was answered with LockGranted"):
         steady(LOCKED).wake().answer(LockGranted())
 
@@ -790,6 +790,6 @@ def test_a_refusal_of_logind_gives_the_lock_back_and_a_silence_keeps_it_for_a_mi
 
 def test_requesting_knows_the_lock_as_held_on_disk() -> None:
     walk = relocking().answer(LockGranted()).answer(ALLOW)
-    assert isinstance(walk.state.phase, Requesting)
+    assert isinstance(walk.state.phase, RequestingReboot)
     record = walk.state.records.lock
     assert record == replace(lock_record(LockState.HELD, BOOT), since=START)

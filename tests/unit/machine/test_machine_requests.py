@@ -31,18 +31,16 @@ from tests.fakes.builders import (
     unwell,
     verifying,
 )
-from tidegate.discovery.base import HeldBack
+from tidegate.discovery.base import Deferred
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine.effects import Announce, Arm, AskGates, FindOffers, Reboot, Reply, Stage
 from tidegate.machine.events import (
-    Accepted,
     ApplyAsked,
     CheckAsked,
     Completed,
     Errored,
     Event,
     PolicyChanged,
-    Refused,
     ShutdownSignal,
     StageAsked,
 )
@@ -50,8 +48,9 @@ from tidegate.machine.parts import HOST_GOING_DOWN
 from tidegate.machine.phases import AUTOMATIC, Staged, Staging, Steady
 from tidegate.machine.state import Policy
 from tidegate.machine.topics import Topic
-from tidegate.machine.waiting import holds
+from tidegate.machine.waiting import agent_waits
 from tidegate.machine.wakeups import next_wakeup
+from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.release import Purpose
 
 DISABLED = quick(Policy(enabled=False))
@@ -63,7 +62,7 @@ def paused() -> Walk:
 
 
 def rebooting() -> Walk:
-    return requesting().answer(Accepted())
+    return requesting().answer(RebootAccepted())
 
 
 def starting() -> Walk:
@@ -99,11 +98,11 @@ def test_everybody_who_asked_is_told_what_the_check_found() -> None:
 def test_a_check_tells_of_a_release_whose_rollout_has_not_come_to_this_host() -> None:
     walk = steady(DISABLED).feed(CheckAsked(1)).wake()
     turn_at = at(walk.secs).wall + timedelta(hours=3, minutes=9, seconds=30)
-    held = HeldBack(release("2", 2), "is offered to 34 % of hosts now", turn_at)
-    walk.answer(replace(offers(), held_back=(held,)))
+    held = Deferred(release("2", 2), "is offered to 34 % of hosts now", turn_at)
+    walk.answer(replace(offers(), deferred=(held,)))
     told = "no newer release is offered; 2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min"
     assert walk.effects == (Reply(1, told),)
-    assert walk.state.held_back == (held,)
+    assert walk.state.deferred == (held,)
 
 
 def test_a_check_that_fails_tells_why() -> None:
@@ -117,7 +116,7 @@ def test_a_person_may_have_a_release_staged_although_updates_are_disabled() -> N
     walk.answer(host(staged="2"))
     assert walk.one(Reply) == Reply(1, "2 is staged")
     assert isinstance(walk.state.phase, Staged)
-    assert [wait.gate for wait in holds(walk.state, release("2", 2), AUTOMATIC)] == ["updates"]
+    assert [wait.gate for wait in agent_waits(walk.state, release("2", 2), AUTOMATIC)] == ["updates"]
     assert next_wakeup(walk.state) is None
 
 
@@ -250,7 +249,7 @@ def test_an_apply_that_a_gate_refuses_at_the_last_look_says_so() -> None:
 def test_an_apply_is_answered_when_logind_has_accepted() -> None:
     walk = manual().answer(ALLOW).answer(host(staged="2", locked=False)).answer(ALLOW)
     assert walk.none(Reply)
-    assert walk.answer(Accepted()).one(Reply) == Reply(7, "rebooting into 2")
+    assert walk.answer(RebootAccepted()).one(Reply) == Reply(7, "rebooting into 2")
 
 
 def _reach(depth: int) -> Walk:
@@ -274,13 +273,13 @@ def test_an_apply_that_cannot_be_recorded_says_so(depth: int) -> None:
 
 
 def test_an_apply_that_logind_refuses_says_so() -> None:
-    answer = _reach(3).answer(Refused("a backup is running", "wait for it")).one(Reply).answer
+    answer = _reach(3).answer(RebootRefused("a backup is running", "wait for it")).one(Reply).answer
     assert answer == Failure(ErrorKind.REBOOT_REFUSED, "logind: a backup is running", "wait for it")
 
 
 @pytest.mark.parametrize(
     ("depth", "result"),
-    [(0, ALLOW), (0, ()), (1, host(staged="2", locked=False)), (2, ALLOW), (3, Refused("in progress"))],
+    [(0, ALLOW), (0, ()), (1, host(staged="2", locked=False)), (2, ALLOW), (3, RebootRefused("in progress"))],
 )
 def test_an_apply_that_a_shutdown_overtakes_is_answered_with_words(depth: int, result: object) -> None:
     walk = _reach(depth)

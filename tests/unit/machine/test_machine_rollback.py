@@ -48,10 +48,11 @@ from tidegate.machine.effects import (
     Reply,
     Rollback,
 )
-from tidegate.machine.events import Accepted, AllowAsked, DenyAsked, RollbackAsked, ShutdownSignal
-from tidegate.machine.phases import Deciding, Leaving, Paused, Rebooting, Staged, Staging, Steady
+from tidegate.machine.events import AllowAsked, DenyAsked, RollbackAsked, ShutdownSignal
+from tidegate.machine.phases import CheckingGates, Paused, Rebooting, RollbackPending, Staged, Staging, Steady
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
+from tidegate.reboot import RebootAccepted
 from tidegate.records.model import DenialCause, LockState, Outcome, Records, RollbackDue
 from tidegate.release import Purpose
 
@@ -95,7 +96,7 @@ def test_the_way_back_asks_the_gates_that_guard_it_opens_an_intent_and_makes_the
     )
     assert walk.answer(BACK).one(AskGates).purpose is Purpose.ROLLBACK
     assert walk.answer(ALLOW).one(Reboot)
-    assert isinstance(walk.answer(Accepted()).state.phase, Rebooting)
+    assert isinstance(walk.answer(RebootAccepted()).state.phase, Rebooting)
 
 
 def test_an_engine_that_leads_elsewhere_is_not_followed() -> None:
@@ -107,15 +108,15 @@ def test_a_way_back_that_is_called_off_stays_due() -> None:
     walk = leaving().wake().answer(ALLOW).answer(BACK).answer(WAIT)
     assert walk.one(Disarm).target == plain("1")
     walk.answer(IN_2)
-    assert isinstance(walk.state.phase, Leaving)
+    assert isinstance(walk.state.phase, RollbackPending)
     assert (walk.state.phase.verdicts, walk.state.records.intent) == (WAIT, None)
     assert walk.state.records.rollback is not None
 
 
 def test_a_way_back_is_due_after_a_restart_of_the_agent() -> None:
     walk = in_2(Records(rollback=DUE, denied=(denial("2"),)))
-    assert isinstance(walk.state.phase, Leaving)
-    assert isinstance(walk.wake().state.phase, Deciding)
+    assert isinstance(walk.state.phase, RollbackPending)
+    assert isinstance(walk.wake().state.phase, CheckingGates)
 
 
 def test_a_way_back_to_a_release_that_somebody_has_removed_is_not_due_any_more() -> None:
@@ -141,9 +142,9 @@ def test_an_attempt_at_the_way_back_that_came_to_nothing_is_made_again_later() -
     back = intent("1", "2", had_entry=True, purpose=Purpose.ROLLBACK)
     walk = in_2(Records(back, rollback=DUE, denied=(denial("2"),)))
     assert [closed.outcome for closed in walk.state.records.history] == [Outcome.NOT_ATTEMPTED]
-    assert isinstance(walk.state.phase, Leaving)
+    assert isinstance(walk.state.phase, RollbackPending)
     walk.wake()
-    assert (walk.secs, isinstance(walk.state.phase, Deciding)) == (300.0, True)
+    assert (walk.secs, isinstance(walk.state.phase, CheckingGates)) == (300.0, True)
 
 
 def test_a_way_back_that_fell_back_to_the_release_that_was_left_stays_there() -> None:
@@ -157,12 +158,12 @@ def test_a_way_back_that_fell_back_to_the_release_that_was_left_stays_there() ->
 
 def test_disabled_updates_do_not_keep_a_host_in_a_release_that_is_not_well() -> None:
     walk = leaving(replace(ROLLING, enabled=False))
-    assert isinstance(walk.wake().state.phase, Deciding)
+    assert isinstance(walk.wake().state.phase, CheckingGates)
 
 
 def test_a_bad_configuration_does() -> None:
     walk = leaving(replace(ROLLING, blocked=BAD_CONFIG))
-    assert isinstance(walk.state.phase, Leaving)
+    assert isinstance(walk.state.phase, RollbackPending)
     assert walk.state.phase.evaluate_at is None
 
 
@@ -210,7 +211,7 @@ def test_without_a_lock_the_way_back_asks_for_one() -> None:
     assert walk.state.host is not None
     walk = in_2(policy=ROLLING_LOCKED).wake()
     walk.feed(RollbackAsked(1, "it is slow"))
-    assert isinstance(walk.state.phase, Deciding)
+    assert isinstance(walk.state.phase, CheckingGates)
 
 
 # --------------------------------------------------------------------------- a person asks
@@ -225,14 +226,14 @@ def test_a_person_gets_the_host_back_and_the_release_denied() -> None:
         "it is slow (asked for by root)",
     )
     assert walk.one(AskGates).purpose is Purpose.ROLLBACK
-    walk.answer(ALLOW).answer(BACK).answer(ALLOW).answer(Accepted())
+    walk.answer(ALLOW).answer(BACK).answer(ALLOW).answer(RebootAccepted())
     assert walk.one(Reply).answer == "rebooting into 1"
 
 
 def test_a_person_who_has_to_wait_is_told_why_and_it_stays_decided() -> None:
     walk = in_2().feed(RollbackAsked(1, "it is slow")).answer(WAIT)
     assert failed(walk).message == "window: the window is closed"
-    assert isinstance(walk.state.phase, Leaving)
+    assert isinstance(walk.state.phase, RollbackPending)
     walk.feed(RollbackAsked(2, "now", frozenset({"window"})))
     assert walk.one(AskGates).overrides == frozenset({"window"})
     assert len(walk.state.records.denied) == 1

@@ -39,33 +39,25 @@ from tidegate.engines.base import Progress
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
 from tidegate.machine.effects import Announce, Arm, AskGates, Disarm, FindOffers, Reboot, Stage
-from tidegate.machine.events import (
-    Accepted,
-    Completed,
-    Errored,
-    PolicyChanged,
-    Progressed,
-    Refused,
-    ShutdownSignal,
-    Tick,
-)
+from tidegate.machine.events import Completed, Errored, PolicyChanged, Progressed, ShutdownSignal, Tick
 from tidegate.machine.finalize import REBOOT_GRACE_SECS, UNCERTAIN_SECS
 from tidegate.machine.phases import (
     AUTOMATIC,
     Arming,
-    Confirming,
-    Deciding,
+    CheckingGates,
     Disarming,
     Rebooting,
-    Requesting,
+    RecheckingGates,
+    RequestingReboot,
     Staged,
     Staging,
     Steady,
 )
 from tidegate.machine.state import Policy
 from tidegate.machine.undo import UNDO_RETRY_SECS
-from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, holds
+from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 from tidegate.machine.wakeups import next_wakeup
+from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.records.model import Outcome, Records
 from tidegate.release import Purpose
 
@@ -226,7 +218,7 @@ def test_the_gates_come_before_a_check_that_is_due_as_well() -> None:
 def test_the_gates_are_asked_about_the_staged_release() -> None:
     walk = deciding()
     assert walk.task == AskGates(4, release("2", 2), Purpose.UPDATE)
-    assert isinstance(walk.state.phase, Deciding)
+    assert isinstance(walk.state.phase, CheckingGates)
 
 
 def test_when_all_gates_allow_the_intent_is_opened_in_the_step_that_arms() -> None:
@@ -284,7 +276,7 @@ def test_settings_that_forbid_it_while_the_gates_are_asked_keep_it_from_being_ar
     assert walk.none(Arm)
     assert isinstance(walk.state.phase, Staged)
     assert walk.state.phase.evaluate_at is None
-    assert [wait.gate for wait in holds(walk.state, release("2", 2), AUTOMATIC)] == [gate]
+    assert [wait.gate for wait in agent_waits(walk.state, release("2", 2), AUTOMATIC)] == [gate]
 
 
 def test_new_settings_let_the_gates_be_asked_anew() -> None:
@@ -322,7 +314,7 @@ def test_after_the_last_attempt_only_a_person_or_a_newer_release_starts_another(
     walk = staged(records=Records(history=tuple(attempt(name=str(number)) for number in range(MAX_ATTEMPTS))))
     assert isinstance(walk.state.phase, Staged)
     assert walk.state.phase.evaluate_at is None
-    (held,) = holds(walk.state, release("2", 2), AUTOMATIC)
+    (held,) = agent_waits(walk.state, release("2", 2), AUTOMATIC)
     assert held == Wait(
         "attempts",
         "3 attempts in a row came to nothing, the last one: power cut",
@@ -340,7 +332,7 @@ def test_after_the_last_attempt_only_a_person_or_a_newer_release_starts_another(
 def test_every_gate_is_asked_again_after_arming() -> None:
     walk = confirming()
     assert walk.task == AskGates(6, release("2", 2), Purpose.UPDATE)
-    assert isinstance(walk.state.phase, Confirming)
+    assert isinstance(walk.state.phase, RecheckingGates)
 
 
 def test_the_reboot_is_asked_for_after_the_last_look_and_on_disk_in_the_same_step() -> None:
@@ -383,20 +375,20 @@ def test_a_step_after_the_intent_that_breaks_takes_everything_back(phase: Callab
 
 
 def test_a_refusal_of_logind_takes_the_arming_back_and_is_a_verdict() -> None:
-    walk = requesting().answer(Refused("a backup is running", "systemd-inhibit --list")).answer(host(staged="2"))
+    walk = requesting().answer(RebootRefused("a backup is running", "systemd-inhibit --list")).answer(host(staged="2"))
     assert isinstance(walk.state.phase, Staged)
     assert walk.state.phase.verdicts == (Wait("logind", "a backup is running", remedy="systemd-inhibit --list"),)
     assert walk.state.records.obligations == Records(), "what logind refused does not count as an attempt"
 
 
 def test_when_logind_accepts_the_host_has_the_grace_of_a_slow_shutdown() -> None:
-    walk = requesting().answer(Accepted())
+    walk = requesting().answer(RebootAccepted())
     assert isinstance(walk.state.phase, Rebooting)
     assert next_wakeup(walk.state) == at(REBOOT_GRACE_SECS).boot_secs
 
 
 def test_a_reboot_that_does_not_happen_is_taken_back_and_counts_as_an_attempt() -> None:
-    walk = requesting().answer(Accepted()).wake()
+    walk = requesting().answer(RebootAccepted()).wake()
     assert walk.one(Disarm)
     assert walk.one(Announce).text.startswith("expected reboot did not happen")
     walk.answer(host(staged="2"))
@@ -407,7 +399,7 @@ def test_a_reboot_that_does_not_happen_is_taken_back_and_counts_as_an_attempt() 
 
 
 def test_a_shutdown_that_is_called_off_is_taken_back_at_once() -> None:
-    walk = requesting().answer(Accepted()).feed(ShutdownSignal(active=True)).feed(ShutdownSignal(active=False))
+    walk = requesting().answer(RebootAccepted()).feed(ShutdownSignal(active=True)).feed(ShutdownSignal(active=False))
     assert walk.one(Disarm)
 
 
@@ -443,7 +435,7 @@ def test_a_shutdown_by_somebody_else_after_arming_is_not_raced(phase: Callable[[
         case AskGates():
             walk.feed(Completed(task.id, ALLOW))
         case _:
-            walk.feed(Completed(task.id, Refused("there is an operation in progress")))
+            walk.feed(Completed(task.id, RebootRefused("there is an operation in progress")))
     assert walk.none(Disarm)
     assert isinstance(walk.state.phase, Rebooting)
 
@@ -523,7 +515,13 @@ def test_stale_answers_are_dropped(phase: Callable[[], Walk]) -> None:
 
 @pytest.mark.parametrize(
     ("phase", "kind"),
-    [(staging, Staging), (deciding, Deciding), (arming, Arming), (confirming, Confirming), (requesting, Requesting)],
+    [
+        (staging, Staging),
+        (deciding, CheckingGates),
+        (arming, Arming),
+        (confirming, RecheckingGates),
+        (requesting, RequestingReboot),
+    ],
 )
 def test_a_tick_does_not_hurry_a_task(phase: Callable[[], Walk], kind: type) -> None:
     walk = phase()
@@ -533,10 +531,10 @@ def test_a_tick_does_not_hurry_a_task(phase: Callable[[], Walk], kind: type) -> 
 
 
 def test_an_answer_of_another_kind_is_a_defect_that_shows() -> None:
-    with pytest.raises(TypeError, match="Deciding was answered with Accepted"):
-        deciding().answer(Accepted())
-    with pytest.raises(TypeError, match="discovery was answered with Accepted"):
-        steady().wake().answer(Accepted())
+    with pytest.raises(TypeError, match="CheckingGates was answered with RebootAccepted"):
+        deciding().answer(RebootAccepted())
+    with pytest.raises(TypeError, match="discovery was answered with RebootAccepted"):
+        steady().wake().answer(RebootAccepted())
 
 
 def test_an_answer_of_discovery_after_a_person_applied_changes_nothing_but_the_next_check() -> None:

@@ -40,7 +40,7 @@ from tidegate.machine.effects import (
     Stage,
 )
 from tidegate.machine.events import PolicyChanged, ResumeAsked
-from tidegate.machine.phases import Accepting, Deciding, Leaving, Paused, Starting, Steady, Verifying
+from tidegate.machine.phases import CheckingGates, MarkingGood, Paused, RollbackPending, Starting, Steady, Verifying
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
 from tidegate.machine.wakeups import next_wakeup
@@ -222,7 +222,7 @@ def test_there_is_nothing_to_resume_on_a_host_that_is_not_paused() -> None:
     assert isinstance(answer, Failure)
     assert (answer.kind, answer.message) == (
         ErrorKind.AGENT_BAD_REQUEST,
-        "nothing is paused (the agent is verifying)",
+        "nothing is paused (the agent is verifying this boot)",
     )
 
 
@@ -284,8 +284,8 @@ def test_a_release_that_is_not_well_is_denied_closed_and_due_to_be_left_in_one_w
     assert (due.origin, due.target, due.reason) == (plain("2"), plain("1"), "2 is not well")
     assert (records.intent, records.verification, records.lock) == (None, None, lock_record())
     assert topics(walk) == [Topic.UNHEALTHY, Topic.ROLLING_BACK]
-    assert isinstance(walk.state.phase, Leaving)
-    assert isinstance(walk.wake().state.phase, Deciding)
+    assert isinstance(walk.state.phase, RollbackPending)
+    assert isinstance(walk.wake().state.phase, CheckingGates)
 
 
 def test_what_failed_before_the_update_is_no_news_after_the_way_back_either() -> None:
@@ -369,7 +369,7 @@ def test_a_verdict_that_cannot_be_saved_is_none(policy: Policy) -> None:
 def test_a_good_boot_that_cannot_be_saved_is_confirmed_again() -> None:
     walk = verifying().answer(WELL).answer_unsaved(IN_2)
     assert walk.state.records.intent is not None
-    assert isinstance(walk.state.phase, Accepting)
+    assert isinstance(walk.state.phase, MarkingGood)
     assert walk.wake().one(MarkGood)
     applied = walk.answer(IN_2).state
     assert (applied.records.intent, applied.trouble) == (None, None)

@@ -13,7 +13,7 @@ from tests.unit.machine import life
 from tests.unit.machine.life import Life
 from tests.unit.machine.life_world import FLEET_LOCK, HIGHEST, Choices
 from tidegate.clock import Now
-from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockGranted, LockReleased
+from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Verdict
 from tidegate.health.base import HealthLook
 from tidegate.health.judgement import Bad, failing
@@ -25,22 +25,22 @@ from tidegate.machine.parts import enter, take_id
 from tidegate.machine.phases import (
     AUTOMATIC,
     Arming,
-    Confirming,
-    Deciding,
+    CheckingGates,
+    ConfirmingLock,
     Disarming,
     Finalizing,
-    Leaving,
     Locking,
-    Order,
+    Mandate,
     Paused,
     Rebooting,
-    Relocking,
+    RecheckingGates,
+    RollbackPending,
     Starting,
     Verifying,
 )
-from tidegate.machine.state import LockDuty, Policy, State, Step
+from tidegate.machine.state import LockObligation, Policy, State, Step
 from tidegate.machine.step import begin
-from tidegate.records.model import Denial, Intent, LockRelease, Records
+from tidegate.records.model import Denial, Intent, Records
 from tidegate.release import Purpose
 from tidegate.system.boot import BootInstance
 
@@ -65,7 +65,7 @@ def _always_bad(*_: object) -> Bad:
     return Bad("anything")
 
 
-def _automatic(_state: State) -> Order:
+def _automatic(_state: State) -> Mandate:
     return AUTOMATIC
 
 
@@ -112,13 +112,13 @@ def _does_not_ask_for_the_lock(patch: pytest.MonkeyPatch) -> None:
 
 @planted("asked for a lock without a record on disk")
 def _asks_before_the_record_is_written(patch: pytest.MonkeyPatch) -> None:
-    def proceed(now: State, phase: Deciding, when: Now) -> Step:
-        locking = lock_duty.wanted(now, phase.order)
+    def proceed(now: State, phase: CheckingGates, when: Now) -> Step:
+        locking = lock_duty.wanted(now, phase.mandate)
         if locking is None:
             return finalize.proceed(now, phase, when)
         task, now = take_id(now)
         asked = AcquireLock(task, locking.account, None)
-        return enter(now, Locking(phase.target, phase.since, phase.order, task)), (asked,)
+        return enter(now, Locking(phase.target, phase.since, phase.mandate, task)), (asked,)
 
     patch.setattr(update, "proceed", proceed)
 
@@ -129,7 +129,7 @@ def _does_not_ask_for_the_lock_again(patch: pytest.MonkeyPatch) -> None:
 
     def careless(now: State, phase: Arming, host: HostView, when: Now) -> Step:
         after, effects = armed(now, phase, host, when)
-        if isinstance(after.phase, Relocking):
+        if isinstance(after.phase, ConfirmingLock):
             return finalize.relocked(after, after.phase, LockGranted(), when)
         return after, effects
 
@@ -138,8 +138,8 @@ def _does_not_ask_for_the_lock_again(patch: pytest.MonkeyPatch) -> None:
 
 @planted("did not allow since arming")
 def _skips_the_last_look(patch: pytest.MonkeyPatch) -> None:
-    def careless(now: State, phase: Relocking, _: LockAnswer, when: Now) -> Step:
-        return finalize.confirmed(now, Confirming(phase.target, phase.since, phase.order, 0), (), when)
+    def careless(now: State, phase: ConfirmingLock, _: LockAnswer, when: Now) -> Step:
+        return finalize.confirmed(now, RecheckingGates(phase.target, phase.since, phase.mandate, 0), (), when)
 
     patch.setattr(finalize, "relocked", careless)
 
@@ -148,7 +148,7 @@ def _skips_the_last_look(patch: pytest.MonkeyPatch) -> None:
 def _takes_the_last_look_for_a_formality(patch: pytest.MonkeyPatch) -> None:
     confirmed = finalize.confirmed
 
-    def careless(now: State, phase: Confirming, _: tuple[Verdict, ...], when: Now) -> Step:
+    def careless(now: State, phase: RecheckingGates, _: tuple[Verdict, ...], when: Now) -> Step:
         return confirmed(now, phase, (), when)
 
     patch.setattr(finalize, "confirmed", careless)
@@ -164,7 +164,7 @@ def _takes_no_answer_for_a_no(patch: pytest.MonkeyPatch) -> None:
 def _takes_the_loss_of_the_lock_for_a_grant(patch: pytest.MonkeyPatch) -> None:
     relocked = finalize.relocked
 
-    def careless(now: State, phase: Relocking, _: LockAnswer, when: Now) -> Step:
+    def careless(now: State, phase: ConfirmingLock, _: LockAnswer, when: Now) -> Step:
         return relocked(now, phase, LockGranted(), when)
 
     patch.setattr(finalize, "relocked", careless)
@@ -172,12 +172,12 @@ def _takes_the_loss_of_the_lock_for_a_grant(patch: pytest.MonkeyPatch) -> None:
 
 @planted("an override that stuck")
 def _keeps_an_override_for_the_next_time(patch: pytest.MonkeyPatch) -> None:
-    sticky = Order(Purpose.UPDATE, "automatic", None, frozenset({FLEET_LOCK}))
+    sticky = Mandate(Purpose.UPDATE, "automatic", None, frozenset({FLEET_LOCK}))
 
-    def keeping(_state: State) -> Order:
+    def keeping(_state: State) -> Mandate:
         return sticky
 
-    patch.setattr(update, "order_of", keeping)
+    patch.setattr(update, "mandate_of", keeping)
 
 
 @planted("the server counts this host, and nobody owes it", life=10)
@@ -195,7 +195,7 @@ def _forgets_the_lock_when_it_has_disarmed(patch: pytest.MonkeyPatch) -> None:
 def _does_not_greet(patch: pytest.MonkeyPatch) -> None:
     def rude(boot: BootInstance, policy: Policy, records: Records, when: Now) -> Step:
         now, effects = begin(boot, policy, records, when)
-        return replace(now, lock=LockDuty(greeting=False)), effects
+        return replace(now, lock=LockObligation(startup_release=False)), effects
 
     patch.setattr(life, "begin", rude)
 
@@ -237,7 +237,7 @@ def _unlocks_by_the_configuration_of_the_day(patch: pytest.MonkeyPatch) -> None:
 
 @planted("the settings block it|updates are disabled", life=298)
 def _does_not_hear_of_new_settings_while_the_server_is_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(finalize, "holds", _nothing)
+    patch.setattr(finalize, "agent_waits", _nothing)
 
 
 @planted("two lock requests at once|asked for a lock|the server counts this host|two accounts", life=65)
@@ -298,7 +298,7 @@ def _leaves_a_release_that_is_well(patch: pytest.MonkeyPatch) -> None:
 def _gives_the_lock_back_while_the_boot_is_watched(patch: pytest.MonkeyPatch) -> None:
     def careless(now: State) -> Duty:
         known = duty(now)
-        looks = isinstance(now.phase, Verifying | Paused | Leaving) and now.records.lock is not None
+        looks = isinstance(now.phase, Verifying | Paused | RollbackPending) and now.records.lock is not None
         return Duty.RELEASE if looks else known
 
     duty = lock_duty.duty
@@ -320,7 +320,7 @@ def _forgets_the_way_back_that_was_prepared(patch: pytest.MonkeyPatch) -> None:
 
 @planted("an override that stuck|not settled|is armed|assert")
 def _takes_the_way_back_for_an_update(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(update, "order_of", _automatic)
+    patch.setattr(update, "mandate_of", _automatic)
 
 
 @planted("not settled|somebody asked and is forgotten")

@@ -18,7 +18,7 @@ from tests.fakes.samples import Samples
 from tests.fakes.snapshots import EVERYTHING, NOON, REST, STAGED, Document, attempt
 from tidegate import __version__
 from tidegate.config.settings import STRATEGIES
-from tidegate.machine.lock_duty import FLEET_LOCK
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.metrics.exposition import exposition, text_of
 from tidegate.metrics.progress import GATES, STATES
 from tidegate.metrics.reading import Reading, read

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.discovery.base import HeldBack, Offers
+from tidegate.discovery.base import Deferred, Offers
 from tidegate.discovery.wire import GraphRequest, OffersEvent, Trust
 from tidegate.errors import ErrorKind
 from tidegate.net.wire import (
@@ -32,7 +32,7 @@ RELEASES = st.builds(Release, TEXT, TEXT, st.integers(0, 10**18) | st.none(), st
 INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis adds the zone
     lambda instant: instant.replace(microsecond=0)
 )
-HELD_BACK = st.builds(HeldBack, RELEASES, TEXT, INSTANTS | st.none())
+HELD_BACK = st.builds(Deferred, RELEASES, TEXT, INSTANTS | st.none())
 OFFERS = st.builds(
     Offers,
     st.lists(RELEASES, max_size=3).map(tuple),

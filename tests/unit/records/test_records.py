@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.builders import at, attempt, denial, intent, lock_record, plain
 from tidegate.clock import rfc3339
-from tidegate.fleetlock.account import LockAccount
+from tidegate.fleetlock.account import LockAccount, LockRelease
 from tidegate.jsonread import ShapeError
 from tidegate.records.codec import decode, encode, encode_attempt
 from tidegate.records.model import (
@@ -23,7 +23,6 @@ from tidegate.records.model import (
     Denial,
     Intent,
     LockRecord,
-    LockRelease,
     LockState,
     Outcome,
     RebootRequest,

@@ -24,9 +24,10 @@ from tidegate.fleetlock.account import LockReleased
 from tidegate.gates.base import Allow, Gate, Notice, Question, Verdict, Wait
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import FindOffers, ReadHost, ReleaseLock, Stage, Task
-from tidegate.machine.events import Completed, PolicyChanged, Refused, StageAsked
+from tidegate.machine.events import Completed, PolicyChanged, StageAsked
 from tidegate.machine.phases import Arming, Staged
 from tidegate.machine.state import Policy, State
+from tidegate.reboot import RebootRefused
 from tidegate.records.model import Records
 from tidegate.release import Purpose
 from tidegate.report.explain import Explainer, Row, explanation, gate_rows, last_verdicts, waits_of
@@ -210,7 +211,7 @@ def test_a_lock_that_is_owed_is_a_row_with_the_reason_why_it_is_still_owed() -> 
 
 
 def test_a_lock_server_that_was_not_reached_since_the_start_is_a_row() -> None:
-    found = row(explained(walks.greeting()), "fleet_lock")
+    found = row(explained(walks.startup_release()), "fleet_lock")
     assert found["verdict"] == "wait"
     assert "was not reached since the agent's start: no answer within 30 s" in str(found["reason"])
 
@@ -240,7 +241,9 @@ def test_a_lock_that_is_being_asked_for_holds_nothing_by_that() -> None:
 
 
 def test_the_last_word_of_logind_and_of_the_engine_stands_until_they_are_tried_again() -> None:
-    refused = requesting().answer(Refused("a backup holds shutdowns back", "wait for it")).answer(host(staged="2"))
+    refused = (
+        requesting().answer(RebootRefused("a backup holds shutdowns back", "wait for it")).answer(host(staged="2"))
+    )
     found = row(explained(refused, allowing("window")), "logind")
     assert (found["verdict"], found["reason"]) == ("wait", "a backup holds shutdowns back")
     broken = arming().fail().answer(host(staged="2"))
@@ -285,8 +288,8 @@ def test_a_person_who_applies_is_not_held_by_what_holds_the_agent_alone() -> Non
     walk.state = replace(walk.state, policy=replace(walk.state.policy, enabled=False))
     assert "updates" in [wait.gate for wait in waits_of(walk.state)]
     assert isinstance(walk.state.phase, Arming)
-    order = replace(walk.state.phase.order, request=7)
-    walk.state = replace(walk.state, phase=replace(walk.state.phase, order=order))
+    mandate = replace(walk.state.phase.mandate, request=7)
+    walk.state = replace(walk.state, phase=replace(walk.state.phase, mandate=mandate))
     assert waits_of(walk.state) == ()
 
 

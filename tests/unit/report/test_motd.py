@@ -13,7 +13,7 @@ from tests.fakes.builders import Walk, at
 from tests.fakes.clock import START
 from tests.fakes.snapshots import EVERYTHING, REST, STAGED, Document, attempt
 from tidegate.cli.entry import COMMANDS
-from tidegate.report.motd import MAX_NOTICES, MOTD_FILE, REBOOT_FILE, NoticeBoard, Notices, notices
+from tidegate.report.motd import MAX_NOTICES, MOTD_FILE, REBOOT_FILE, MotdWriter, Notices, notices
 from tidegate.report.snapshot import snapshot
 
 HEALTH: Document = {
@@ -161,7 +161,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def test_the_board_puts_up_and_takes_down(tmp_path: Path) -> None:
-    board = NoticeBoard(tmp_path)
+    board = MotdWriter(tmp_path)
     board.post(STAGED)
     assert set(contents(tmp_path)) == {MOTD_FILE, REBOOT_FILE}
     assert contents(tmp_path)[MOTD_FILE] == notices(STAGED).motd
@@ -171,7 +171,7 @@ def test_the_board_puts_up_and_takes_down(tmp_path: Path) -> None:
 
 
 def test_the_board_writes_only_what_has_changed(tmp_path: Path) -> None:
-    board = NoticeBoard(tmp_path)
+    board = MotdWriter(tmp_path)
     board.post(STAGED)
     before = {file: file.stat().st_ino for file in tmp_path.iterdir()}
     board.post({**STAGED, "written_at": "2026-03-02T12:01:00Z", "summary": "other"})
@@ -179,8 +179,8 @@ def test_the_board_writes_only_what_has_changed(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_agent_put_up_stands_until_the_host_is_read(tmp_path: Path) -> None:
-    NoticeBoard(tmp_path).post(STAGED)
-    board = NoticeBoard(tmp_path)
+    MotdWriter(tmp_path).post(STAGED)
+    board = MotdWriter(tmp_path)
     board.post({**REST, "state": "verifying", "booted": None})
     assert set(contents(tmp_path)) == {MOTD_FILE, REBOOT_FILE}
     board.post(REST)
@@ -188,13 +188,13 @@ def test_what_an_earlier_agent_put_up_stands_until_the_host_is_read(tmp_path: Pa
 
 
 def test_a_host_that_cannot_be_read_is_told_all_the_same(tmp_path: Path) -> None:
-    NoticeBoard(tmp_path).post({**REST, "state": "failed", "booted": None, "summary": "cannot read the host: x"})
+    MotdWriter(tmp_path).post({**REST, "state": "failed", "booted": None, "summary": "cannot read the host: x"})
     assert "cannot read the host" in contents(tmp_path)[MOTD_FILE]
 
 
 def test_what_could_not_be_written_is_tried_again(tmp_path: Path) -> None:
     folder = tmp_path / "public"
-    board = NoticeBoard(folder)
+    board = MotdWriter(folder)
     with pytest.raises(FileNotFoundError):
         board.post(STAGED)
     folder.mkdir()

@@ -245,7 +245,7 @@ def test_a_rollback_that_is_due_is_told_until_it_has_happened() -> None:
         "reason": "2 is not well",
     }
     assert (told["target"], told["blocked_by"]) == (ONE, [])
-    assert document(walks.held_back())["blocked_by"] == ["window"]
+    assert document(walks.deferred())["blocked_by"] == ["window"]
 
 
 def test_progress_is_told_while_staging_alone() -> None:
@@ -370,7 +370,7 @@ def test_a_lock_is_told_in_each_of_its_states(walk: Callable[[], Walk], state: L
     }
 
 
-@pytest.mark.parametrize("walk", [walks.greeting, walks.greeted, walks.fleet_staged, walks.denied_lock])
+@pytest.mark.parametrize("walk", [walks.startup_release, walks.greeted, walks.fleet_staged, walks.denied_lock])
 def test_a_lock_that_the_host_does_not_have_is_null(walk: Callable[[], Walk]) -> None:
     assert document(walk())["lock"] is None
 

@@ -35,15 +35,8 @@ from tidegate.machine.effects import (
     Stage,
     Task,
 )
-from tidegate.machine.events import (
-    Accepted,
-    Completed,
-    Errored,
-    HostView,
-    NoticeGiven,
-    Progressed,
-    RebootAnswer,
-)
+from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed
+from tidegate.reboot import RebootAccepted, RebootAnswer
 from tidegate.release import Purpose
 from tidegate.runner import DEADLINES_SECS, Host, Runner, World
 
@@ -92,7 +85,7 @@ class Parts:
 
     async def reboot(self, announcement: str) -> RebootAnswer:
         await self._met("reboot", announcement)
-        return Accepted()
+        return RebootAccepted()
 
     async def failed_units(self) -> frozenset[str]:
         await self._met("failed_units")
@@ -237,7 +230,7 @@ def test_gates_of_a_new_configuration_are_the_ones_that_are_asked() -> None:
 
 def test_a_reboot_is_logind_with_the_announcement() -> None:
     rig = Rig()
-    assert rig.run(Reboot(7, "going down")) == Completed(7, Accepted())
+    assert rig.run(Reboot(7, "going down")) == Completed(7, RebootAccepted())
     assert rig.parts.asked == [("reboot", "going down")]
 
 

@@ -19,7 +19,7 @@ from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed, ErrorReply
 from tidegate.bus.interface import Caller
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.machine.events import Accepted, Refused
+from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.services.logind import Inhibitor, Logind
 from tidegate.services.polkit import check_authorization
 from tidegate.services.power import LogindPower
@@ -92,7 +92,7 @@ def test_a_block_is_a_refusal_that_power_explains(daemon: PrivateBus, version: i
                 await logind.reboot()
             assert failed.value.error_name == error_name
             answer = await LogindPower(logind).reboot("an update")
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, RebootRefused)
             assert answer.reason == "backup holds shutdowns back: backup running"
             assert (fake.reboots, fake.wall_messages) == ([], [])
 
@@ -119,10 +119,10 @@ def test_power_reboots_and_announces_it(daemon: PrivateBus) -> None:
         fake.inhibit("mail", "queue", mode="delay")
         async with beside(daemon, fake.serve) as bus:
             power = LogindPower(Logind(bus))
-            assert await power.reboot("into 2") == Accepted()
+            assert await power.reboot("into 2") == RebootAccepted()
             assert fake.wall_messages == ["into 2"]
             assert await power.shutting_down()
-            assert isinstance(await power.reboot("into 2"), Refused)
+            assert isinstance(await power.reboot("into 2"), RebootRefused)
 
     run(scenario())
 
@@ -131,7 +131,7 @@ def test_power_without_the_polkit_rule_says_what_is_missing(daemon: PrivateBus) 
     async def scenario() -> None:
         async with beside(daemon, FakeLogind(polkit_allows=False).serve) as bus:
             answer = await LogindPower(Logind(bus)).reboot("into 2")
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, RebootRefused)
             assert "polkit" in answer.remedy
 
     run(scenario())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tidegate.coordinator.model import Change, Happening, Semaphore
+from tidegate.coordinator.model import AuditEvent, Change, Semaphore
 from tidegate.errors import ErrorKind, TidegateError
 
 HISTORY_LENGTH = 256
@@ -61,7 +61,7 @@ class Store(Protocol):
         """The current version, by the word of the whole store."""
         ...
 
-    async def history(self, group: str, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         """What happened last in the group, newest first."""
         ...
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from tidegate.coordinator.model import Happening, Holder, Semaphore
+from tidegate.coordinator.model import AuditEvent, Holder, Semaphore
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
 from tidegate.jsonread import Node, ShapeError
 
@@ -35,7 +35,7 @@ def holder_document(holder: Holder) -> Mapping[str, object]:
         "last_seen": instant_text(holder.last_seen),
         "address": holder.address,
         "update": None if holder.update is None else _update_document(holder.update),
-        "rival_boot_id": holder.rival_boot_id,
+        "rival_boot_id": holder.conflicting_boot_id,
     }
     return _without_none(fields)
 
@@ -53,14 +53,14 @@ def read_holder(holder_id: str, node: Node) -> Holder:
     )
 
 
-def happening_document(one: Happening) -> Mapping[str, object]:
+def audit_event_document(one: AuditEvent) -> Mapping[str, object]:
     """A happening but for its group."""
     return {"at": instant_text(one.at), "id": one.id, "what": one.what, "by": one.by, "detail": one.detail}
 
 
-def read_happening(group: str, node: Node) -> Happening:
+def read_audit_event(group: str, node: Node) -> AuditEvent:
     """The inverse of :func:`happening_document`."""
-    return Happening(
+    return AuditEvent(
         node.instant("at"), group, node.text("id"), node.text("what"), node.text("by"), node.text("detail")
     )
 

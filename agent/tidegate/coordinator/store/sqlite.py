@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.coordinator.model import Change, Happening, Semaphore
+from tidegate.coordinator.model import AuditEvent, Change, Semaphore
 from tidegate.coordinator.store.base import Conflict, Swapped, nonsense, unavailable
 from tidegate.coordinator.store.sqlite_records import (
     APPLICATION_ID,
@@ -87,7 +87,7 @@ class SqliteStore:
         """The revision in which ``change`` is written; None where ``revision`` is no longer the current one."""
         return await self._do(lambda: write_change(self._connection, group, revision, change))
 
-    async def history(self, group: str, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         """Newest first."""
         return await self._do(lambda: read_history(self._connection, group, limit))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from tidegate.coordinator.model import Change, Happening, Holder, Semaphore
+from tidegate.coordinator.model import AuditEvent, Change, Holder, Semaphore
 from tidegate.coordinator.store.base import HISTORY_LENGTH
 from tidegate.coordinator.store.codec import (
+    audit_event_document,
     dump,
-    happening_document,
     holder_document,
     parse,
-    read_happening,
+    read_audit_event,
     read_holder,
     read_times,
     times_document,
@@ -69,7 +69,7 @@ def write_change(database: sqlite3.Connection, group: str, revision: int, change
         _write_group(database, group, revision + 1, change.semaphore)
         for holder_id in change.touched:
             _write_holder(database, group, holder_id, change.semaphore.holders.get(holder_id))
-        _write_happenings(database, group, revision + 1, change.happenings)
+        _write_happenings(database, group, revision + 1, change.audit_events)
     return revision + 1
 
 
@@ -79,10 +79,10 @@ def read_revision(database: sqlite3.Connection, group: str) -> int:
     return 0 if found is None else int(found[0])
 
 
-def read_history(database: sqlite3.Connection, group: str, limit: int) -> tuple[Happening, ...]:
+def read_history(database: sqlite3.Connection, group: str, limit: int) -> tuple[AuditEvent, ...]:
     """What happened last, newest first."""
     newest = "SELECT details FROM happenings WHERE group_name = ? ORDER BY revision DESC, place DESC LIMIT ?"
-    return tuple(read_happening(group, parse(details)) for (details,) in database.execute(newest, (group, limit)))
+    return tuple(read_audit_event(group, parse(details)) for (details,) in database.execute(newest, (group, limit)))
 
 
 def _write_group(database: sqlite3.Connection, group: str, revision: int, semaphore: Semaphore) -> None:
@@ -99,9 +99,9 @@ def _write_holder(database: sqlite3.Connection, group: str, holder_id: str, hold
 
 
 def _write_happenings(
-    database: sqlite3.Connection, group: str, revision: int, happenings: tuple[Happening, ...]
+    database: sqlite3.Connection, group: str, revision: int, audit_events: tuple[AuditEvent, ...]
 ) -> None:
-    rows = [(group, revision, place, dump(happening_document(one))) for place, one in enumerate(happenings)]
+    rows = [(group, revision, place, dump(audit_event_document(one))) for place, one in enumerate(audit_events)]
     database.executemany("INSERT INTO happenings (group_name, revision, place, details) VALUES (?, ?, ?, ?)", rows)
     if rows:
         old = "DELETE FROM happenings WHERE group_name = ? AND revision <= ?"

@@ -15,10 +15,10 @@ from tidegate.coordinator.model import DenialKind, Denied
 from tidegate.coordinator.service import Locks
 from tidegate.coordinator.web import logs
 from tidegate.coordinator.web.app import Endpoint, RefusedError, Routes, read_body
-from tidegate.coordinator.web.auth import Caller, Doorkeeper, address_of
+from tidegate.coordinator.web.auth import Caller, OperatorAuth, address_of
 from tidegate.coordinator.web.replies import as_json
 from tidegate.coordinator.web.requests import MAX_GROUP_CHARS
-from tidegate.coordinator.web.views import group_document, happening_document
+from tidegate.coordinator.web.views import audit_event_document, group_document
 from tidegate.fleetlock.protocol import MAX_ID_CHARS
 from tidegate.jsonread import Node, ShapeError
 
@@ -40,8 +40,8 @@ _Handler = Callable[[Request, Caller], Awaitable[Response]]
 class Admin:
     """The operators' part of the site. Every call and every refused one goes to the audit log."""
 
-    def __init__(self, locks: Locks, doorkeeper: Doorkeeper, clock: Clock) -> None:
-        self._doorkeeper = doorkeeper
+    def __init__(self, locks: Locks, operator_auth: OperatorAuth, clock: Clock) -> None:
+        self._operator_auth = operator_auth
         self._locks = locks
         self._clock = clock
 
@@ -55,7 +55,7 @@ class Admin:
 
     def _for_operators(self, handler: _Handler) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            caller = self._doorkeeper.admit(request)
+            caller = self._operator_auth.admit(request)
             path = str(request.scope["path"])
             if isinstance(caller, Denied):
                 logs.record("admin-refused", by=address_of(request), path=path, detail=caller.value)
@@ -86,8 +86,8 @@ class Admin:
         limit = request.query_params.get("limit", str(DEFAULT_HISTORY))
         if not (_LIMIT.fullmatch(limit) and 1 <= int(limit) <= MAX_HISTORY):
             raise _bad(f"`limit` takes a whole number from 1 to {MAX_HISTORY}")
-        happenings = await self._locks.history(request.query_params.get("group"), int(limit))
-        return as_json({"schema": SCHEMA, "history": [happening_document(one) for one in happenings]})
+        audit_events = await self._locks.history(request.query_params.get("group"), int(limit))
+        return as_json({"schema": SCHEMA, "history": [audit_event_document(one) for one in audit_events]})
 
 
 def _form(body: bytes) -> Node:

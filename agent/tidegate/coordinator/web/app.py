@@ -40,7 +40,7 @@ class RefusedError(Exception):
         self.reply = refusal(denied, headers, status)
 
 
-class Site:
+class App:
     """Answers each request exactly once, with the header that names the protocol's extension."""
 
     def __init__(self, routes: Routes) -> None:

@@ -53,7 +53,7 @@ class Token:
         return cls(name, _digest(secret))
 
 
-class Doorkeeper:
+class OperatorAuth:
     """Lets operators in. Over plain HTTP only those on this host: a token must not travel in the clear."""
 
     def __init__(self, tokens: Sequence[Token], certificate_names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping
 
-from tidegate.coordinator.model import Happening
+from tidegate.coordinator.model import AuditEvent
 
 _PRIORITY = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}
 
@@ -36,9 +36,9 @@ _log = logging.getLogger("tidegate.audit")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@/+-]+")
 
 
-def happened(happening: Happening) -> None:
+def happened(event: AuditEvent) -> None:
     """A slot changed hands."""
-    record(happening.what, group=happening.group, id=happening.id, by=happening.by, detail=happening.detail)
+    record(event.what, group=event.group, id=event.id, by=event.by, detail=event.detail)
 
 
 def record(what: str, **facts: str) -> None:

@@ -79,7 +79,9 @@ class _Held(Collector):
         waiting = [len(view.denials) for view in views]
         yield _by_group(f"{PREFIX}_waiting", "Clients that were lately told to wait", views, waiting)
         yield _by_group(f"{PREFIX}_oldest_holder_seconds", "Age of the oldest slot", views, self._ages(views))
-        flagged = [sum(one.since is None or one.rival_boot_id is not None for one in view.holders) for view in views]
+        flagged = [
+            sum(one.since is None or one.conflicting_boot_id is not None for one in view.holders) for view in views
+        ]
         yield _by_group(f"{PREFIX}_flagged_holders", "Holders without a time, or two under one id", views, flagged)
 
     def _ages(self, views: Sequence[GroupView]) -> list[float]:

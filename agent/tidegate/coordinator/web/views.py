@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tidegate.clock import rfc3339
 from tidegate.coordinator.lock import expires_at
-from tidegate.coordinator.model import GroupView, Happening, Holder, Rules
+from tidegate.coordinator.model import AuditEvent, GroupView, Holder, Rules
 from tidegate.fleetlock.protocol import ReleaseTag
 
 NO_TIME = "no-time"
@@ -33,7 +33,7 @@ def group_document(view: GroupView, now: datetime) -> Mapping[str, object]:
     }
 
 
-def happening_document(one: Happening) -> Mapping[str, object]:
+def audit_event_document(one: AuditEvent) -> Mapping[str, object]:
     """A line of the history."""
     return {
         "at": rfc3339(one.at),
@@ -63,7 +63,7 @@ def _holder(one: Holder, rules: Rules, now: datetime) -> Mapping[str, object]:
         "address": one.address,
         "agent": update.agent if update else None,
         "boot_id": update.boot_id if update else None,
-        "rival_boot_id": one.rival_boot_id,
+        "rival_boot_id": one.conflicting_boot_id,
         "from": _tag(update.current if update else None),
         "to": _tag(update.target if update else None),
         "flags": list(_flags(one)),
@@ -73,7 +73,7 @@ def _holder(one: Holder, rules: Rules, now: datetime) -> Mapping[str, object]:
 def _flags(one: Holder) -> Iterator[str]:
     if one.since is None:
         yield NO_TIME
-    if one.rival_boot_id is not None:
+    if one.conflicting_boot_id is not None:
         yield TWO_HOSTS
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.coordinator.store.base import nonsense, unavailable
-from tidegate.coordinator.store.etcd.connection import Endpoint, HttpAnswer, Link, LinkError
+from tidegate.coordinator.store.etcd.connection import Endpoint, EtcdConnection, EtcdConnectionError, HttpAnswer
 from tidegate.coordinator.store.etcd.gateway import AUTHENTICATE_PATH, Body, authenticate_body, authenticate_reply
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.jsonread import ShapeError
@@ -42,7 +42,7 @@ class EtcdClient:
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], account: Account | None) -> None:
-        self._links = [Link(endpoint) for endpoint in endpoints]
+        self._connections = [EtcdConnection(endpoint) for endpoint in endpoints]
         self._account = account
         self._at = 0
         self._token: str | None = None
@@ -67,7 +67,7 @@ class EtcdClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        for link in self._links:
+        for link in self._connections:
             await link.aclose()
 
     async def _authenticate(self, account: Account) -> str:
@@ -89,20 +89,20 @@ class EtcdClient:
     async def _exchange(self, at: int, path: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         try:
             async with asyncio.timeout(REQUEST_SECS):
-                return await self._links[at].post(path, body, headers)
+                return await self._connections[at].post(path, body, headers)
         except TimeoutError as error:
             raise self._away(at, "no answer in time") from error
-        except LinkError as error:
+        except EtcdConnectionError as error:
             raise self._away(at, str(error)) from error
 
     def _away(self, at: int, why: str) -> TidegateError:
         self._go_on_from(at)
-        return unavailable(f"etcd at {self._links[at].endpoint}: {why}", _AWAY)
+        return unavailable(f"etcd at {self._connections[at].endpoint}: {why}", _AWAY)
 
     def _go_on_from(self, at: int) -> None:
         """Others that failed at the same member have moved on already."""
         if self._at == at:
-            self._at = (at + 1) % len(self._links)
+            self._at = (at + 1) % len(self._connections)
 
     def _document(self, answer: HttpAnswer) -> object:
         if answer.status != 200:

@@ -21,7 +21,7 @@ _PIECE_BYTES = 256 * 1024
 _CLOSE_SECS = 1.0
 
 
-class LinkError(Exception):
+class EtcdConnectionError(Exception):
     """There is no answer; the text says why. The request may have been carried out."""
 
 
@@ -46,7 +46,7 @@ class Endpoint:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
-class Link:
+class EtcdConnection:
     """Connections to one member. After an error all of them count as lost, the idle ones too."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -64,7 +64,7 @@ class Link:
             answer = await connection.exchange(str(self.endpoint), path, body, headers)
         except (OSError, h11.ProtocolError, EOFError) as error:
             await self.aclose()
-            raise LinkError(_why(error)) from error
+            raise EtcdConnectionError(_why(error)) from error
         if connection.is_open:
             self._idle.append(connection)
         return answer

@@ -22,14 +22,14 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 from urllib.parse import quote_plus, unquote_plus
 
-from tidegate.coordinator.model import Change, Happening, Holder, Semaphore
+from tidegate.coordinator.model import AuditEvent, Change, Holder, Semaphore
 from tidegate.coordinator.store.base import HISTORY_LENGTH, nonsense
 from tidegate.coordinator.store.codec import (
+    audit_event_document,
     dump,
-    happening_document,
     holder_document,
     parse,
-    read_happening,
+    read_audit_event,
     read_holder,
     read_times,
     times_document,
@@ -61,7 +61,7 @@ class GroupKeys:
         """What is kept about one holder."""
         return f"{self.holders}{quote_plus(holder_id)}"
 
-    def happenings(self, sequence: int) -> str:
+    def audit_events(self, sequence: int) -> str:
         """The place in the ring for a write's happenings."""
         return f"{self.history}{sequence % HISTORY_LENGTH:03d}"
 
@@ -118,7 +118,7 @@ def read_group(keys: GroupKeys, reply: TxnReply) -> tuple[Semaphore, Ledger]:
 def write_group(keys: GroupKeys, ledger: Ledger, change: Change) -> tuple[Operation, ...]:
     """The operations that put ``change`` into the place of what ``ledger`` was read with."""
     after = change.semaphore
-    happened = _happened(keys, ledger.sequence, change.happenings)
+    happened = _happened(keys, ledger.sequence, change.audit_events)
     return (
         Put(keys.semaphore, dump({"total_slots": after.slots, "holders": sorted(after.holders)})),
         Put(keys.state, dump(_state_document(ledger, change))),
@@ -134,20 +134,20 @@ def after_write(ledger: Ledger, change: Change, revision: int) -> Ledger:
         semaphore_revision=revision,
         semaphore_version=ledger.semaphore_version + 1,
         state_revision=revision,
-        sequence=ledger.sequence + bool(change.happenings),
+        sequence=ledger.sequence + bool(change.audit_events),
         trusted_from=ledger.trusted_from,
     )
 
 
-def read_history(group: str, kept: Iterable[KeyValue]) -> tuple[Happening, ...]:
+def read_history(group: str, kept: Iterable[KeyValue]) -> tuple[AuditEvent, ...]:
     """The ring in order, newest first.
 
     Raises:
         TidegateError: ``coordinator.store-nonsense``; the text names the key.
     """
-    writes = [_read(one, lambda node: _read_happenings(group, node)) for one in kept]
+    writes = [_read(one, lambda node: _read_audit_events(group, node)) for one in kept]
     writes.sort(key=lambda write: write[0], reverse=True)
-    return tuple(happening for _, happenings in writes for happening in reversed(happenings))
+    return tuple(event for _, audit_events in writes for event in reversed(audit_events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _read_semaphore(node: Node) -> tuple[int, tuple[str, ...]]:
 def _state_document(ledger: Ledger, change: Change) -> Mapping[str, object]:
     return {
         "semaphore_version": ledger.semaphore_version + 1,
-        "sequence": ledger.sequence + bool(change.happenings),
+        "sequence": ledger.sequence + bool(change.audit_events),
         "trusted_from": ledger.trusted_from,
         **times_document(change.semaphore),
     }
@@ -224,15 +224,15 @@ def _read_state(node: Node) -> _State:
     return _State(read_times(node), *numbers)
 
 
-def _happened(keys: GroupKeys, sequence: int, happenings: Sequence[Happening]) -> tuple[Operation, ...]:
-    if not happenings:
+def _happened(keys: GroupKeys, sequence: int, audit_events: Sequence[AuditEvent]) -> tuple[Operation, ...]:
+    if not audit_events:
         return ()
-    document = {"sequence": sequence, "happenings": [happening_document(one) for one in happenings]}
-    return (Put(keys.happenings(sequence), dump(document)),)
+    document = {"sequence": sequence, "happenings": [audit_event_document(one) for one in audit_events]}
+    return (Put(keys.audit_events(sequence), dump(document)),)
 
 
-def _read_happenings(group: str, node: Node) -> tuple[int, tuple[Happening, ...]]:
-    return node.integer("sequence"), tuple(read_happening(group, child) for child in node.children("happenings"))
+def _read_audit_events(group: str, node: Node) -> tuple[int, tuple[AuditEvent, ...]]:
+    return node.integer("sequence"), tuple(read_audit_event(group, child) for child in node.children("happenings"))
 
 
 def _mod_revision(found: Sequence[KeyValue]) -> int:

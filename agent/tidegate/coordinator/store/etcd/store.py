@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tidegate.coordinator.model import Change, Happening, Semaphore
+from tidegate.coordinator.model import AuditEvent, Change, Semaphore
 from tidegate.coordinator.store.base import Conflict, Swapped, nonsense
 from tidegate.coordinator.store.etcd.client import EtcdClient
 from tidegate.coordinator.store.etcd.gateway import (
@@ -16,10 +16,10 @@ from tidegate.coordinator.store.etcd.gateway import (
     Put,
     TxnReply,
     below,
-    prove,
     txn_body,
     txn_reply,
 )
+from tidegate.coordinator.store.etcd.proof import prove
 from tidegate.coordinator.store.etcd.records import (
     PREFIX,
     GroupKeys,
@@ -78,7 +78,7 @@ class EtcdStore:
         """The current version, by the word of a majority of the members."""
         return self.version(group, await self.txn((), GroupKeys(group).group_ranges))
 
-    async def history(self, group: str, limit: int) -> tuple[Happening, ...]:
+    async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         """From the ring."""
         reply = await self.txn((), (below(GroupKeys(group).history),))
         return read_history(group, reply.ranges[0])[:limit]

@@ -1,0 +1,21 @@
+"""Reboots: the answers of what is asked to take the host down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RebootAccepted:
+    """The request was accepted, or the connection broke while it may have been."""
+
+
+@dataclass(frozen=True, slots=True)
+class RebootRefused:
+    """The host cannot go down now; ``remedy`` is the command that would lift that, where there is one."""
+
+    reason: str
+    remedy: str = ""
+
+
+RebootAnswer = RebootAccepted | RebootRefused
