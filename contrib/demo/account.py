@@ -8,7 +8,7 @@ from typing import cast
 
 from contrib.demo.telling import Teller
 from tests.e2e.agent_host import AgentHost, Document
-from tests.e2e.bed.guest import GuestGoneError
+from tests.e2e.lab.guest import GuestGoneError
 
 # Who is listened to, and to what of all that they say.
 TOLD = {

@@ -10,23 +10,23 @@ from pathlib import Path
 from types import FrameType
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))  # started as a script; the bed is not part of the installed package
+sys.path.insert(0, str(CHECKOUT))  # started as a script; the lab is not part of the installed package
 
 from contrib.demo import scratch  # noqa: E402 - only now can it be found
 from contrib.demo.account import Account  # noqa: E402
 from contrib.demo.telling import Teller  # noqa: E402
 from tests.e2e.agent_host import AgentHost, Source, version_of  # noqa: E402
-from tests.e2e.bed.cache import Cache  # noqa: E402
-from tests.e2e.bed.debian import SUITES, host_base  # noqa: E402
-from tests.e2e.bed.depot import Depot, File, Release, open_depot  # noqa: E402
-from tests.e2e.bed.doctor import can_run  # noqa: E402
-from tests.e2e.bed.lab import Lab, open_lab  # noqa: E402
-from tests.e2e.bed.layer import agent_layer  # noqa: E402
-from tests.e2e.bed.machine import Machine  # noqa: E402
-from tests.e2e.bed.process import BedError  # noqa: E402
-from tests.e2e.bed.server import serve  # noqa: E402
-from tests.e2e.bed.sysroot import Remote, make_sysroot  # noqa: E402
-from tests.e2e.bed.wheels import wheelhouse  # noqa: E402
+from tests.e2e.lab.cache import Cache  # noqa: E402
+from tests.e2e.lab.debian import SUITES, host_base  # noqa: E402
+from tests.e2e.lab.depot import Depot, File, Release, open_depot  # noqa: E402
+from tests.e2e.lab.doctor import can_run  # noqa: E402
+from tests.e2e.lab.lab import Lab, open_lab  # noqa: E402
+from tests.e2e.lab.layer import agent_layer  # noqa: E402
+from tests.e2e.lab.machine import Machine  # noqa: E402
+from tests.e2e.lab.process import BedError  # noqa: E402
+from tests.e2e.lab.server import serve  # noqa: E402
+from tests.e2e.lab.sysroot import Remote, make_sysroot  # noqa: E402
+from tests.e2e.lab.wheels import wheelhouse  # noqa: E402
 
 # What is new in release 2: enough for a download that can be watched over a line as slow as this one.
 NEW_FILES = 64
@@ -86,7 +86,7 @@ def _play(teller: Teller, suite: str) -> int:
         with _machine(lab, old, f"{server.url}/repo") as machine:
             _Story(teller, machine, source).tell(old, new)
             arrived = machine.boots[-1].payload == new.payload
-    teller.say(f"\nTo look around in such a host: {sys.executable} -m tests.e2e.bed shell --suite {suite}")
+    teller.say(f"\nTo look around in such a host: {sys.executable} -m tests.e2e.lab shell --suite {suite}")
     return 0 if arrived else 1
 
 

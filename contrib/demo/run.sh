@@ -4,7 +4,7 @@
 #
 #   sh contrib/demo/run.sh [bookworm|trixie|scratch]
 #
-# Needs Debian 12 or newer and root. What is built is kept in $TIDEGATE_BED_CACHE (default /var/cache/tidegate-bed).
+# Needs Debian 12 or newer and root. What is built is kept in $TIDEGATE_LAB_CACHE (default /var/cache/tidegate-lab).
 # "scratch" plays the story without a host, on an OSTree sysroot in a folder; so does an ordinary user.
 set -eu
 checkout=$(cd "$(dirname "$0")/../.." && pwd)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contrib.demo.telling import Teller
-from tests.e2e.bed.process import BedError, must
-from tests.e2e.bed.signing import UNSIGNED
+from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.signing import UNSIGNED
 from tests.integration.ostree.tiny_os import REF, Repository, Sysroot, plant_tree
 from tidegate.cli.status_cmd import lines
 from tidegate.clock import Now, SystemClock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from tests.e2e.bed.waiting import monotonic_secs, pause
+from tests.e2e.lab.waiting import monotonic_secs, pause
 
 READING_SECS = 1.0  # between chapters, where a person watches
 

@@ -1,6 +1,6 @@
 """``python -m tests.bench.agent_bench``: what a resident agent costs, what asking it costs, how long an update takes.
 
-Needs root and a machine that can boot hosts in containers (``python -m tests.e2e.bed doctor``). Prints medians and the
+Needs root and a machine that can boot hosts in containers (``python -m tests.e2e.lab doctor``). Prints medians and the
 ratio to a yardstick that is measured in the same run, on the same host.
 """
 
@@ -18,16 +18,16 @@ import prometheus_client
 
 from tests.bench.agent_meters import CHECKS, account_of, check_request, costs, looks, metrics_library
 from tests.e2e.agent_host import GRAPH, AgentHost, Source
-from tests.e2e.bed.cache import Cache, remove_tree
-from tests.e2e.bed.debian import host_base
-from tests.e2e.bed.depot import Depot, Release, open_depot
-from tests.e2e.bed.lab import Lab, open_lab
-from tests.e2e.bed.layer import agent_layer
-from tests.e2e.bed.machine import Machine
-from tests.e2e.bed.server import Server, serve
-from tests.e2e.bed.sysroot import Remote, make_sysroot
-from tests.e2e.bed.waiting import monotonic_secs, pause
-from tests.e2e.bed.wheels import wheelhouse
+from tests.e2e.lab.cache import Cache, remove_tree
+from tests.e2e.lab.debian import host_base
+from tests.e2e.lab.depot import Depot, Release, open_depot
+from tests.e2e.lab.lab import Lab, open_lab
+from tests.e2e.lab.layer import agent_layer
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.server import Server, serve
+from tests.e2e.lab.sysroot import Remote, make_sysroot
+from tests.e2e.lab.waiting import monotonic_secs, pause
+from tests.e2e.lab.wheels import wheelhouse
 from tests.e2e.people import PYTHON
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -45,8 +45,8 @@ BETWEEN_CHECKS = "[agent.timing]\nsteady_interval_secs = 86400\n"
 
 # The same update by hand: what ostree, systemd and the boot take by themselves.
 BY_HAND = """
-ostree pull --commit-metadata-only bed bed/stable && ostree pull bed bed/stable
-ostree admin deploy --stage bed:bed/stable && systemctl start ostree-finalize-staged.service
+ostree pull --commit-metadata-only lab lab/stable && ostree pull lab lab/stable
+ostree admin deploy --stage lab:lab/stable && systemctl start ostree-finalize-staged.service
 systemctl reboot
 """
 

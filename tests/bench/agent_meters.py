@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import cast
 
 from tests.e2e.agent_host import AgentHost
-from tests.e2e.bed.debian import SUITES
-from tests.e2e.bed.depot import Extra, File
+from tests.e2e.lab.debian import SUITES
+from tests.e2e.lab.depot import Extra, File
 from tests.e2e.people import PYTHON
 
 SERVICE = "tidegate.service"

@@ -18,7 +18,7 @@ from typing import Protocol
 from tests.cluster.history import Version
 
 LATE_SECS = 20.0
-"""How long after it was sent a call that was given up may still take effect. The bed freezes nothing for longer than
+"""How long after it was sent a call that was given up may still take effect. The lab freezes nothing for longer than
 4 s; a coordinator drops a call after 4 s, and is at most one request to etcd later done with it."""
 
 

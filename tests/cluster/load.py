@@ -35,7 +35,7 @@ PENSION_CLERKS = 10
 """How many ids at a time are asked a last time; in bad moments dozens a second are given up."""
 
 REST_SECS = 15.0
-"""Until an id that was given up asks a last time: longer than the bed freezes a coordinator, a coordinator works on a
+"""Until an id that was given up asks a last time: longer than the lab freezes a coordinator, a coordinator works on a
 call, and a member of etcd that is frozen after that may keep what it was sent."""
 
 

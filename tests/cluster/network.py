@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-BRIDGE = "bed"
+BRIDGE = "lab"
 SUBNET = "10.77.0"
 HERE = f"{SUBNET}.1"
 """Where the load comes from."""
@@ -19,7 +19,7 @@ HERE = f"{SUBNET}.1"
 COMMAND_SECS = 10.0
 
 ISOLATED = ("unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child=KILL", "--propagation=private", "--")
-"""Before a command that is to have a bed: everything that it starts dies with it."""
+"""Before a command that is to have a lab: everything that it starts dies with it."""
 
 
 class NetworkError(Exception):

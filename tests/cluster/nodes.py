@@ -1,4 +1,4 @@
-"""The processes of the bed: members of etcd and coordinators, each of which can be killed, frozen and started again."""
+"""The processes of the lab: members of etcd and coordinators, each of which can be killed, frozen and started again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.cluster.faulty_server import Defect
 from tests.cluster.network import Place
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.waiting import wait_for
 
 ETCD = "/usr/bin/etcd"
 CLIENT_PORT = 2379

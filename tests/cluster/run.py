@@ -14,11 +14,11 @@ from pathlib import Path
 from random import Random
 
 from tests.cluster.account import Account
-from tests.cluster.bed import COORDINATORS, MEMBERS, Bed, open_bed
 from tests.cluster.checker import Findings, check
 from tests.cluster.faults import Fault, faults
 from tests.cluster.faulty_server import Defect
 from tests.cluster.history import Timeline, versions
+from tests.cluster.lab import COORDINATORS, MEMBERS, Lab, open_lab
 from tests.cluster.load import Group, Log, use
 from tests.cluster.wire import BrokenError, Connection
 
@@ -51,18 +51,18 @@ class Wanted:
 async def run(wanted: Wanted, folder: Path) -> Account:
     """All of it."""
     logs = {group.name: Log() for group in GROUPS}
-    async with open_bed(folder, {group.name: group.slots for group in GROUPS}, wanted.planted) as bed:
+    async with open_lab(folder, {group.name: group.slots for group in GROUPS}, wanted.planted) as lab:
         timeline = Timeline()
-        async with _probing(bed, timeline):
+        async with _probing(lab, timeline):
             begun = time.monotonic()
-            struck, hanging = await _under_load(wanted, bed, logs)
+            struck, hanging = await _under_load(wanted, lab, logs)
             secs = time.monotonic() - begun
-        await bed.wait_ready()
-        findings = {group.name: await _judged(group, logs[group.name], bed, timeline) for group in GROUPS}
+        await lab.wait_ready()
+        findings = {group.name: await _judged(group, logs[group.name], lab, timeline) for group in GROUPS}
     return Account(wanted.seed, secs, struck, findings, logs, len(timeline), [*hanging, *_defects(folder)])
 
 
-async def _under_load(wanted: Wanted, bed: Bed, logs: dict[str, Log]) -> tuple[Sequence[Fault], Sequence[str]]:
+async def _under_load(wanted: Wanted, lab: Lab, logs: dict[str, Log]) -> tuple[Sequence[Fault], Sequence[str]]:
     """Hosts and faults, until enough is done; then no more faults, and every host comes to its end.
 
     Which faults, and the groups of which not every host came to it.
@@ -71,10 +71,10 @@ async def _under_load(wanted: Wanted, bed: Bed, logs: dict[str, Log]) -> tuple[S
     struck: list[Fault] = []
     random = Random(wanted.seed)
     using = [
-        asyncio.create_task(use(group, bed.coordinators, logs[group.name], Random(random.random()), stop))
+        asyncio.create_task(use(group, lab.coordinators, logs[group.name], Random(random.random()), stop))
         for group in GROUPS
     ]
-    striking = asyncio.create_task(_strike(bed, wanted, struck))
+    striking = asyncio.create_task(_strike(lab, wanted, struck))
     await _enough(wanted, logs, struck)
     striking.cancel()
     await asyncio.wait([striking])
@@ -87,10 +87,10 @@ async def _under_load(wanted: Wanted, bed: Bed, logs: dict[str, Log]) -> tuple[S
     return struck, hanging
 
 
-async def _strike(bed: Bed, wanted: Wanted, struck: list[Fault]) -> None:
+async def _strike(lab: Lab, wanted: Wanted, struck: list[Fault]) -> None:
     for fault in faults(wanted.seed, MEMBERS, COORDINATORS) if wanted.faults else ():
         struck.append(fault)
-        await bed.strike(fault)
+        await lab.strike(fault)
 
 
 async def _enough(wanted: Wanted, logs: dict[str, Log], struck: Sequence[Fault]) -> None:
@@ -106,8 +106,8 @@ async def _enough(wanted: Wanted, logs: dict[str, Log], struck: Sequence[Fault])
 
 
 @asynccontextmanager
-async def _probing(bed: Bed, timeline: Timeline) -> AsyncGenerator[None]:
-    probing = asyncio.create_task(_probe(bed, timeline))
+async def _probing(lab: Lab, timeline: Timeline) -> AsyncGenerator[None]:
+    probing = asyncio.create_task(_probe(lab, timeline))
     try:
         yield
         await asyncio.sleep(PROBE_SECS)  # so that the last revision has been seen, too
@@ -118,9 +118,9 @@ async def _probing(bed: Bed, timeline: Timeline) -> AsyncGenerator[None]:
         raise RuntimeError("nobody looked at the store's revision any more") from probing.exception()
 
 
-async def _probe(bed: Bed, timeline: Timeline) -> None:
+async def _probe(lab: Lab, timeline: Timeline) -> None:
     """Ask one member after another for the revision, by way of consensus; the next one where one does not answer."""
-    connections = itertools.cycle([Connection(*member) for member in bed.members])
+    connections = itertools.cycle([Connection(*member) for member in lab.members])
     connection = next(connections)
     while True:
         sent = time.monotonic()
@@ -133,8 +133,8 @@ async def _probe(bed: Bed, timeline: Timeline) -> None:
         await asyncio.sleep(PROBE_PAUSE_SECS)
 
 
-async def _judged(group: Group, log: Log, bed: Bed, timeline: Timeline) -> Findings:
-    host, port = bed.members[0]
+async def _judged(group: Group, log: Log, lab: Lab, timeline: Timeline) -> Findings:
+    host, port = lab.members[0]
     return await asyncio.to_thread(lambda: check(group.slots, versions(host, port, group.name), log.calls, timeline))
 
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 import pytest
 
 from tests.cluster.nodes import ETCD, Node
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.waiting import wait_for
 
 yaml: Any = importlib.import_module("yaml")  # it has no types; the test extra brings it (schemathesis)
 

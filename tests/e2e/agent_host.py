@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tests.e2e.bed.depot import Depot, Release
-from tests.e2e.bed.machine import Machine
-from tests.e2e.bed.server import Server
-from tests.e2e.bed.waiting import TooLateError
+from tests.e2e.lab.depot import Depot, Release
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.server import Server
+from tests.e2e.lab.waiting import TooLateError
 
 STATUS_FILE = "/run/tidegate/public/status.json"
 GRAPH = "/graph.json"
@@ -28,8 +28,8 @@ interval_secs = 1
 start_delay_secs = 1
 retries = 60
 """
-"""As short as a watch can be and still be one. A machine that is busy makes no boot unwell within a minute: stories of
-releases that are not well say themselves how soon that counts."""
+"""The shortest watch. A busy machine makes no boot unhealthy within a minute: stories of releases that are not healthy set
+their own."""
 
 Document = Mapping[str, object]
 

@@ -10,14 +10,14 @@ from tests.e2e.agent_host import AgentHost
 from tests.e2e.people import PYTHON
 from tidegate.clock import SystemClock
 
-SCRIPT = "/etc/bed-agent.py"
+SCRIPT = "/etc/lab-agent.py"
 DROP_IN = f"[Service]\nExecStart=\nExecStart={PYTHON} -I {SCRIPT}\n"
 
 
 def inject(host: AgentHost, wall: datetime | None = None) -> None:
     """Give the agent of a host that is off clocks that can be set; they are right unless it is to be ``wall``."""
     host.machine.put(SCRIPT, Path(injected_agent.__file__).read_text(encoding="utf-8"))
-    host.machine.put("/etc/systemd/system/tidegate.service.d/50-bed.conf", DROP_IN)
+    host.machine.put("/etc/systemd/system/tidegate.service.d/50-lab.conf", DROP_IN)
     set_wall(host, SystemClock().now().wall if wall is None else wall, told=False)
 
 

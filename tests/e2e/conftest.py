@@ -1,6 +1,6 @@
 """Whole hosts for tests.
 
-``TIDEGATE_BED_SUITES`` narrows the suites; with ``TIDEGATE_BED_REQUIRED=1`` a machine that cannot run hosts fails the
+``TIDEGATE_LAB_SUITES`` narrows the suites; with ``TIDEGATE_LAB_REQUIRED=1`` a machine that cannot run hosts fails the
 tests instead of skipping them.
 """
 
@@ -13,37 +13,37 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bed.cache import Cache, remove_tree
-from tests.e2e.bed.debian import BaseHost, host_base
-from tests.e2e.bed.depot import Depot, Release, open_depot
-from tests.e2e.bed.disk import Disk
-from tests.e2e.bed.doctor import can_run
-from tests.e2e.bed.lab import Lab, open_lab
-from tests.e2e.bed.layer import agent_layer
-from tests.e2e.bed.machine import Machine
-from tests.e2e.bed.server import Server, serve
-from tests.e2e.bed.sysroot import Remote, make_sysroot
-from tests.e2e.bed.wheels import wheelhouse
+from tests.e2e.lab.cache import Cache, remove_tree
+from tests.e2e.lab.debian import BaseHost, host_base
+from tests.e2e.lab.depot import Depot, Release, open_depot
+from tests.e2e.lab.disk import Disk
+from tests.e2e.lab.doctor import can_run
+from tests.e2e.lab.lab import Lab, open_lab
+from tests.e2e.lab.layer import agent_layer
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.server import Server, serve
+from tests.e2e.lab.sysroot import Remote, make_sysroot
+from tests.e2e.lab.wheels import wheelhouse
 from tests.e2e.suites import chosen_suites
 from tests.e2e.world import MachineFactory, World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REPO = "/repo"  # where a test's server has the repository
-REQUIRED_VARIABLE = "TIDEGATE_BED_REQUIRED"
+REQUIRED_VARIABLE = "TIDEGATE_LAB_REQUIRED"
 
 
 @pytest.fixture(scope="session")
-def bed_cache() -> Cache:
+def lab_cache() -> Cache:
     """The cache of built hosts."""
     return Cache.default(print)
 
 
 @pytest.fixture(scope="session")
-def lab(bed_cache: Cache) -> Iterator[Lab]:
+def lab(lab_cache: Cache) -> Iterator[Lab]:
     """The room that machines run in; tests that need it are skipped, with the reason, where there can be none."""
     if reason := can_run():
         (pytest.fail if os.environ.get(REQUIRED_VARIABLE) == "1" else pytest.skip)(reason)
-    with open_lab(bed_cache) as lab:
+    with open_lab(lab_cache) as lab:
         yield lab
 
 

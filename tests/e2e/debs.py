@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.e2e.bed.cache import Cache, digest, digest_files
-from tests.e2e.bed.process import must
+from tests.e2e.lab.cache import Cache, digest, digest_files
+from tests.e2e.lab.process import must
 
 BUILD_SECS = 400.0  # it fetches the libraries, and may have to install debhelper first
 KEPT_BUILDS = 6

@@ -18,7 +18,7 @@ from tidegate.app import Paths, run_agent
 from tidegate.clock import Now, SystemClock
 from tidegate.system.alarm import SystemAlarm, Told, WakeAt
 
-AHEAD_FILE = Path("/etc/bed-clock-ahead")
+AHEAD_FILE = Path("/etc/lab-clock-ahead")
 
 
 class InjectedClocks:

@@ -18,9 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.process import BedError
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.process import BedError
+from tests.e2e.lab.waiting import wait_for
 from tidegate.fleetlock.protocol import HEADER_NAME, HEADER_VALUE
 
 LOOPBACK = "127.0.0.1"
@@ -53,7 +53,7 @@ class Coordinator:
         listen = f"{LOOPBACK}:{self._port}"
         arguments = ["serve", "--store", store, "--listen", listen, "--config", str(self._folder)]
         with (self._folder / "log").open("ab") as log:
-            command = self._lab.chamber.enter([sys.executable, "-m", "tidegate", "coordinator", *arguments])
+            command = self._lab.namespaces.enter([sys.executable, "-m", "tidegate", "coordinator", *arguments])
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -109,7 +109,7 @@ class Coordinator:
 
     def _tidegate(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "tidegate", "coordinator", *arguments, "--url", f"unix:{self._socket}"]
-        return self._lab.chamber.must(command)
+        return self._lab.namespaces.must(command)
 
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:

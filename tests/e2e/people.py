@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.bed.guest import Guest
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.guest import Guest
+from tests.e2e.lab.waiting import wait_for
 
 SETTLE_SECS = 30.0
 PYTHON = "/usr/lib/tidegate/bin/python"

@@ -8,13 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.e2e.bed.apt_sources import lines_for, read_apt_sources
-from tests.e2e.bed.cache import Cache, digest, remove_tree
-from tests.e2e.bed.chamber import MOUNTS_ONLY, Chamber
-from tests.e2e.bed.guest import Guest, GuestGoneError, find_leader, pids_below
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.process import BedError, must
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.apt_sources import lines_for, read_apt_sources
+from tests.e2e.lab.cache import Cache, digest, remove_tree
+from tests.e2e.lab.guest import Guest, GuestGoneError, find_leader, pids_below
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
+from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.waiting import wait_for
 
 # What the packages depend on; nothing can be fetched from within the lab.
 PACKAGES = (
@@ -40,9 +40,9 @@ def plain_root(cache: Cache, suite: str) -> Path:
     def build(into: Path) -> None:
         cache.say(f"building a plain host, Debian {suite}, with mmdebstrap: a minute, once")
         (into / "tmp").mkdir()
-        with Chamber.open(MOUNTS_ONLY) as chamber:
+        with Namespaces.open(MOUNTS_ONLY) as namespaces:
             in_scratch = os.environ | {"TMPDIR": str(into / "tmp")}
-            chamber.must(_mmdebstrap(suite, into / "root"), timeout_secs=BUILD_SECS, env=in_scratch)
+            namespaces.must(_mmdebstrap(suite, into / "root"), timeout_secs=BUILD_SECS, env=in_scratch)
 
     return cache.entry(f"plain-{suite}", digest(suite, *PACKAGES), build, keep=KEPT_PER_SUITE) / "root"
 
@@ -61,7 +61,7 @@ def plain_host(lab: Lab, suite: str) -> Generator[tuple[Guest, Path]]:
     (root / "etc/machine-id").write_text("")
     # Two hosts of one name would kill each other's processes; what mkdtemp() makes up need not be a name of a host.
     name = f"plain-{digest(str(root))}"
-    cgroup = lab.chamber.outside(lab.cgroup(name))
+    cgroup = lab.namespaces.outside(lab.cgroup(name))
     cgroup.mkdir()
     try:
         with _start(lab, name, root) as container:
@@ -83,7 +83,11 @@ def _start(lab: Lab, name: str, root: Path) -> subprocess.Popen[bytes]:
     boot += ["--console=read-only", f"--machine={name}", f"--hostname={name}"]
     with _console(root).open("ab") as log:
         return subprocess.Popen(
-            lab.chamber.enter([*join, *boot]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            lab.namespaces.enter([*join, *boot]),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 

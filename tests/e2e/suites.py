@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from tests.e2e.bed.debian import SUITES
+from tests.e2e.lab.debian import SUITES
 
-SUITES_VARIABLE = "TIDEGATE_BED_SUITES"
+SUITES_VARIABLE = "TIDEGATE_LAB_SUITES"
 
 
 def chosen_suites() -> list[str]:
-    """The suites to test, all unless ``TIDEGATE_BED_SUITES`` (names with spaces or commas between) says otherwise."""
+    """The suites to test, all unless ``TIDEGATE_LAB_SUITES`` (names with spaces or commas between) says otherwise."""
     named = os.environ.get(SUITES_VARIABLE, "").replace(",", " ").split()
     return named or list(SUITES)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.agent_host import AgentHost, version_of
-from tests.e2e.bed.depot import Release
+from tests.e2e.lab.depot import Release
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World
 from tidegate.discovery.graph_keys import AGE_INDEX_KEY, BARRIER_KEY, DEAD_END_KEY, DEAD_END_REASON_KEY, SCHEME_KEY

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.e2e.bed.debian import BaseHost
 from tests.e2e.conftest import CHECKOUT
+from tests.e2e.lab.debian import BaseHost
 
 DEMO_SECS = 300.0
 

@@ -29,7 +29,7 @@ DROP_IN = "/etc/tidegate/config.d/60-test.toml"
 LOCK_DROP_IN = "/etc/tidegate/config.d/61-lock.toml"
 PATH = "ostree-finalize-staged.path"
 START_PATH = f"! systemctl cat {PATH} || systemctl start {PATH}"
-SET_REMOTE = "ostree config --repo=/ostree/repo set 'remote \"bed\".url'"
+SET_REMOTE = "ostree config --repo=/ostree/repo set 'remote \"lab\".url'"
 
 
 @dataclass(frozen=True, slots=True)

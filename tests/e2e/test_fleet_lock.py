@@ -12,10 +12,10 @@ from typing import cast
 import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, gate_of
-from tests.e2e.bed.bootloader import fallback_entry
-from tests.e2e.bed.guest import GuestGoneError
-from tests.e2e.bed.lab import Lab
 from tests.e2e.clocks import inject, sleep_through
+from tests.e2e.lab.bootloader import fallback_entry
+from tests.e2e.lab.guest import GuestGoneError
+from tests.e2e.lab.lab import Lab
 from tests.e2e.lock_servers import Coordinator, OddServer, coordinator, odd_server
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World

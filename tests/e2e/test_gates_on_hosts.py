@@ -12,8 +12,8 @@ from typing import TypeVar, cast
 
 import pytest
 
-from tests.e2e.bed.depot import Depot
-from tests.e2e.bed.guest import Guest
+from tests.e2e.lab.depot import Depot
+from tests.e2e.lab.guest import Guest
 from tests.e2e.people import PYTHON, log_in
 from tests.e2e.world import MachineFactory
 from tests.fakes.builders import release

@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from tests.e2e.bed.depot import Depot
-from tests.e2e.bed.guest import Guest
-from tests.e2e.bed.server import Server
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.depot import Depot
+from tests.e2e.lab.guest import Guest
+from tests.e2e.lab.server import Server
+from tests.e2e.lab.waiting import wait_for
 from tests.e2e.people import PYTHON
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MachineFactory

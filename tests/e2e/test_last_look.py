@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, gate_of
-from tests.e2e.bed.lab import Lab
 from tests.e2e.clocks import inject, set_wall
+from tests.e2e.lab.lab import Lab
 from tests.e2e.lock_servers import OddServer, odd_server
 from tests.e2e.people import has_read, log_in
 from tests.e2e.suites import on_one_suite

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.agent_host import WATCH, AgentHost
-from tests.e2e.bed.depot import Release
-from tests.e2e.bed.sysroot import REMOTE
+from tests.e2e.lab.depot import Release
+from tests.e2e.lab.sysroot import REMOTE
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import BALLAST_BYTES, World
 
@@ -61,7 +61,7 @@ def test_a_look_fetches_no_content_and_tells_of_a_remote_that_is_down(world: Wor
     host.machine.put("/etc/tidegate/config.d/60-no.toml", "[updates]\nenabled = false\n")
     host.machine.sh("systemctl reload tidegate.service")
     host.wait("told", lambda told: told["state"] == "disabled")
-    branch = f"ostree rev-parse {REMOTE}:bed/stable"
+    branch = f"ostree rev-parse {REMOTE}:lab/stable"
     before = host.machine.sh(branch)
     newer = world.depot.release("2")
     world.depot.publish(newer)

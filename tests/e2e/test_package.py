@@ -10,11 +10,11 @@ from typing import cast
 
 import pytest
 
-from tests.e2e.bed.guest import Guest
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.waiting import wait_for
 from tests.e2e.conftest import CHECKOUT
 from tests.e2e.debs import packages, renumbered
+from tests.e2e.lab.guest import Guest
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.waiting import wait_for
 from tests.e2e.plain_host import plain_host
 from tests.e2e.suites import on_one_suite
 

@@ -11,26 +11,26 @@ from typing import cast
 import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, WATCH, AgentHost, Document, Source
-from tests.e2e.bed.cache import Cache, digest
-from tests.e2e.bed.debian import BaseHost
-from tests.e2e.bed.depot import Depot, Extra, File, Link, open_depot
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.layer import agent_layer
-from tests.e2e.bed.process import run
-from tests.e2e.bed.server import Server
-from tests.e2e.bed.waiting import monotonic_secs
-from tests.e2e.bed.wheels import wheelhouse
 from tests.e2e.conftest import CHECKOUT
+from tests.e2e.lab.cache import Cache, digest
+from tests.e2e.lab.debian import BaseHost
+from tests.e2e.lab.depot import Depot, Extra, File, Link, open_depot
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.layer import agent_layer
+from tests.e2e.lab.process import run
+from tests.e2e.lab.server import Server
+from tests.e2e.lab.waiting import monotonic_secs
+from tests.e2e.lab.wheels import wheelhouse
 from tests.e2e.lock_servers import Coordinator, coordinator
 from tests.e2e.suites import on_one_suite
-from tests.e2e.unwell import HANGS, OPEN, SHUT, SPOILT, UNWELL, Shop, mend, shop_release, wait_paused
+from tests.e2e.unhealthy import HANGS, OPEN, SHUT, SPOILT, UNHEALTHY, Shop, mend, shop_release, wait_paused
 from tests.e2e.world import MachineFactory
 from tidegate.system.boot import BOOT_ID_FILE
 
 pytestmark = pytest.mark.host
 
 HOST_ID = "0123456789abcdef0123456789abcdef"
-ROLLBACK = UNWELL.replace("[health]\n", '[health]\nfailure_action = "rollback"\n')
+ROLLBACK = UNHEALTHY.replace("[health]\n", '[health]\nfailure_action = "rollback"\n')
 
 BEFORE_AFTER_BOOT_HEALTH = "a15455fa81c15491f621e5e4dcd5d22a3e0a8dab"
 """The last commit whose agent knows no watch and no rollback: as old as what a rollback may lead to."""
@@ -58,7 +58,7 @@ def coordinated(lab: Lab) -> Iterator[Coordinator]:
 
 
 @pytest.fixture(scope="module")
-def older_agent(bed_cache: Cache, base: BaseHost) -> Path:
+def older_agent(lab_cache: Cache, base: BaseHost) -> Path:
     """What an agent of before lays over the base host."""
     known = run(["git", "-C", CHECKOUT, "cat-file", "-e", f"{BEFORE_AFTER_BOOT_HEALTH}^{{commit}}"])
     if not known.ok:
@@ -69,8 +69,8 @@ def older_agent(bed_cache: Cache, base: BaseHost) -> Path:
         tar = subprocess.run(archive, capture_output=True, check=True, timeout=60).stdout
         subprocess.run(["tar", "-C", str(into), "-x"], input=tar, check=True, timeout=60)
 
-    checkout = bed_cache.entry("checkout", digest(BEFORE_AFTER_BOOT_HEALTH), export, keep=1)
-    return agent_layer(bed_cache, base, wheelhouse(bed_cache, checkout, base.suite))
+    checkout = lab_cache.entry("checkout", digest(BEFORE_AFTER_BOOT_HEALTH), export, keep=1)
+    return agent_layer(lab_cache, base, wheelhouse(lab_cache, checkout, base.suite))
 
 
 def locked_by(server: Coordinator) -> str:

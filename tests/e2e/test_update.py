@@ -9,11 +9,11 @@ from typing import cast
 import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, gate_of, version_of
-from tests.e2e.bed.bootloader import fallback_entry
-from tests.e2e.bed.depot import Depot, Link, Release
-from tests.e2e.bed.disk import new_disk
-from tests.e2e.bed.guest import GuestGoneError
-from tests.e2e.bed.lab import Lab
+from tests.e2e.lab.bootloader import fallback_entry
+from tests.e2e.lab.depot import Depot, Link, Release
+from tests.e2e.lab.disk import new_disk
+from tests.e2e.lab.guest import GuestGoneError
+from tests.e2e.lab.lab import Lab
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import BALLAST_BYTES, MANUAL, MIB, MachineFactory, World
 

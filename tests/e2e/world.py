@@ -6,11 +6,11 @@ from functools import cache
 from typing import Protocol
 
 from tests.e2e.agent_host import AgentHost, Source, version_of
-from tests.e2e.bed.depot import Depot, Extra, File, Link, Release
-from tests.e2e.bed.disk import Disk
-from tests.e2e.bed.machine import Machine
-from tests.e2e.bed.server import Server
-from tests.e2e.bed.sysroot import Remote
+from tests.e2e.lab.depot import Depot, Extra, File, Link, Release
+from tests.e2e.lab.disk import Disk
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.server import Server
+from tests.e2e.lab.sysroot import Remote
 
 MIB = 1024 * 1024
 BALLAST_BYTES = 24 * MIB

@@ -24,7 +24,7 @@ from tests.fakes.builders import (
     staged,
     staging,
     steady,
-    unwell,
+    unhealthy,
     verifying,
 )
 from tests.fakes.clock import START
@@ -158,7 +158,7 @@ def rebooting() -> Walk:
 
 def pending() -> Walk:
     """The boot is not complete yet."""
-    return verifying(policy=Policy()).answer(unwell("boot-complete.target is activating", "boot-complete"))
+    return verifying(policy=Policy()).answer(unhealthy("boot-complete.target is activating", "boot-complete"))
 
 
 def accepting() -> Walk:
@@ -169,7 +169,7 @@ def accepting() -> Walk:
 def leaving() -> Walk:
     """The boot is not well, and the way back is due."""
     rolling = quick(Policy(failure_action=FailureAction.ROLLBACK))
-    return verifying(policy=rolling).answer(unwell("sshd.service failed"))
+    return verifying(policy=rolling).answer(unhealthy("sshd.service failed"))
 
 
 def deferred() -> Walk:
@@ -179,7 +179,7 @@ def deferred() -> Walk:
 
 def paused() -> Walk:
     """The boot is not well."""
-    return verifying().answer(unwell("sshd.service failed"))
+    return verifying().answer(unhealthy("sshd.service failed"))
 
 
 def fleet_verifying() -> Walk:
@@ -188,7 +188,7 @@ def fleet_verifying() -> Walk:
     record = LockRecord(ACCOUNT, earlier.boot, LockState.HELD, START)
     patient = replace(FLEET, health=HealthTerms())
     walk = Walk(Records(earlier, lock=record), patient).answer(host("2", entries=("2", "1")))
-    return walk.answer(unwell("boot-complete.target is activating", "boot-complete"))
+    return walk.answer(unhealthy("boot-complete.target is activating", "boot-complete"))
 
 
 def owed() -> Walk:

@@ -63,7 +63,7 @@ WAIT = (Wait("window", "the window is closed", remedy="wait"),)
 T = TypeVar("T", bound=Effect)
 
 
-def unwell(detail: str = "sshd.service is failed", check: str = "sshd", cursor: str = "s=1") -> HealthLook:
+def unhealthy(detail: str = "sshd.service is failed", check: str = "sshd", cursor: str = "s=1") -> HealthLook:
     """A look at which a check that counts did not pass."""
     others = (finding for finding in WELL.findings if finding.check != check)
     return HealthLook((*others, Finding(check, Weight.REQUIRED, passed=False, detail=detail)), cursor)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tests.fakes.builders import WELL, unwell
+from tests.fakes.builders import WELL, unhealthy
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine, FakeHost, payload_of, release
 from tests.fakes.lock_server import FakeLocks
@@ -306,7 +306,7 @@ class ScriptedHealth:
         self.points.before("read health")
         if self.answers:
             return self.answers.popleft()
-        return unwell() if self.host.booted.version in self.broken else WELL
+        return unhealthy() if self.host.booted.version in self.broken else WELL
 
 
 class NoUnits:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tests.fakes.builders import quick, unwell
+from tests.fakes.builders import quick, unhealthy
 from tests.fakes.engine import PIECE_BYTES, RELEASE_BYTES, payload_of
 from tests.fakes.lock_server import ACCOUNT, RIVAL
 from tests.faults.parts import GRACE_SECS
@@ -145,7 +145,7 @@ def _loader_falls_back(rig: Rig) -> None:
 
 
 def _slow_health(rig: Rig) -> None:
-    rig.health.answers.extend([unwell("boot-complete.target is activating", "boot-complete")] * 3)
+    rig.health.answers.extend([unhealthy("boot-complete.target is activating", "boot-complete")] * 3)
 
 
 def _deaf(rig: Rig) -> None:
@@ -198,7 +198,7 @@ def _paused(rig: Rig) -> None:
     _require(len(rig.host.boots) <= 2 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots for one update")
 
 
-def _both_unwell(rig: Rig) -> None:
+def _both_unhealthy(rig: Rig) -> None:
     records = rig.disk.load()
     _require([one.release.payload for one in records.denied] == [payload_of("2")], "2 is not denied, once")
     _require(rig.has_slot or not rig.logind.locked, "the lock was given back")
@@ -409,13 +409,13 @@ SCENARIOS = (
     Scenario("not well: paused", ("1", "2"), _not_well(PAUSE, "2"), _paused_in("2"), _paused),
     Scenario("not well: paused, resumed", ("1", "2"), _not_well(PAUSE, "2"), _resumed, _applied),
     Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _mended, _applied),
-    Scenario("not well, nor what was before", ("1", "2"), _not_well(ROLLBACK, "2"), _neither, _both_unwell),
+    Scenario("not well, nor what was before", ("1", "2"), _not_well(ROLLBACK, "2"), _neither, _both_unhealthy),
     Scenario("a person goes back", ("1", "2"), _nothing, _sent_back, _sent_back_check),
     Scenario("lock: rolled back", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _on_denied("1"), _rolled_back),
     Scenario("lock: rolled back, server down", ("1", "2"), _server_down_on_the_way_back, _on_denied("1"), _rolled_back),
     Scenario("lock: paused", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _paused_in("2"), _paused),
     Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _mended, _applied),
-    Scenario("lock: neither is well", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _neither, _both_unwell),
+    Scenario("lock: neither is well", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _neither, _both_unhealthy),
     Scenario("lock: a person goes back", ("1", "2"), _locked, _sent_back, _sent_back_check),
     Scenario("lock: granted", ("1", "2"), _locked, _on("2"), _applied),
     Scenario("lock: given back after the boot", ("1", "2"), _locked_until_the_boot, _on("2"), _applied),

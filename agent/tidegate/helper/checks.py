@@ -128,7 +128,7 @@ async def journal_cursor() -> str:
 
 
 class _Configuration:
-    """The snippets as they are, or as they last were without a problem: a typing error is no reason to be unwell."""
+    """The snippets as they are, or as they last were without a problem: a typing error is no reason to be unhealthy."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = roots

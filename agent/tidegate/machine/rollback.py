@@ -8,7 +8,7 @@
                                                                                   +---------+
 
 All of the decision is on disk in one write. A lock that is still held for the update that went wrong serves for the way
-back, too. There is one automatic rollback a release: what comes up unwell again stays up, and says so.
+back, too. There is one automatic rollback a release: what comes up unhealthy again stays up, and says so.
 """
 
 from __future__ import annotations

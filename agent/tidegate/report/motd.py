@@ -78,7 +78,7 @@ def _waits_for_reboot(told: Document) -> bool:
 def _notices(told: Document) -> Iterator[tuple[str, str]]:
     """What there is to say and what to do about it, the worst first."""
     yield from _failed(told)
-    yield from _unwell(told)
+    yield from _unhealthy(told)
     yield from _due(table(told, "rollback_due"), _version(told, "booted"))
     yield from _came_back(told)
     yield from _stale(table(told, "stale_config"))
@@ -93,7 +93,7 @@ def _failed(told: Document) -> Iterator[tuple[str, str]]:
         yield f"this host is not updated{_since(told, 'since')}: {_reason(told, 'summary')}", remedy
 
 
-def _unwell(told: Document) -> Iterator[tuple[str, str]]:
+def _unhealthy(told: Document) -> Iterator[tuple[str, str]]:
     """A host that is paused, or that goes on with a release that is not well."""
     health = table(told, "health")
     paused = text(told, "state") == "paused"

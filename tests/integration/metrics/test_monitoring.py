@@ -128,9 +128,9 @@ def test_every_metric_in_rules_and_dashboard_exists() -> None:
 
 
 def test_every_query_of_the_dashboard_gives_something(promtool: Promtool, tmp_path: Path) -> None:
-    unwell = {**EVERYTHING, "state": "paused"}
+    unhealthy = {**EVERYTHING, "state": "paused"}
     texts = {
-        "one": host_text(unwell),
+        "one": host_text(unhealthy),
         "coordinator": asyncio.run(coordinator_text()),
         "clones": re.sub(rb"(flagged_holders\{.*\}) 0", rb"\1 1", asyncio.run(coordinator_text())),
     }
@@ -171,7 +171,7 @@ SITUATIONS: dict[str, tuple[Document, set[str]]] = {
     "somebody stays logged in": (waits("sessions", 4 * DAY), {"TidegateGateHoldsForDays"}),
     "a gate of a newer agent": (waits("moon", 4 * DAY), {"TidegateGateHoldsForDays"}),
     "paused": ({**WELL, "state": "paused", "health": BAD}, {"TidegateHostPaused"}),
-    "goes on unwell": ({**WELL, "health": BAD}, {"TidegateHostUnhealthy"}),
+    "goes on unhealthy": ({**WELL, "health": BAD}, {"TidegateHostUnhealthy"}),
     "rollback hangs": ({**WELL, "rollback_due": {"since": ago(2 * HOUR)}}, {"TidegateRollbackWaits"}),
     "rollback begins": ({**WELL, "rollback_due": {"since": ago(MINUTE)}}, set()),
     "fell back": ({**WELL, "history": [attempt("fell_back")]}, {"TidegateUpdateDidNotLast"}),

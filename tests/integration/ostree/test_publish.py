@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bed.signing import UNSIGNED, Signer, new_signer
+from tests.e2e.lab.signing import UNSIGNED, Signer, new_signer
 from tests.fakes.flaky_server import FlakyServer, serve
 from tests.integration.ostree.drive import report
 from tests.integration.ostree.tiny_os import CHECKOUT, REF, REMOTE, Repository, Sysroot, run

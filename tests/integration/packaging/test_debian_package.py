@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bed.cache import Cache
 from tests.e2e.debs import SOURCE, build_packages, packages
+from tests.e2e.lab.cache import Cache
 from tidegate.cli import install_cmd
 
 pytestmark = pytest.mark.root  # build.sh may have to install debhelper

@@ -26,7 +26,7 @@ from tests.fakes.builders import (
     quick,
     staging,
     steady,
-    unwell,
+    unhealthy,
     verifying,
 )
 from tests.fakes.clock import START
@@ -254,14 +254,14 @@ def publish(path: Path, walk: Walk) -> None:
 
 
 def test_without_exit_code_a_living_agent_is_0_whatever_it_says(status_file: Path) -> None:
-    publish(status_file, verifying().answer(unwell("sshd failed")))
+    publish(status_file, verifying().answer(unhealthy("sshd failed")))
     done = run("status")
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith("State:    paused in 2: sshd: sshd failed\n")
 
 
 def test_with_exit_code_the_state_is_the_code(status_file: Path) -> None:
-    publish(status_file, verifying().answer(unwell("sshd failed")))
+    publish(status_file, verifying().answer(unhealthy("sshd failed")))
     assert run("status", "--exit-code").exit_code == 21
 
 

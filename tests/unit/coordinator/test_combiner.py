@@ -46,7 +46,7 @@ def unlock(host: str) -> Call:
     return Call(Verb.STEADY_STATE, ClientParams(host, "g"), "::1")
 
 
-class Bed:
+class Lab:
     """A combiner on a store in memory."""
 
     def __init__(self, slots: int, timeout_secs: float) -> None:
@@ -62,8 +62,8 @@ class Bed:
 
 
 @asynccontextmanager
-async def bed(slots: int = 1, timeout_secs: float = 5.0, *troubles: Trouble) -> AsyncGenerator[Bed, None]:
-    made = Bed(slots, timeout_secs)
+async def lab(slots: int = 1, timeout_secs: float = 5.0, *troubles: Trouble) -> AsyncGenerator[Lab, None]:
+    made = Lab(slots, timeout_secs)
     made.store.troubles = deque(troubles)
     yield made
     await made.combiner.aclose()
@@ -75,7 +75,7 @@ def granted(answer: Answer) -> bool:
 
 def test_all_that_wait_become_one_swap() -> None:
     async def scenario() -> None:
-        async with bed(slots=50) as it:
+        async with lab(slots=50) as it:
             answers = await it.answers(*(lock(f"h{n}") for n in range(50)), lock("late"))
             assert [granted(one) for one in answers] == [True] * 50 + [False]
             assert len(it.store.swaps) == 1
@@ -86,7 +86,7 @@ def test_all_that_wait_become_one_swap() -> None:
 
 def test_more_than_fits_into_one_goes_into_the_next() -> None:
     async def scenario() -> None:
-        async with bed(slots=200) as it:
+        async with lab(slots=200) as it:
             answers = await it.answers(*(lock(f"h{n}") for n in range(2 * MAX_CHANGES + 1)))
             assert all(map(granted, answers))
             assert [len(swap.touched) for swap in it.store.swaps] == [MAX_CHANGES, MAX_CHANGES, 1]
@@ -96,7 +96,7 @@ def test_more_than_fits_into_one_goes_into_the_next() -> None:
 
 def test_who_comes_while_the_store_is_busy_is_in_the_next_round() -> None:
     async def scenario() -> None:
-        async with bed(slots=3) as it:
+        async with lab(slots=3) as it:
             it.store.gate = asyncio.Event()
             first = it.ask(lock("a"))
             await until(lambda: it.store.reads == 1)
@@ -112,7 +112,7 @@ def test_who_comes_while_the_store_is_busy_is_in_the_next_round() -> None:
 
 def test_denials_write_nothing_and_read_seldom() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             await it.answers(lock("a"))
             for _ in range(10):
                 assert not any(map(granted, await it.answers(lock("b"), lock("c"))))
@@ -126,7 +126,7 @@ def test_denials_write_nothing_and_read_seldom() -> None:
 
 def test_a_slot_that_another_coordinator_frees_is_seen_soon() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             it.store.hold("elsewhere")
             assert not granted(*await it.answers(lock("a")))
             it.store.hold()
@@ -140,7 +140,7 @@ def test_that_one_holds_nothing_is_never_said_from_memory() -> None:
     """Another coordinator may have let it in a moment ago; its slot would be lost."""
 
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             assert await it.answers(unlock("a")) == [NOTHING]
             it.clock.advance(0.001)
             it.store.hold("a")
@@ -152,7 +152,7 @@ def test_that_one_holds_nothing_is_never_said_from_memory() -> None:
 
 def test_giving_back_nothing_writes_nothing() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             assert await it.answers(unlock("a"), unlock("b")) == [NOTHING, NOTHING]
             assert not it.store.swaps
 
@@ -161,7 +161,7 @@ def test_giving_back_nothing_writes_nothing() -> None:
 
 def test_after_a_conflict_everything_is_decided_anew() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             await it.answers(lock("a"), unlock("a"))
             it.store.hold("b")
             (answer,) = await it.answers(lock("a"))
@@ -175,7 +175,7 @@ def test_after_a_conflict_everything_is_decided_anew() -> None:
 @pytest.mark.parametrize("place", range(3))
 def test_an_error_anywhere_is_got_over(place: int) -> None:
     async def scenario() -> None:
-        async with bed(1, 5.0, *[Trouble.NONE] * place, Trouble.FAILS) as it:
+        async with lab(1, 5.0, *[Trouble.NONE] * place, Trouble.FAILS) as it:
             assert [granted(one) for one in await it.answers(lock("a"), lock("b"))] == [True, False]
             assert await it.answers(unlock("a")) == [FREED]
             assert it.store.holders == set()
@@ -185,7 +185,7 @@ def test_an_error_anywhere_is_got_over(place: int) -> None:
 
 def test_a_swap_whose_answer_was_lost_is_not_sent_again() -> None:
     async def scenario() -> None:
-        async with bed(2, 5.0, Trouble.NONE, Trouble.DONE_BUT_FAILS) as it:
+        async with lab(2, 5.0, Trouble.NONE, Trouble.DONE_BUT_FAILS) as it:
             assert all(map(granted, await it.answers(lock("a"), lock("b"))))
             assert it.store.holders == {"a", "b"}
             first, second = it.store.swaps
@@ -197,7 +197,7 @@ def test_a_swap_whose_answer_was_lost_is_not_sent_again() -> None:
 
 def test_an_unlock_whose_answer_was_lost_frees_nobody_else() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             await it.answers(lock("a"))
             it.store.troubles = deque([Trouble.DONE_BUT_FAILS])
             assert await it.answers(unlock("a"), lock("b"), unlock("a")) == [NOTHING, Granted(True, 3), NOTHING]
@@ -210,7 +210,7 @@ def test_a_swap_that_arrives_late_gives_nobody_a_slot_who_has_given_it_back() ->
     """Its client gave up and unlocked: had the answer been "you have none" and nothing more, it would have one now."""
 
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             await it.answers(unlock("x"))
             it.store.gate, it.store.troubles = asyncio.Event(), deque([Trouble.DELAYED])
             (gone,) = it.ask(lock("a"))
@@ -230,7 +230,7 @@ def test_a_swap_that_arrives_late_gives_nobody_a_slot_who_has_given_it_back() ->
 
 def test_a_swap_that_may_arrive_late_is_overtaken_when_nobody_waits_any_more() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             await it.answers(unlock("x"))
             it.store.gate, it.store.troubles = asyncio.Event(), deque([Trouble.DELAYED, Trouble.FAILS, Trouble.FAILS])
             (gone,) = it.ask(lock("a"))
@@ -246,7 +246,7 @@ def test_a_swap_that_may_arrive_late_is_overtaken_when_nobody_waits_any_more() -
 
 def test_a_store_that_hangs_is_said_to_be_away_in_time() -> None:
     async def scenario() -> None:
-        async with bed(1, 0.02, Trouble.HANGS) as it:
+        async with lab(1, 0.02, Trouble.HANGS) as it:
             tasks = it.ask(lock("a"), lock("b"))
             for task in tasks:
                 with pytest.raises(TidegateError) as caught:
@@ -258,7 +258,7 @@ def test_a_store_that_hangs_is_said_to_be_away_in_time() -> None:
 
 def test_while_it_errs_callers_hear_of_it_with_the_reason() -> None:
     async def scenario() -> None:
-        async with bed(1, 0.02, *[Trouble.FAILS] * 100_000) as it:
+        async with lab(1, 0.02, *[Trouble.FAILS] * 100_000) as it:
             with pytest.raises(TidegateError, match=r"within 0\.02 s: refused"):
                 await it.combiner.submit(lock("a"))
 
@@ -267,7 +267,7 @@ def test_while_it_errs_callers_hear_of_it_with_the_reason() -> None:
 
 def test_nonsense_in_the_store_is_told_at_once() -> None:
     async def scenario() -> None:
-        async with bed(1, 5.0, Trouble.NONSENSE) as it:
+        async with lab(1, 5.0, Trouble.NONSENSE) as it:
             with pytest.raises(TidegateError, match="poem") as caught:
                 await it.combiner.submit(lock("a"))
             assert caught.value.kind is ErrorKind.COORDINATOR_STORE_NONSENSE
@@ -278,7 +278,7 @@ def test_nonsense_in_the_store_is_told_at_once() -> None:
 
 def test_a_defect_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        async with bed(1, 5.0, Trouble.DEFECT) as it:
+        async with lab(1, 5.0, Trouble.DEFECT) as it:
             with pytest.raises(TidegateError, match="ZeroDivisionError"):
                 await it.combiner.submit(lock("a"))
             assert granted(*await it.answers(lock("a")))
@@ -289,7 +289,7 @@ def test_a_defect_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_who_goes_away_before_its_turn_gets_nothing_and_harms_nobody() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             it.store.gate = asyncio.Event()
             (gone, other) = it.ask(lock("a"), lock("b"))
             await until(lambda: it.store.reads == 1)
@@ -304,7 +304,7 @@ def test_who_goes_away_before_its_turn_gets_nothing_and_harms_nobody() -> None:
 
 def test_who_goes_away_while_it_is_written_does_not_break_the_others_answer() -> None:
     async def scenario() -> None:
-        async with bed(slots=2) as it:
+        async with lab(slots=2) as it:
             await it.answers(unlock("x"))
             it.store.gate = asyncio.Event()
             (gone, other) = it.ask(lock("a"), lock("b"))
@@ -320,7 +320,7 @@ def test_who_goes_away_while_it_is_written_does_not_break_the_others_answer() ->
 
 def test_what_was_done_is_told_once_it_is_done() -> None:
     async def scenario() -> None:
-        async with bed(1, 5.0, Trouble.NONE, Trouble.FAILS) as it:
+        async with lab(1, 5.0, Trouble.NONE, Trouble.FAILS) as it:
             await it.answers(lock("a"))
             await it.combiner.submit(ForceRelease("a", "root", "gone"))
             assert [(one.what, one.id) for one in it.heard] == [("granted", "a"), ("taken", "a")]
@@ -330,7 +330,7 @@ def test_what_was_done_is_told_once_it_is_done() -> None:
 
 def test_slots_are_written_down_on_order() -> None:
     async def scenario() -> None:
-        async with bed(slots=7) as it:
+        async with lab(slots=7) as it:
             await it.combiner.submit(SyncSlots())
             assert it.store.current(None).semaphore.slots == 7
 
@@ -339,7 +339,7 @@ def test_slots_are_written_down_on_order() -> None:
 
 def test_the_view_is_the_stores_and_names_who_waits() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             await it.answers(lock("a"), lock("b"), lock("c"))
             it.store.hold("c")
             version, denials = await it.combiner.view()
@@ -353,7 +353,7 @@ def test_the_view_is_the_stores_and_names_who_waits() -> None:
 
 def test_when_it_stops_those_who_wait_hear_of_it() -> None:
     async def scenario() -> None:
-        async with bed() as it:
+        async with lab() as it:
             it.store.gate = asyncio.Event()
             (task,) = it.ask(lock("a"))
             await until(lambda: it.store.reads == 1)
@@ -366,7 +366,7 @@ def test_when_it_stops_those_who_wait_hear_of_it() -> None:
 
 def test_two_coordinators_under_load_never_give_out_a_slot_twice() -> None:
     async def scenario() -> None:
-        async with bed(slots=3) as it:
+        async with lab(slots=3) as it:
             other = Combiner("g", it.store, Rules(3), Setting(it.clock, it.heard.append))
 
             async def host(name: str, asks: Combiner) -> int:

@@ -134,7 +134,7 @@ def test_a_host_of_another_engine_is_told_whose_it_is() -> None:
     assert [one.status for one in engine.judge_kind("ostree", other)] == [Status.OK]
 
 
-SOURCE = Source("bed", "bed/stable")
+SOURCE = Source("lab", "lab/stable")
 
 
 @pytest.mark.parametrize(

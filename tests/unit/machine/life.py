@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.fakes.builders import BROKEN, DISK_FULL, WELL, at, offers, unwell
+from tests.fakes.builders import BROKEN, DISK_FULL, WELL, at, offers, unhealthy
 from tests.fakes.engine import payload_of
 from tests.fakes.lock_server import (
     ACCOUNT,
@@ -265,7 +265,7 @@ class Life(Rules):
                 answers: tuple[RebootAnswer, ...] = (RebootAccepted(), RebootRefused("a backup is running"))
                 return self.choices.of(*answers)
             case ReadHealth():
-                return self.choices.of(WELL, unwell("starting"), unwell("sshd failed"))
+                return self.choices.of(WELL, unhealthy("starting"), unhealthy("sshd failed"))
             case _:
                 return self.host.view()
 
@@ -320,7 +320,7 @@ class Life(Rules):
 
     def _boot(self) -> None:
         self.owed_before_boot = self.disk.lock is not None and self.disk.lock.state == LockState.RELEASE_OWED
-        self.well = self.unwell = self.vouched = False
+        self.well = self.unhealthy = self.vouched = False
         how = self.choices.of("clean", "clean", "clean", "switch fails", "power cut", "soft")
         self.host.come_up(how, self._loader_choice)
         self.secs += 30

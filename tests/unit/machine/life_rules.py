@@ -87,7 +87,7 @@ class Rules:
         self.records_lost = False
         self.owed_before_boot = False
         self.well = False
-        self.unwell = False
+        self.unhealthy = False
         self.vouched = False
         self.begin_anew()
 
@@ -108,7 +108,7 @@ class Rules:
         match event:
             case Completed(task_id, HealthLook() as look):
                 self.well = not failing(look)
-                self.unwell |= task_id != self.state.lock.task and not self.well
+                self.unhealthy |= task_id != self.state.lock.task and not self.well
                 self.vouched |= self.state.policy.failure_action is FailureAction.CONTINUE
             case ResumeAsked() | AllowAsked():
                 self.vouched = True
@@ -276,7 +276,7 @@ class Rules:
                 assert denial.release.version in self.host.passed_over, f"denied without evidence: {denial}"
             case DenialCause.UNHEALTHY:
                 assert booted, f"denied without evidence: {denial}"
-                assert self.unwell, f"denied without evidence: {denial}"
+                assert self.unhealthy, f"denied without evidence: {denial}"
             case _:
                 left = denial.release.version in self.host.passed_over
                 assert asked or left, f"nobody denied it: {denial}"

@@ -29,7 +29,7 @@ from tests.fakes.builders import (
     release,
     relocking,
     steady,
-    unwell,
+    unhealthy,
 )
 from tests.fakes.clock import START
 from tests.fakes.lock_server import ACCOUNT, ELSEWHERE, GONE, NONSENSE, REFUSED, UNCERTAIN, UNREACHABLE
@@ -600,10 +600,10 @@ def test_a_lock_for_the_boot_alone_is_given_back_while_the_boot_is_verified() ->
 @pytest.mark.parametrize("word", ["maybe_held", "held", "word of a newer agent"])
 def test_a_boot_that_is_not_well_keeps_the_lock(word: str) -> None:
     walk = Walk(Records(intent(), lock_record(word)), LOCKED).answer(host("2", entries=("2", "1")))
-    walk.answer(unwell("sshd failed"))
+    walk.answer(unhealthy("sshd failed"))
     for _ in range(3):
         assert walk.wake().one(ReadHealth)
-        walk.answer(unwell("sshd failed"))
+        walk.answer(unhealthy("sshd failed"))
     assert lock_state(walk) == word
     walk.wake().answer(WELL).answer(WELL).answer(host("2", entries=("2", "1")))
     assert walk.wake().one(ReleaseLock)
@@ -623,9 +623,9 @@ def test_a_boot_into_the_old_release_is_looked_at_before_the_lock_is_given_back(
     assert walk.state.records.history[-1].outcome == outcome
     if outcome is Outcome.FELL_BACK:
         walk.answer(host("1", entries=("1", "2")))
-    walk.wake().answer(unwell("boot-complete.target is activating", "boot-complete"))
+    walk.wake().answer(unhealthy("boot-complete.target is activating", "boot-complete"))
     assert lock_state(walk) == "held"
-    _look_again(walk).answer(unwell("sshd failed"))
+    _look_again(walk).answer(unhealthy("sshd failed"))
     _look_again(walk).fail()
     _look_again(walk).answer(WELL)
     assert lock_state(walk) == "release_owed"

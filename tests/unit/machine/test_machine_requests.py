@@ -28,7 +28,7 @@ from tests.fakes.builders import (
     staged,
     staging,
     steady,
-    unwell,
+    unhealthy,
     verifying,
 )
 from tidegate.discovery.base import Deferred
@@ -58,7 +58,7 @@ CLOSED = Failure(ErrorKind.REBOOT_REFUSED, "window: the window is closed", "wait
 
 
 def paused() -> Walk:
-    return verifying().answer(unwell("sshd failed"))
+    return verifying().answer(unhealthy("sshd failed"))
 
 
 def rebooting() -> Walk:

@@ -28,7 +28,7 @@ from tests.fakes.builders import (
     staged,
     staging,
     steady,
-    unwell,
+    unhealthy,
     verifying,
 )
 from tests.fakes.clock import START
@@ -65,7 +65,7 @@ DUE = RollbackDue(plain("2"), plain("1"), "2 is not well", START)
 
 def leaving(policy: Policy = ROLLING, records: Records | None = None) -> Walk:
     """2 was found not well."""
-    return Walk(records or Records(intent()), policy).answer(IN_2).answer(unwell())
+    return Walk(records or Records(intent()), policy).answer(IN_2).answer(unhealthy())
 
 
 def in_2(records: Records | None = None, policy: Policy | None = None) -> Walk:
@@ -240,7 +240,7 @@ def test_a_person_who_has_to_wait_is_told_why_and_it_stays_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    "made", [staged, verifying, lambda: verifying().answer(unwell())], ids=["staged", "verifying", "paused"]
+    "made", [staged, verifying, lambda: verifying().answer(unhealthy())], ids=["staged", "verifying", "paused"]
 )
 def test_a_person_may_ask_whenever_nothing_is_under_way(made: Callable[[], Walk]) -> None:
     walk = made()
@@ -443,7 +443,7 @@ def test_going_on_by_hand_to_something_new_is_no_verdict() -> None:
 
 
 def test_the_paused_host_of_a_release_that_is_left_by_hand_fell_back() -> None:
-    walk = verifying().answer(unwell())
+    walk = verifying().answer(unhealthy())
     assert isinstance(walk.state.phase, Paused)
     after = Walk(walk.state.records, boot=replace(BOOT, boot_id="3" * 32)).answer(host("1", entries=("1", "2")))
     assert [one.cause for one in after.state.records.denied] == [DenialCause.FELL_BACK]

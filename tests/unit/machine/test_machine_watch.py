@@ -24,7 +24,7 @@ from tests.fakes.builders import (
     offers,
     plain,
     quick,
-    unwell,
+    unhealthy,
     verifying,
 )
 from tidegate.errors import ErrorKind, Failure
@@ -98,12 +98,12 @@ def test_the_last_look_is_at_the_end_of_the_watch_and_not_an_interval_later() ->
 
 
 def test_one_bad_look_proves_nothing_and_three_in_a_row_do() -> None:
-    walk = watched(PATIENT).answer(WELL).wake().answer(unwell()).wake().answer(WELL)
+    walk = watched(PATIENT).answer(WELL).wake().answer(unhealthy()).wake().answer(WELL)
     walk.secs = 60
     for _ in range(2):
-        walk.wake().answer(unwell())
+        walk.wake().answer(unhealthy())
         assert isinstance(walk.state.phase, Verifying)
-    assert isinstance(walk.wake().answer(unwell()).state.phase, Paused)
+    assert isinstance(walk.wake().answer(unhealthy()).state.phase, Paused)
 
 
 def test_units_that_had_failed_before_are_no_news() -> None:
@@ -135,7 +135,7 @@ def test_verifying_goes_on_whatever_the_settings_say_and_stages_nothing(blocked:
 def test_no_check_is_due_while_a_boot_is_verified_or_paused() -> None:
     walk = verifying()
     assert next_wakeup(walk.state) is None
-    walk.answer(unwell())
+    walk.answer(unhealthy())
     assert next_wakeup(walk.state) == at(PAUSED_LOOK_SECS).boot_secs
 
 
@@ -183,7 +183,7 @@ def test_a_paused_host_that_was_rebooted_is_watched_anew() -> None:
 
 
 def test_a_boot_that_is_not_well_pauses_updates_and_keeps_the_attempt_and_the_lock() -> None:
-    walk = Walk(Records(intent(), lock=lock_record()), LOCKED).answer(IN_2).answer(unwell())
+    walk = Walk(Records(intent(), lock=lock_record()), LOCKED).answer(IN_2).answer(unhealthy())
     phase = walk.state.phase
     assert isinstance(phase, Paused)
     assert (phase.reason, phase.look_at) == ("sshd: sshd.service is failed", at(PAUSED_LOOK_SECS).boot_secs)
@@ -195,8 +195,8 @@ def test_a_boot_that_is_not_well_pauses_updates_and_keeps_the_attempt_and_the_lo
 
 
 def test_a_paused_host_that_is_mended_is_watched_anew_and_then_counts() -> None:
-    walk = verifying().answer(unwell())
-    walk.wake().answer(unwell()).wake().fail().wake().answer(WELL)
+    walk = verifying().answer(unhealthy())
+    walk.wake().answer(unhealthy()).wake().fail().wake().answer(WELL)
     assert walk.secs == 3 * PAUSED_LOOK_SECS
     assert isinstance(walk.state.phase, Verifying)
     assert walk.answer(WELL).one(MarkGood)
@@ -204,7 +204,7 @@ def test_a_paused_host_that_is_mended_is_watched_anew_and_then_counts() -> None:
 
 
 def test_resume_takes_the_release_as_it_is_and_gives_the_lock_back() -> None:
-    walk = Walk(Records(intent(), lock=lock_record()), LOCKED).answer(IN_2).answer(unwell())
+    walk = Walk(Records(intent(), lock=lock_record()), LOCKED).answer(IN_2).answer(unhealthy())
     walk.feed(ResumeAsked(1, "sshd is not wanted here"))
     assert walk.one(Reply).answer == "updates go on, with 2 as it is"
     assert walk.answer_of(MarkGood, IN_2).state.phase == Steady()
@@ -241,7 +241,7 @@ def test_not_being_able_to_look_is_no_verdict_however_long_it_lasts() -> None:
 def test_what_is_found_once_somebody_can_look_counts() -> None:
     unreadable = Failure(ErrorKind.HEALTH_UNREADABLE, "systemd does not answer")
     assert verifying().fail(unreadable).wake().answer(WELL).one(MarkGood)
-    rolled = watched(ROLLING).fail(unreadable).wake().answer(unwell())
+    rolled = watched(ROLLING).fail(unreadable).wake().answer(unhealthy())
     assert (rolled.state.records.rollback is not None, rolled.state.trouble) == (True, None)
 
 
@@ -250,7 +250,7 @@ def test_what_is_found_once_somebody_can_look_counts() -> None:
 
 def test_continue_keeps_the_release_on_record_and_goes_on() -> None:
     walk = Walk(Records(intent(), lock=lock_record()), replace(KEEPING, fleet_lock=LOCKED.fleet_lock))
-    walk.answer(IN_2).answer(unwell())
+    walk.answer(IN_2).answer(unhealthy())
     assert topics(walk) == [Topic.UNHEALTHY]
     walk.answer(IN_2)
     (closed,) = walk.state.records.history
@@ -268,7 +268,7 @@ def test_continue_keeps_the_release_on_record_and_goes_on() -> None:
 
 
 def test_a_release_that_is_not_well_is_denied_closed_and_due_to_be_left_in_one_write() -> None:
-    walk = Walk(Records(intent(), lock=lock_record()), ROLLING).answer(IN_2).answer(unwell())
+    walk = Walk(Records(intent(), lock=lock_record()), ROLLING).answer(IN_2).answer(unhealthy())
     records = walk.state.records
     (denied,) = records.denied
     (closed,) = records.history
@@ -290,7 +290,7 @@ def test_a_release_that_is_not_well_is_denied_closed_and_due_to_be_left_in_one_w
 
 def test_what_failed_before_the_update_is_no_news_after_the_way_back_either() -> None:
     opened = replace(intent(), failed_units=("old.service",))
-    walk = watched(ROLLING, Records(opened)).answer(unwell())
+    walk = watched(ROLLING, Records(opened)).answer(unhealthy())
     assert walk.state.records.rollback is not None
     assert walk.state.records.rollback.failed_units == ("old.service",)
 
@@ -318,7 +318,7 @@ OBJECTIONS = {
 @pytest.mark.parametrize("case", OBJECTIONS)
 def test_where_there_is_no_way_back_the_host_stays_up_and_says_so(case: str) -> None:
     records, view, objection = OBJECTIONS[case]
-    walk = Walk(records, ROLLING).answer(view).answer(unwell())
+    walk = Walk(records, ROLLING).answer(view).answer(unhealthy())
     assert isinstance(walk.state.phase, Paused)
     assert walk.state.phase.reason == f"sshd: sshd.service is failed; it is not rolled back: {objection}"
     assert walk.state.records.denied == records.denied
@@ -339,7 +339,7 @@ def test_the_release_that_was_gone_back_to_is_watched_and_then_the_lock_is_given
 def test_where_the_release_that_was_gone_back_to_is_not_well_either_nothing_more_is_tried() -> None:
     back = intent("1", "2", purpose=Purpose.ROLLBACK)
     walk = Walk(Records(back, lock=lock_record(), denied=(denial("2"),)), ROLLING)
-    walk.answer(host("1", entries=("1", "2"))).answer(unwell())
+    walk.answer(host("1", entries=("1", "2"))).answer(unhealthy())
     assert isinstance(walk.state.phase, Paused)
     assert walk.state.phase.reason.startswith("neither it nor the release that was left for it is well: sshd")
     assert walk.none(Rollback)
@@ -360,10 +360,10 @@ def test_a_watch_that_cannot_be_recorded_is_kept_all_the_same() -> None:
 def test_a_verdict_that_cannot_be_saved_is_none(policy: Policy) -> None:
     walk = watched(policy)
     before = walk.state.records
-    walk.answer_unsaved(unwell())
+    walk.answer_unsaved(unhealthy())
     assert isinstance(walk.state.phase, Verifying)
     assert walk.state.records == before
-    assert not isinstance(walk.wake().answer(unwell()).state.phase, Verifying | Starting)
+    assert not isinstance(walk.wake().answer(unhealthy()).state.phase, Verifying | Starting)
 
 
 def test_a_good_boot_that_cannot_be_saved_is_confirmed_again() -> None:

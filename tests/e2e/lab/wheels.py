@@ -7,9 +7,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.cache import Cache, digest, digest_files
-from tests.e2e.bed.debian import SUITES
-from tests.e2e.bed.process import BedError, must, run
+from tests.e2e.lab.cache import Cache, digest, digest_files
+from tests.e2e.lab.debian import SUITES
+from tests.e2e.lab.process import BedError, must, run
 
 PROJECT = "tidegate"
 PIP_SECS = 300.0

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.e2e.bed.waiting import pause
+from tests.e2e.lab.waiting import pause
 
 PIECE_BYTES = 16 * 1024
 

@@ -1,4 +1,4 @@
-"""Children of the bed: each has a total deadline, and a failure is told with the command and its last words."""
+"""Children of the lab: each has a total deadline, and a failure is told with the command and its last words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Command = Sequence[str | Path]
 
 
 class BedError(Exception):
-    """The bed cannot do what was asked. ``message`` has the facts, ``remedy`` what a person does about it."""
+    """The lab cannot do what was asked. ``message`` has the facts, ``remedy`` what a person does about it."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(f"{message}\n{remedy}" if remedy else message)

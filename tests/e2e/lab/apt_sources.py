@@ -1,4 +1,4 @@
-"""Where this machine gets its Debian from: the bed builds its hosts from the same mirrors."""
+"""Where this machine gets its Debian from: the lab builds its hosts from the same mirrors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.process import BedError
+from tests.e2e.lab.process import BedError
 
 APT_DIR = Path("/etc/apt")
 ARCHIVE_SUITES = frozenset({"bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"})

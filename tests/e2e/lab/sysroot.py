@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.depot import REF, Release
-from tests.e2e.bed.disk import Disk
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.process import Command
+from tests.e2e.lab.depot import REF, Release
+from tests.e2e.lab.disk import Disk
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.process import Command
 
 STATEROOT = "debian"
-REMOTE = "bed"
+REMOTE = "lab"
 KARGS = ("root=LABEL=root", "rw", "quiet")
 POPULATE_SECS = 180.0
 
@@ -63,7 +63,7 @@ class Sysroot:
 
     def outside(self, below: str = "") -> Path:
         """How the harness reaches a file of the sysroot."""
-        return self.lab.chamber.outside(self.path / below)
+        return self.lab.namespaces.outside(self.path / below)
 
     def entries(self) -> list[BootEntry]:
         """The boot menu, the default first. Only contents count: versions of ostree name the files differently."""
@@ -74,7 +74,7 @@ class Sysroot:
         fields = entry_fields(text)
         options = tuple(fields["options"].split())
         link = next(o for o in options if o.startswith("ostree=")).removeprefix("ostree=")
-        deployment = self.lab.chamber.must(["readlink", "-e", f"{self.path}{link}"]).strip()
+        deployment = self.lab.namespaces.must(["readlink", "-e", f"{self.path}{link}"]).strip()
         return BootEntry(int(fields["version"]), fields.get("title", ""), options, Path(deployment))
 
     @property
@@ -84,7 +84,7 @@ class Sysroot:
 
     def ostree(self, *args: str) -> str:
         """Run ostree on the sysroot's repository from outside."""
-        return self.lab.chamber.must(["ostree", f"--repo={self.path}/ostree/repo", *args])
+        return self.lab.namespaces.must(["ostree", f"--repo={self.path}/ostree/repo", *args])
 
 
 def entry_fields(text: str) -> dict[str, str]:
@@ -123,4 +123,4 @@ def install(sysroot: Sysroot, release: Release, remote: Remote, kargs: Sequence[
         ["ostree", "admin", "deploy", f"--sysroot={path}", f"--os={STATEROOT}", *options, refspec],
     ]
     for step in steps:
-        sysroot.lab.chamber.must(step, timeout_secs=POPULATE_SECS, env=QUICK)
+        sysroot.lab.namespaces.must(step, timeout_secs=POPULATE_SECS, env=QUICK)

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.process import PLAIN_UMASK, must
-from tests.e2e.bed.waiting import wait_for
+from tests.e2e.lab.process import PLAIN_UMASK, must
+from tests.e2e.lab.waiting import wait_for
 
-CACHE_VARIABLE = "TIDEGATE_BED_CACHE"
-DEFAULT_CACHE = Path("/var/cache/tidegate-bed")
+CACHE_VARIABLE = "TIDEGATE_LAB_CACHE"
+DEFAULT_CACHE = Path("/var/cache/tidegate-lab")
 LOCK_DEADLINE_SECS = 1200.0  # a cold build on a slow, busy machine takes minutes, and somebody else may be at it
 KEY_CHARS = 16
 
@@ -79,7 +79,7 @@ class Cache:
 
     @classmethod
     def default(cls, say: Say = silent) -> Cache:
-        """The folder that ``TIDEGATE_BED_CACHE`` names, or /var/cache/tidegate-bed."""
+        """The folder that ``TIDEGATE_LAB_CACHE`` names, or /var/cache/tidegate-lab."""
         return cls(Path(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHE)).absolute(), say)
 
     def path(self, kind: str, key: str) -> Path:

@@ -15,9 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tests.e2e.bed.faults import Cut, Fault, FaultPlan, Garble, Hang, Unavailable
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.traffic import Request, Throttle, Traffic
+from tests.e2e.lab.faults import Cut, Fault, FaultPlan, Garble, Hang, Unavailable
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.traffic import Request, Throttle, Traffic
 
 LOOPBACK = "127.0.0.1"
 IDLE_CONNECTION_SECS = 60.0
@@ -133,7 +133,7 @@ class Server:
         self._documents[path] = content if isinstance(content, bytes) else content.encode()
 
     def break_with(self, fault: Fault) -> None:
-        """Let coming requests fail; see :mod:`tests.e2e.bed.faults`."""
+        """Let coming requests fail; see :mod:`tests.e2e.lab.faults`."""
         self.faults.add(fault)
 
     def find(self, request_path: str) -> bytes | None:

@@ -1,9 +1,8 @@
 """Namespaces that live as long as the harness, and not a moment longer.
 
-A chamber is one sleeping process in namespaces of its own. Whatever is mounted or started in it is gone when the
-harness is gone, killed or not: the sleeper reads a pipe that only the harness holds, it is PID 1 of the chamber's PID
-namespace, and mounts die with their namespace. Nothing has to run inside: commands enter it, files are read through
-/proc.
+One sleeping process holds them. Whatever is mounted or started in them is gone when the harness is gone, killed or not:
+the sleeper reads a pipe that only the harness holds, it is PID 1 of their PID namespace, and mounts die with their
+namespace. Nothing has to run inside: commands enter them, files are read through /proc.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tests.e2e.bed.process import DEFAULT_TIMEOUT_SECS, BedError, Command, Result, run
+from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, BedError, Command, Result, run
 
 SETTLE_SECS = 10.0  # to end after its pipe was closed, before it is killed
 
@@ -26,14 +25,14 @@ _SLEEP = "echo ready; trap '' CHLD; exec cat >/dev/null"
 
 
 @dataclass(slots=True)
-class Chamber:
+class Namespaces:
     """Open namespaces: mounts and processes always, the network too if asked for."""
 
     sleeper: subprocess.Popen[str]
     own_network: bool
 
     @classmethod
-    def open(cls, kinds: tuple[str, ...], setup: str = ":") -> Chamber:
+    def open(cls, kinds: tuple[str, ...], setup: str = ":") -> Namespaces:
         """Make the namespaces and run the shell commands ``setup`` in them.
 
         Raises:
@@ -48,9 +47,9 @@ class Chamber:
             text=True,
             start_new_session=True,
         )
-        chamber = cls(sleeper, own_network=kinds == OWN_NETWORK)
-        chamber._wait_until_ready()
-        return chamber
+        namespaces = cls(sleeper, own_network=kinds == OWN_NETWORK)
+        namespaces._wait_until_ready()
+        return namespaces
 
     def _wait_until_ready(self) -> None:
         assert self.sleeper.stdout is not None
@@ -66,11 +65,11 @@ class Chamber:
         return Path(f"/proc/{self.sleeper.pid}")
 
     def outside(self, path: Path) -> Path:
-        """How a path in the chamber is reached from the harness. Not for ``resolve()``: it leads back out of it."""
+        """How a path in the namespaces is reached from the harness. Not for ``resolve()``: it leads back out of it."""
         return self.proc / "root" / path.relative_to("/")
 
     def enter(self, argv: Command) -> Command:
-        """The command line that runs ``argv`` in the chamber."""
+        """The command line that runs ``argv`` in the namespaces."""
         into = [f"--mount={self.proc}/ns/mnt", f"--pid={self.proc}/ns/pid_for_children"]
         network = [f"--net={self.proc}/ns/net"] if self.own_network else []
         return ["nsenter", *into, *network, "--", *argv]
@@ -82,7 +81,7 @@ class Chamber:
         timeout_secs: float = DEFAULT_TIMEOUT_SECS,
         env: Mapping[str, str] | None = None,
     ) -> Result:
-        """Run a command in the chamber."""
+        """Run a command in the namespaces."""
         return run(self.enter(argv), timeout_secs=timeout_secs, env=env)
 
     def must(
@@ -105,7 +104,7 @@ class Chamber:
             except subprocess.TimeoutExpired:
                 self.sleeper.kill()
 
-    def __enter__(self) -> Chamber:
+    def __enter__(self) -> Namespaces:
         return self
 
     def __exit__(

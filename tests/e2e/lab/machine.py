@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tests.e2e.bed.bootloader import REBOOT_RC, Boot, Choice, default_entry, nspawn_command
-from tests.e2e.bed.cache import Say, digest, silent
-from tests.e2e.bed.guest import Guest, GuestGoneError, find_leader, pids_below
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.process import BedError
-from tests.e2e.bed.sysroot import Sysroot
-from tests.e2e.bed.waiting import T, monotonic_secs, wait_for
+from tests.e2e.lab.bootloader import REBOOT_RC, Boot, Choice, default_entry, nspawn_command
+from tests.e2e.lab.cache import Say, digest, silent
+from tests.e2e.lab.guest import Guest, GuestGoneError, find_leader, pids_below
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.process import BedError
+from tests.e2e.lab.sysroot import Sysroot
+from tests.e2e.lab.waiting import T, monotonic_secs, wait_for
 
 UP_SECS = 60.0
 OFF_SECS = 120.0  # systemd gives a service 90 s to stop
@@ -132,7 +132,7 @@ class Machine:
     @property
     def guest(self) -> Guest:
         """The running system; raises GuestGoneError when the machine is off or between two boots."""
-        cgroup = self._lab.chamber.outside(self._cgroup)
+        cgroup = self._lab.namespaces.outside(self._cgroup)
         leader = find_leader(cgroup)
         if leader is None:
             raise GuestGoneError(f"{self.name} has no running system")
@@ -152,14 +152,14 @@ class Machine:
             self.guest.put(path, content, mode)
         elif path.startswith("/run/"):
             encoded = base64.b64encode(content.encode()).decode()
-            self.put(f"/etc/tmpfiles.d/bed-{digest(path)}.conf", f"f+~ {path} {mode:04o} 0 0 - {encoded}\n")
+            self.put(f"/etc/tmpfiles.d/lab-{digest(path)}.conf", f"f+~ {path} {mode:04o} 0 0 - {encoded}\n")
         else:
             self._put_at_rest(path, content, mode)
 
     def _put_at_rest(self, path: str, content: str, mode: int) -> None:
         at_rest = self._at_rest(path)
-        self._lab.chamber.must(["mkdir", "-p", at_rest.parent])
-        file = self._lab.chamber.outside(at_rest)
+        self._lab.namespaces.must(["mkdir", "-p", at_rest.parent])
+        file = self._lab.namespaces.outside(at_rest)
         file.write_text(content)
         file.chmod(mode)
 
@@ -170,7 +170,7 @@ class Machine:
         """
         folder = self.sysroot.var / "log/journal"
         show = ["journalctl", f"--directory={folder}", "--output=json", "--no-pager", "--quiet", *matches]
-        return [_as_text(json.loads(line)) for line in self._lab.chamber.must(show).splitlines()]
+        return [_as_text(json.loads(line)) for line in self._lab.namespaces.must(show).splitlines()]
 
     def messages(self, *matches: str) -> str:
         """The messages of :meth:`journal`, one a line."""
@@ -201,7 +201,7 @@ class Machine:
         choose, self._choice = self._choice, default_entry
         entry = choose(self.sysroot.entries())
         boot = Boot(len(self.boots) + 1, entry)
-        self._lab.chamber.outside(self._cgroup).mkdir(exist_ok=True)
+        self._lab.namespaces.outside(self._cgroup).mkdir(exist_ok=True)
         try:
             with self.console.open("ab") as console, self._start(boot, console.fileno()) as container:
                 self.boots.append(boot)
@@ -212,13 +212,13 @@ class Machine:
 
     def _clear_away(self) -> None:
         """A container that was killed is gone before the last of its processes is."""
-        cgroup = self._lab.chamber.outside(self._cgroup)
+        cgroup = self._lab.namespaces.outside(self._cgroup)
         wait_for(lambda: not [*pids_below(cgroup)], f"end of {self.name}'s processes", deadline_secs=CUT_SECS)
         self._lab.remove_cgroup(self._cgroup)
 
     def _start(self, boot: Boot, console: int) -> subprocess.Popen[bytes]:
         join: list[str | Path] = ["sh", "-c", 'echo 0 > "$0/cgroup.procs"; exec "$@"', self._cgroup]
-        command = self._lab.chamber.enter([*join, *nspawn_command(self.name, self.sysroot, boot)])
+        command = self._lab.namespaces.enter([*join, *nspawn_command(self.name, self.sysroot, boot)])
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
         )
@@ -229,7 +229,7 @@ class Machine:
 
     def _pull(self) -> bool:
         with suppress(OSError):  # nothing runs yet, or no more
-            (self._lab.chamber.outside(self._cgroup) / "cgroup.kill").write_text("1")
+            (self._lab.namespaces.outside(self._cgroup) / "cgroup.kill").write_text("1")
         return not self.is_on
 
     def _up(self) -> Guest | None:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.process import must, run
+from tests.e2e.lab.process import must, run
 from tidegate.publish.gpg import Signing
 
-OWNER = "tidegate-bed"
+OWNER = "tidegate-lab"
 UNSIGNED = Signing((), Path("/nonexistent"))
 
 

@@ -1,4 +1,4 @@
-"""For people: ``python -m tests.e2e.bed build | shell | doctor``, from the top of the checkout, as root."""
+"""For people: ``python -m tests.e2e.lab build | shell | doctor``, from the top of the checkout, as root."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.e2e.bed.cache import Cache
-from tests.e2e.bed.debian import SUITES, BaseHost, host_base
-from tests.e2e.bed.depot import open_depot
-from tests.e2e.bed.doctor import can_run, examine
-from tests.e2e.bed.guest import GuestGoneError
-from tests.e2e.bed.lab import open_lab
-from tests.e2e.bed.layer import agent_layer
-from tests.e2e.bed.machine import UP_STATES, Machine
-from tests.e2e.bed.process import BedError
-from tests.e2e.bed.server import serve
-from tests.e2e.bed.sysroot import Remote, make_sysroot
-from tests.e2e.bed.waiting import monotonic_secs
-from tests.e2e.bed.wheels import wheelhouse
+from tests.e2e.lab.cache import Cache
+from tests.e2e.lab.debian import SUITES, BaseHost, host_base
+from tests.e2e.lab.depot import open_depot
+from tests.e2e.lab.doctor import can_run, examine
+from tests.e2e.lab.guest import GuestGoneError
+from tests.e2e.lab.lab import open_lab
+from tests.e2e.lab.layer import agent_layer
+from tests.e2e.lab.machine import UP_STATES, Machine
+from tests.e2e.lab.process import BedError
+from tests.e2e.lab.server import serve
+from tests.e2e.lab.sysroot import Remote, make_sysroot
+from tests.e2e.lab.waiting import monotonic_secs
+from tests.e2e.lab.wheels import wheelhouse
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -31,14 +31,14 @@ def main() -> int:
     try:
         return int(arguments.run(arguments))
     except BedError as error:
-        print(f"bed: {error}", file=sys.stderr)
+        print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.e2e.bed", description="Hosts in containers, for tests.")
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.lab", description="Hosts in containers, for tests.")
     commands = parser.add_subparsers(required=True)
     build = commands.add_parser("build", help="build base hosts and wheels into the cache")
     build.add_argument("--suite", choices=SUITES, action="append", help="only this one; may be given again")
@@ -99,7 +99,7 @@ def _shell(arguments: argparse.Namespace) -> int:
             releases = [depot.release(version) for version in ("1", "2")]
             for release in releases:
                 depot.publish(release, graph)
-            _say(f"releases 1 and 2 at {server.url}/repo (remote bed), their graph at {server.url}/graph")
+            _say(f"releases 1 and 2 at {server.url}/repo (remote lab), their graph at {server.url}/graph")
             sysroot = make_sysroot(lab, releases[0], Remote(f"{server.url}/repo"))
             with Machine(lab, sysroot, "host", _say) as machine:
                 _talk(machine)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tests.e2e.bed.process import BedError
+from tests.e2e.lab.process import BedError
 
 POLL_SECS = 0.05
 

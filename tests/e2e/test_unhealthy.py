@@ -11,16 +11,16 @@ from typing import cast
 import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, version_of
-from tests.e2e.bed.bootloader import fallback_entry
-from tests.e2e.bed.depot import Depot
-from tests.e2e.bed.guest import GuestGoneError
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.server import Server
 from tests.e2e.clocks import inject, set_wall
+from tests.e2e.lab.bootloader import fallback_entry
+from tests.e2e.lab.depot import Depot
+from tests.e2e.lab.guest import GuestGoneError
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.server import Server
 from tests.e2e.lock_servers import Coordinator, coordinator
 from tests.e2e.people import PYTHON
 from tests.e2e.suites import on_one_suite
-from tests.e2e.unwell import PATIENCE, SHUT, UNWELL, Shop, mend, wait_paused
+from tests.e2e.unhealthy import PATIENCE, SHUT, UNHEALTHY, Shop, mend, wait_paused
 from tests.e2e.world import MANUAL, MachineFactory
 
 pytestmark = [pytest.mark.host, on_one_suite]
@@ -58,7 +58,7 @@ def test_a_host_that_may_not_go_back_pauses_until_it_is_mended_or_taken_as_it_is
     shop: Shop, coordinated: Coordinator
 ) -> None:
     lock = f'[updates]\nstrategy = "fleet_lock"\n[updates.fleet_lock]\nbase_url = "{coordinated.url}"\n'
-    host = shop.started(f'[identity]\nnode_uuid = "{HOST_ID}"\n{lock}{UNWELL}')
+    host = shop.started(f'[identity]\nnode_uuid = "{HOST_ID}"\n{lock}{UNHEALTHY}')
     host.machine.put("/etc/tidegate/config.d/60-action.toml", health_of("rollback"))
     shop.offer("1.5")
     second = shop.offer("2", SHUT, rollback_floor="1.5")
@@ -140,7 +140,7 @@ def by_hand(host: AgentHost, command: str) -> None:
 def test_a_release_that_is_left_without_asking_the_agent_is_denied_whatever_the_clock_says(shop: Shop) -> None:
     host = shop.host()
     inject(host)
-    host.start(shop.source, UNWELL)
+    host.start(shop.source, UNHEALTHY)
     set_wall(host, EPOCH, told=False)
     new = shop.offer("2")
     host.machine.sh("tidegate check")

@@ -8,9 +8,9 @@ import prometheus_client
 import pytest
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost
-from tests.e2e.bed.debian import SUITES
-from tests.e2e.bed.depot import Extra, File
-from tests.e2e.bed.guest import Guest
+from tests.e2e.lab.debian import SUITES
+from tests.e2e.lab.depot import Extra, File
+from tests.e2e.lab.guest import Guest
 from tests.e2e.people import PERSON_AT_A_SCREEN, PYTHON, SCREEN, has_read
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MANUAL, World

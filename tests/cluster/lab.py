@@ -19,7 +19,7 @@ HEALTH = {"etcd": "/health", "lock": "/healthz"}
 
 
 @dataclass(frozen=True, slots=True)
-class Bed:
+class Lab:
     """All that runs. ``places`` and ``nodes`` by name."""
 
     places: Mapping[str, Place]
@@ -79,7 +79,7 @@ class Bed:
 
 
 @asynccontextmanager
-async def open_bed(folder: Path, slots: Mapping[str, int], planted: Defect | None = None) -> AsyncGenerator[Bed]:
+async def open_lab(folder: Path, slots: Mapping[str, int], planted: Defect | None = None) -> AsyncGenerator[Lab]:
     """Set it up, with these groups. What is left of it dies with the namespaces (:mod:`tests.cluster.network`).
 
     ``planted``: servers with this defect in the coordinators' places.
@@ -89,12 +89,12 @@ async def open_bed(folder: Path, slots: Mapping[str, int], planted: Defect | Non
     cluster = [places[name] for name in MEMBERS]
     nodes = {place.name: member(place, cluster, folder) for place in cluster}
     nodes |= {name: _coordinator(places[name], cluster, folder, slots, planted) for name in COORDINATORS}
-    bed = Bed(places, nodes)
+    lab = Lab(places, nodes)
     for node in nodes.values():
         node.start()
     try:
-        await bed.wait_ready()
-        yield bed
+        await lab.wait_ready()
+        yield lab
     finally:
         _end(nodes.values(), places.values())
 
@@ -108,7 +108,7 @@ def _coordinator(
         return faulty(planted, place.name, listen, endpoints, slots, log, place.enter)
     config = folder / place.name
     config.mkdir()
-    (config / "50-bed.toml").write_text(snippet(listen=listen, store=f"etcd://{endpoints}", slots=slots))
+    (config / "50-lab.toml").write_text(snippet(listen=listen, store=f"etcd://{endpoints}", slots=slots))
     return coordinator(place.name, config, f"http://{listen}", log, place.enter)
 
 

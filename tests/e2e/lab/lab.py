@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.e2e.bed.cache import Cache, remove_tree, try_lock
-from tests.e2e.bed.chamber import OWN_NETWORK, Chamber
-from tests.e2e.bed.process import BedError
+from tests.e2e.lab.cache import Cache, remove_tree, try_lock
+from tests.e2e.lab.namespaces import OWN_NETWORK, Namespaces
+from tests.e2e.lab.process import BedError
 
-CGROUP_PREFIX = "tidegate-bed"
+CGROUP_PREFIX = "tidegate-lab"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 EMPTY_FILE = Path("/run/empty")
 
@@ -47,7 +47,7 @@ T = TypeVar("T")
 class Lab:
     """An open lab. ``work`` is its folder, on the cache's file system so that disks can be hard-linked from there."""
 
-    chamber: Chamber
+    namespaces: Namespaces
     cache: Cache
     work: Path
 
@@ -58,7 +58,7 @@ class Lab:
 
     def _join_and(self, act: Callable[[], T]) -> T:
         libc = ctypes.CDLL(None, use_errno=True)
-        with (self.chamber.proc / "ns/net").open("rb") as network:
+        with (self.namespaces.proc / "ns/net").open("rb") as network:
             if libc.setns(network.fileno(), CLONE_NEWNET) != 0:
                 raise BedError(f"cannot join the lab's network: {os.strerror(ctypes.get_errno())}")
         return act()
@@ -75,7 +75,7 @@ class Lab:
 
     def remove_cgroup(self, cgroup: Path) -> None:
         """Remove a cgroup and what is below it, as far as nothing runs in it."""
-        for folder, _, _ in os.walk(self.chamber.outside(cgroup), topdown=False):
+        for folder, _, _ in os.walk(self.namespaces.outside(cgroup), topdown=False):
             with suppress(OSError):  # busy for a moment while its last process ends; the next lab sweeps again
                 Path(folder).rmdir()
 
@@ -87,8 +87,8 @@ def open_lab(cache: Cache) -> Generator[Lab]:
     Raises:
         BedError: containers cannot run here; the message says what the kernel refused.
     """
-    with _work_folder(cache) as work, Chamber.open(OWN_NETWORK, SETUP) as chamber:
-        lab = Lab(chamber, cache, work)
+    with _work_folder(cache) as work, Namespaces.open(OWN_NETWORK, SETUP) as namespaces:
+        lab = Lab(namespaces, cache, work)
         lab.on_network(_loopback_up)
         _sweep_cgroups(lab)
         try:
@@ -104,7 +104,7 @@ def _loopback_up() -> None:
 
 
 def _cgroups(lab: Lab, pattern: str) -> list[Path]:
-    root = lab.chamber.outside(CGROUP_ROOT)
+    root = lab.namespaces.outside(CGROUP_ROOT)
     return [CGROUP_ROOT / found.name for found in root.glob(pattern)]
 
 

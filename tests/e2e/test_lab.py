@@ -1,4 +1,4 @@
-"""The bed itself: what scenarios rely on is true on both suites, and nothing is left behind."""
+"""The lab itself: what scenarios rely on is true on both suites, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bed.apt_sources import AptSource, lines_for, parse_deb822, parse_one_line
-from tests.e2e.bed.bootloader import entry_of, fallback_entry
-from tests.e2e.bed.cache import Cache, digest
-from tests.e2e.bed.debian import BaseHost
-from tests.e2e.bed.depot import REF, Depot, File, Link, Release, in_release, open_depot
-from tests.e2e.bed.disk import new_disk
-from tests.e2e.bed.faults import Cut, FaultPlan, Garble, Hang, Unavailable
-from tests.e2e.bed.guest import Guest, GuestGoneError
-from tests.e2e.bed.lab import CGROUP_PREFIX, CGROUP_ROOT, Lab, open_lab
-from tests.e2e.bed.layer import agent_layer
-from tests.e2e.bed.machine import Machine
-from tests.e2e.bed.process import BedError, must
-from tests.e2e.bed.server import Server
-from tests.e2e.bed.signing import new_signer
-from tests.e2e.bed.sysroot import Remote
-from tests.e2e.bed.waiting import wait_for
-from tests.e2e.bed.wheels import Wheelhouse
 from tests.e2e.conftest import CHECKOUT, REPO
+from tests.e2e.lab.apt_sources import AptSource, lines_for, parse_deb822, parse_one_line
+from tests.e2e.lab.bootloader import entry_of, fallback_entry
+from tests.e2e.lab.cache import Cache, digest
+from tests.e2e.lab.debian import BaseHost
+from tests.e2e.lab.depot import REF, Depot, File, Link, Release, in_release, open_depot
+from tests.e2e.lab.disk import new_disk
+from tests.e2e.lab.faults import Cut, FaultPlan, Garble, Hang, Unavailable
+from tests.e2e.lab.guest import Guest, GuestGoneError
+from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, Lab, open_lab
+from tests.e2e.lab.layer import agent_layer
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.server import Server
+from tests.e2e.lab.signing import new_signer
+from tests.e2e.lab.sysroot import Remote
+from tests.e2e.lab.waiting import wait_for
+from tests.e2e.lab.wheels import Wheelhouse
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MachineFactory
 
@@ -189,7 +189,7 @@ def test_the_server_fails_as_told_and_keeps_account(lab: Lab, server: Server) ->
 def releases(plain_depot: Depot, server: Server) -> list[Release]:
     """Releases 1 and 2, the second with a file of its own, both published."""
     first = plain_depot.release("1")
-    second = plain_depot.release("2", {"/etc/bed/second": File("2\n", 0o640), "/usr/bin/second": Link("true")})
+    second = plain_depot.release("2", {"/etc/lab/second": File("2\n", 0o640), "/usr/bin/second": Link("true")})
     for release in (first, second):
         plain_depot.publish(release)
     server.mount(REPO, plain_depot.archive)
@@ -198,25 +198,25 @@ def releases(plain_depot: Depot, server: Server) -> list[Release]:
 
 def stage(machine: Machine, release: Release) -> None:
     """Fetch and stage a release as an operator would."""
-    machine.sh(f"ostree pull bed {REF}@{release.payload}; ostree admin deploy --stage bed:{REF}")
+    machine.sh(f"ostree pull lab {REF}@{release.payload}; ostree admin deploy --stage lab:{REF}")
 
 
 @pytest.mark.host
 def test_a_host_boots_well_and_is_a_real_one(releases: list[Release], new_machine: MachineFactory) -> None:
     machine = new_machine(releases[0], "anvil")
-    machine.put("/etc/bed/before", "put while off")
-    machine.put("/run/bed/before", "put while off, too", 0o600)
+    machine.put("/etc/lab/before", "put while off")
+    machine.put("/run/lab/before", "put while off, too", 0o600)
     machine.power_on()
     guest = machine.wait_up()
     assert guest.run(["systemctl", "is-system-running"]).out == "running\n", machine.sh("systemctl --failed")
-    assert machine.sh("hostname; cat /etc/bed/before") == "anvil\nput while off"
-    assert machine.sh("cat /run/bed/before; stat -c ' %a' /run/bed/before") == "put while off, too 600\n"
+    assert machine.sh("hostname; cat /etc/lab/before") == "anvil\nput while off"
+    assert machine.sh("cat /run/lab/before; stat -c ' %a' /run/lab/before") == "put while off, too 600\n"
     assert machine.sh("stat -c '%a %U' /usr/bin/su") == "4755 root\n"
     assert machine.sh("stat -c '%a %G' /usr/lib/dbus-1.0/dbus-daemon-launch-helper") == "4754 messagebus\n"
     assert machine.sh("systemctl start polkit; systemctl is-active polkit systemd-logind") == "active\nactive\n"
     assert machine.sh(f"ostree admin status | grep -c '^[*] debian {releases[0].payload}'") == "1\n"
     assert guest.run(["touch", "/usr/x"]).rc == 1
-    assert "bed/base" not in machine.messages("-p", "err")
+    assert "lab/base" not in machine.messages("-p", "err")
     for clumsy in ("tmpfiles", "sysusers"):
         assert machine.messages("-p", "warning", "-t", f"systemd-{clumsy}") == ""
 
@@ -233,7 +233,7 @@ def test_an_update_is_booted_and_so_is_the_older_entry_on_demand(
     machine.sh(FINALIZE)
     assert server.traffic.sent_bytes(REPO) > 0
     assert machine.reboot().payload == second.payload
-    assert machine.sh("stat -c %a /etc/bed/second; cat /etc/bed/second; readlink /usr/bin/second") == "640\n2\ntrue\n"
+    assert machine.sh("stat -c %a /etc/lab/second; cat /etc/lab/second; readlink /usr/bin/second") == "640\n2\ntrue\n"
     assert machine.guest.read("/etc/machine-id") == machine_id
     assert 'VERSION="2"' in machine.sh("cat /etc/os-release")
 
@@ -253,18 +253,18 @@ def test_a_power_cut_loses_the_staging_and_keeps_the_journal(
     machine.power_on()
     machine.wait_up()
     stage(machine, releases[1])
-    machine.sh("logger -t bed-test before the cut; journalctl --sync")
+    machine.sh("logger -t lab-test before the cut; journalctl --sync")
     machine.power_cut()
     assert not machine.is_on
     with pytest.raises(GuestGoneError):
         machine.sh("true")
-    assert machine.messages("-t", "bed-test") == "before the cut"
+    assert machine.messages("-t", "lab-test") == "before the cut"
     machine.power_on()
     machine.wait_up()
     assert machine.boots[-1].payload == releases[0].payload
     assert "(staged)" not in machine.sh("ostree admin status")
     assert len({entry["_BOOT_ID"] for entry in machine.journal()}) == 2
-    assert machine.messages("-b", "-1", "-t", "bed-test") == "before the cut"
+    assert machine.messages("-b", "-1", "-t", "lab-test") == "before the cut"
     machine.power_off()
     assert [event.what for event in machine.events][-1] == "off"
 
@@ -305,7 +305,7 @@ def test_a_full_disk_refuses_a_release_and_the_host_still_boots(
     machine.power_on()
     machine.wait_up()
     disk.leave_free(30 * MIB)
-    refused = machine.guest.run(["ostree", "pull", "bed", f"{REF}@{large.payload}"])
+    refused = machine.guest.run(["ostree", "pull", "lab", f"{REF}@{large.payload}"])
     assert not refused.ok
     assert "No space left" in refused.err or "min-free-space" in refused.err
     disk.leave_free(200 * MIB)
@@ -329,8 +329,8 @@ def test_only_signed_releases_are_taken_where_a_key_is_required(
         machine = new_machine(signed[0], remote=Remote(server.url + REPO, signer.public_key))
         machine.power_on()
         guest = machine.wait_up()
-        assert guest.run(["ostree", "pull", "bed", f"{REF}@{signed[1].payload}"]).ok
-        refused = guest.run(["ostree", "pull", "bed", f"{REF}@{unsigned.payload}"])
+        assert guest.run(["ostree", "pull", "lab", f"{REF}@{signed[1].payload}"]).ok
+        refused = guest.run(["ostree", "pull", "lab", f"{REF}@{unsigned.payload}"])
         assert "no signatures found" in refused.err
 
 
@@ -374,7 +374,7 @@ def stand_in(tmp_path: Path) -> Wheelhouse:
     files = {
         "tidegate_stand_in.py": STAND_IN,
         f"{about}/METADATA": "Metadata-Version: 2.1\nName: tidegate\nVersion: 0\n",
-        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: bed\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{about}/entry_points.txt": "[console_scripts]\ntidegate = tidegate_stand_in:main\n",
     }
     files[f"{about}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{about}/RECORD"])
@@ -414,12 +414,12 @@ BOOT_AND_HANG = """
 import signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from pathlib import Path
-from tests.e2e.bed.cache import Cache
-from tests.e2e.bed.debian import host_base
-from tests.e2e.bed.depot import open_depot
-from tests.e2e.bed.lab import open_lab
-from tests.e2e.bed.machine import Machine
-from tests.e2e.bed.sysroot import Remote, make_sysroot
+from tests.e2e.lab.cache import Cache
+from tests.e2e.lab.debian import host_base
+from tests.e2e.lab.depot import open_depot
+from tests.e2e.lab.lab import open_lab
+from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.sysroot import Remote, make_sysroot
 
 cache = Cache(Path(sys.argv[1]))
 with open_lab(cache) as lab:
@@ -448,11 +448,11 @@ def test_a_harness_that_is_ended_takes_everything_along(
     with harness:
         assert harness.stdout is not None
         leader, work, cgroup = harness.stdout.readline().split()
-        assert Guest(int(leader), lab.chamber.outside(Path(cgroup))).run(["true"]).ok
+        assert Guest(int(leader), lab.namespaces.outside(Path(cgroup))).run(["true"]).ok
         harness.send_signal(end)
         harness.wait(timeout=60)
     wait_for(lambda: not Path(f"/proc/{leader}").exists(), "end of the machine", deadline_secs=20)
     with open_lab(lab.cache) as next_lab:
         wait_for(lambda: not Path(work).exists(), "removal of the work folder", deadline_secs=20)
-        left = [p.name for p in next_lab.chamber.outside(CGROUP_ROOT).glob(f"{CGROUP_PREFIX}-{harness.pid}-*")]
+        left = [p.name for p in next_lab.namespaces.outside(CGROUP_ROOT).glob(f"{CGROUP_PREFIX}-{harness.pid}-*")]
         assert left == []

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.e2e.bed.apt_sources import lines_for, read_apt_sources
-from tests.e2e.bed.chamber import OWN_NETWORK, Chamber
-from tests.e2e.bed.lab import CGROUP_PREFIX, CGROUP_ROOT, SETUP
-from tests.e2e.bed.process import BedError
+from tests.e2e.lab.apt_sources import lines_for, read_apt_sources
+from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, SETUP
+from tests.e2e.lab.namespaces import OWN_NETWORK, Namespaces
+from tests.e2e.lab.process import BedError
 
 CAP_SYS_ADMIN = 21  # linux/capability.h
 
@@ -82,13 +82,13 @@ def _cgroups() -> Finding:
 
 
 def _try_namespaces() -> None:
-    with Chamber.open(OWN_NETWORK):
+    with Namespaces.open(OWN_NETWORK):
         pass
 
 
 def _try_cgroup() -> None:
-    with Chamber.open(OWN_NETWORK, SETUP) as chamber:
-        chamber.must(["sh", "-ec", TRY_CGROUP, CGROUP_ROOT / f"{CGROUP_PREFIX}-{os.getpid()}-probe"])
+    with Namespaces.open(OWN_NETWORK, SETUP) as namespaces:
+        namespaces.must(["sh", "-ec", TRY_CGROUP, CGROUP_ROOT / f"{CGROUP_PREFIX}-{os.getpid()}-probe"])
 
 
 def _trouble(act: Callable[[], object]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-KERNEL_VERSION = "0.0.0-bed"
+KERNEL_VERSION = "0.0.0-lab"
 
 # What an OSTree host keeps in /var: link in the root -> folder, its mode.
 MOVED_TO_VAR = {
@@ -32,14 +32,14 @@ JOURNAL = "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\n"
 
 def to_ostree_layout(root: Path) -> None:
     """Convert the Debian root ``root`` in place."""
-    _write(root / "usr/lib/tmpfiles.d/bed-var.conf", "\n".join(_var_folders(root)) + "\n")
+    _write(root / "usr/lib/tmpfiles.d/lab-var.conf", "\n".join(_var_folders(root)) + "\n")
     _silence_tmpfiles(root / "usr/lib/tmpfiles.d")
     _stand_in_kernel(root)
     _settle_units(root)
     _forget_identity(root)
     _move_folders(root)
     (root / "usr/lib/tidegate").mkdir()  # the mount point for the virtual environment while it is made
-    _write(root / "usr/lib/systemd/journald.conf.d/bed.conf", JOURNAL)
+    _write(root / "usr/lib/systemd/journald.conf.d/lab.conf", JOURNAL)
     (root / "etc").rename(root / "usr/etc")
 
 

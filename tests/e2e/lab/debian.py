@@ -7,11 +7,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.apt_sources import lines_for, read_apt_sources
-from tests.e2e.bed.cache import Cache, digest, remove_tree
-from tests.e2e.bed.chamber import MOUNTS_ONLY, Chamber
-from tests.e2e.bed.layout import to_ostree_layout
-from tests.e2e.bed.process import BedError, Command, must
+from tests.e2e.lab.apt_sources import lines_for, read_apt_sources
+from tests.e2e.lab.cache import Cache, digest, remove_tree
+from tests.e2e.lab.layout import to_ostree_layout
+from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
+from tests.e2e.lab.process import BedError, Command, must
 
 # What differs between the suites that matters here: the version of Debian's own Python.
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}
@@ -33,7 +33,7 @@ PACKAGES = (
 UNSHIPPED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 COMPILE = "python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash"
 
-BASE_REF = "bed/base"
+BASE_REF = "lab/base"
 BUILD_SECS = 900.0
 KEPT_PER_SUITE = 2  # the one of this recipe, and the one of the branch that somebody compares with
 
@@ -85,10 +85,10 @@ def host_base(cache: Cache, suite: str) -> BaseHost:
 def _build(cache: Cache, suite: str, into: Path) -> None:
     root, scratch = into / "root", into / "tmp"
     scratch.mkdir()  # mmdebstrap that is killed leaves what it has in $TMPDIR; here it goes with the unfinished entry
-    with Chamber.open(MOUNTS_ONLY) as chamber:  # what mmdebstrap mounts goes with it
+    with Namespaces.open(MOUNTS_ONLY) as namespaces:  # what mmdebstrap mounts goes with it
         cache.say(f"building the base host, Debian {suite}, with mmdebstrap: a minute or two, once")
         in_scratch = os.environ | {"TMPDIR": str(scratch)}
-        chamber.must(mmdebstrap_command(suite, root), timeout_secs=BUILD_SECS, env=in_scratch)
+        namespaces.must(mmdebstrap_command(suite, root), timeout_secs=BUILD_SECS, env=in_scratch)
     remove_tree(scratch)
     cache.say(f"committing the base host, Debian {suite}")
     to_ostree_layout(root)

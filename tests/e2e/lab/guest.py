@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.bed.process import DEFAULT_TIMEOUT_SECS, BedError, Command, Result, run
+from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, BedError, Command, Result, run
 
 GUEST_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
@@ -62,7 +62,7 @@ class Guest:
 
     def put(self, path: str, content: str, mode: int = 0o644) -> None:
         """Write a file, its folders too, at once (by rename)."""
-        script = 'mkdir -p "${1%/*}"; cat > "$1.bed-new"; chmod "$2" "$1.bed-new"; mv "$1.bed-new" "$1"'
+        script = 'mkdir -p "${1%/*}"; cat > "$1.lab-new"; chmod "$2" "$1.lab-new"; mv "$1.lab-new" "$1"'
         self.run(["sh", "-ec", script, "sh", path, f"{mode:o}"], stdin=content).checked()
 
     def read(self, path: str) -> str | None:

@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tests.e2e.bed.debian import BASE_REF, BaseHost
-from tests.e2e.bed.lab import Lab
-from tests.e2e.bed.process import BedError, must
-from tests.e2e.bed.signing import UNSIGNED, Signer
+from tests.e2e.lab.debian import BASE_REF, BaseHost
+from tests.e2e.lab.lab import Lab
+from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.signing import UNSIGNED, Signer
 from tidegate.errors import TidegateError
 from tidegate.publish.publisher import Asked, publish
 
-REF = "bed/stable"
-FOUNDATION_REF = "bed/foundation"  # the base and the layers that every release of a depot has
+REF = "lab/stable"
+FOUNDATION_REF = "lab/foundation"  # the base and the layers that every release of a depot has
 COMMIT_SECS = 120.0
 
 # Where a path of the running host is in a release.

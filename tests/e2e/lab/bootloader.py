@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.e2e.bed.lab import EMPTY_FILE
-from tests.e2e.bed.process import Command
-from tests.e2e.bed.sysroot import BootEntry, Sysroot
+from tests.e2e.lab.lab import EMPTY_FILE
+from tests.e2e.lab.process import Command
+from tests.e2e.lab.sysroot import BootEntry, Sysroot
 
 REBOOT_RC = 133  # what nspawn --keep-unit makes of reboot(2); power off is 0
 

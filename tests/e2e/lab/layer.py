@@ -6,13 +6,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.e2e.bed.cache import Cache, digest
-from tests.e2e.bed.chamber import MOUNTS_ONLY, Chamber
-from tests.e2e.bed.debian import COMPILE, BaseHost
-from tests.e2e.bed.depot import adopt_folders
-from tests.e2e.bed.layout import link_unit
-from tests.e2e.bed.process import must
-from tests.e2e.bed.wheels import PROJECT, Wheelhouse
+from tests.e2e.lab.cache import Cache, digest
+from tests.e2e.lab.debian import COMPILE, BaseHost
+from tests.e2e.lab.depot import adopt_folders
+from tests.e2e.lab.layout import link_unit
+from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
+from tests.e2e.lab.process import must
+from tests.e2e.lab.wheels import PROJECT, Wheelhouse
 
 VENV = "/usr/lib/tidegate"
 UNIT = "tidegate.service"
@@ -61,18 +61,18 @@ def agent_layer(cache: Cache, base: BaseHost, wheels: Wheelhouse) -> Path:
 def _build(cache: Cache, base: BaseHost, wheels: Wheelhouse, into: Path) -> None:
     cache.say(f"installing {PROJECT} for Debian {base.suite}")
     (into / VENV.lstrip("/")).mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as scratch, Chamber.open(MOUNTS_ONLY) as chamber:
-        chamber.must(["sh", "-ec", ENTER_BASE, "sh", base.tree, into, scratch, *wheels.folders])
-        _fill(chamber, Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch, Namespaces.open(MOUNTS_ONLY) as namespaces:
+        namespaces.must(["sh", "-ec", ENTER_BASE, "sh", base.tree, into, scratch, *wheels.folders])
+        _fill(namespaces, Path(scratch))
     _finish(base, into)
 
 
-def _fill(chamber: Chamber, root: Path) -> None:
+def _fill(namespaces: Namespaces, root: Path) -> None:
     in_base: list[str | Path] = ["chroot", root, "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin", "LANG=C.UTF-8"]
-    chamber.must([*in_base, "sh", "-ec", MAKE_VENV, "sh", PROJECT], timeout_secs=INSTALL_SECS)
+    namespaces.must([*in_base, "sh", "-ec", MAKE_VENV, "sh", PROJECT], timeout_secs=INSTALL_SECS)
     command = f"{VENV}/bin/{PROJECT}"
-    if chamber.run([*in_base, command, "install", "--help"]).ok:
-        chamber.must([*in_base, command, "install", "--root", "/layer"])
+    if namespaces.run([*in_base, command, "install", "--help"]).ok:
+        namespaces.must([*in_base, command, "install", "--root", "/layer"])
 
 
 def _finish(base: BaseHost, layer: Path) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.e2e.agent_host import SETTLE_SECS, AgentHost, Document, Source
-from tests.e2e.bed.depot import NO_EXTRAS, Depot, Extra, File, Link, Release
-from tests.e2e.bed.server import Server
+from tests.e2e.lab.depot import NO_EXTRAS, Depot, Extra, File, Link, Release
+from tests.e2e.lab.server import Server
 from tests.e2e.world import MachineFactory
 
 PATIENCE: Final = 5
 """Looks that have to fail: as many seconds, in which a busy machine finishes its boot."""
 
-UNWELL = f"""\
+UNHEALTHY = f"""\
 [health]
 retries = {PATIENCE}
 [[health.unit]]
