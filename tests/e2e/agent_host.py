@@ -28,8 +28,8 @@ interval_secs = 1
 start_delay_secs = 1
 retries = 60
 """
-"""The shortest watch. A busy machine makes no boot unhealthy within a minute: stories of releases that are not healthy set
-their own."""
+"""The shortest watch. A busy machine makes no boot unhealthy within a minute: stories of releases that are not healthy
+set their own."""
 
 Document = Mapping[str, object]
 

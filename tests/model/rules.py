@@ -14,11 +14,8 @@ from tests.fakes.lock_server import (
     ELSEWHERE,
     FakeLockServer,
 )
-from tests.unit.machine.life_host import Host
-from tests.unit.machine.life_world import (
-    FLEET_LOCK,
-    GATES,
-)
+from tests.model.simulated_host import Host
+from tests.model.world import FLEET_LOCK, GATES
 from tidegate.fleetlock.account import LockAccount, LockGranted, LockRelease
 from tidegate.gates.base import Allow
 from tidegate.health.base import HealthLook

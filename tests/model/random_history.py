@@ -22,15 +22,9 @@ from tests.fakes.lock_server import (
     UNCERTAIN,
     UNREACHABLE,
 )
-from tests.unit.machine.life_host import VERSIONS
-from tests.unit.machine.life_rules import Rules
-from tests.unit.machine.life_world import (
-    GATES,
-    MOVES,
-    OVERRIDES,
-    POLICIES,
-    Choices,
-)
+from tests.model.rules import Rules
+from tests.model.simulated_host import VERSIONS
+from tests.model.world import GATES, MOVES, OVERRIDES, POLICIES, Choices
 from tidegate.gates.base import Verdict
 from tidegate.machine.effects import (
     AcquireLock,

@@ -1,4 +1,4 @@
-"""Whatever happens to a host and its lock servers, the machine's rules hold: see :mod:`tests.unit.machine.life`."""
+"""Whatever happens to a host and its lock servers, the machine's rules hold: see :mod:`tests.model.random_history`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.machine.life import Life
-from tests.unit.machine.life_world import HIGHEST, Choices
+from tests.model.random_history import Life
+from tests.model.world import HIGHEST, Choices
 from tidegate.machine import phases
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.machine import life
-from tests.unit.machine.life import Life
-from tests.unit.machine.life_world import FLEET_LOCK, HIGHEST, Choices
+from tests.model import random_history
+from tests.model.random_history import Life
+from tests.model.world import FLEET_LOCK, HIGHEST, Choices
 from tidegate.clock import Now
 from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Verdict
@@ -197,7 +197,7 @@ def _does_not_greet(patch: pytest.MonkeyPatch) -> None:
         now, effects = begin(boot, policy, records, when)
         return replace(now, lock=LockObligation(startup_release=False)), effects
 
-    patch.setattr(life, "begin", rude)
+    patch.setattr(random_history, "begin", rude)
 
 
 @planted("unlocks before the boot was found well", life=8)
