@@ -34,7 +34,7 @@ from tidegate.journal.native import sink_of_process
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import Announce
 from tidegate.machine.events import Event, PolicyChanged, ShutdownSignal
-from tidegate.machine.phases import Rebooting
+from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.records.model import Records
@@ -51,6 +51,7 @@ from tidegate.services.timedate import Timedate
 from tidegate.system.alarm import Alarm
 from tidegate.system.boot import read_boot
 from tidegate.system.sd_notify import Notifier
+from tidegate.workload.none import NoWorkload
 
 STATE_FOLDER = Path("/var/lib/tidegate")
 
@@ -94,7 +95,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
         return now if unreadable is None else now.blocked_by(unreadable)
 
     start = configured()
-    host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer())
+    host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer(), NoWorkload())
     runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
     publisher, properties = Publisher(paths.public, __version__), AgentProperties(bus, __version__)

@@ -18,8 +18,7 @@ from tidegate.errors import Failure, TidegateError
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import ClockSet, Event, RecordsUnwritable, Tick
 from tidegate.machine.state import Policy, State
-from tidegate.machine.step import begin, step
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import begin, next_wakeup, step
 from tidegate.records.model import Records
 from tidegate.records.store import Store
 from tidegate.runner import Report

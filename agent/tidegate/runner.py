@@ -21,19 +21,24 @@ from tidegate.machine.effects import (
     Arm,
     AskGates,
     Disarm,
+    EndHandOver,
     FindOffers,
     GiveNotice,
+    HandOver,
     MarkGood,
+    Prune,
     ReadHealth,
     ReadHost,
     Reboot,
     ReleaseLock,
     Rollback,
     Stage,
+    StartWorkload,
+    StopWorkload,
     Task,
 )
-from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, Result
-from tidegate.reboot import RebootAnswer
+from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, Result, WorkloadDone
+from tidegate.reboot import RebootAnswer, RebootKind
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +59,11 @@ DEADLINES_SECS: dict[type[Task], float] = {
     Reboot: 60.0,
     ReadHealth: 11 * 60.0,  # the configuration allows a check five minutes, and there may be many
     MarkGood: 2 * 60.0,
+    Prune: HOUR_SECS,
+    HandOver: HOUR_SECS,
+    EndHandOver: 15 * 60.0,
+    StopWorkload: 30 * 60.0,  # stop timeouts of 90 s each, for units that wait for each other
+    StartWorkload: 30 * 60.0,
 }
 """The last resort. Whoever does the work has a tighter deadline of its own and a better error; these see to it that no
 defect elsewhere leaves the machine waiting for ever."""
@@ -66,8 +76,28 @@ class Power(Protocol):
         """Whether a shutdown is under way."""
         ...
 
-    async def reboot(self, announcement: str) -> RebootAnswer:
-        """Ask for a reboot; tell whoever is logged in."""
+    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
+        """Ask for a reboot of this kind, announced on people's terminals."""
+        ...
+
+
+class Workload(Protocol):
+    """What stops and starts the units that the host runs for its users. Every verb is idempotent."""
+
+    async def hand_over(self) -> None:
+        """Start what takes the workload over, and wait until it has."""
+        ...
+
+    async def end_hand_over(self) -> None:
+        """Stop that again, so that it gives the workload back."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop the units, and wait until they have stopped."""
+        ...
+
+    async def start(self) -> None:
+        """Start the units that were stopped, and wait until they run."""
         ...
 
 
@@ -96,6 +126,7 @@ class Host:
     units: Units
     locks: LockServer
     announcer: Announcer
+    workload: Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +136,15 @@ class World:
     discovery: Discovery
     gates: Sequence[Gate]
     health: HealthProbe
+
+
+_Switch = Stage | Arm | Disarm | Rollback | MarkGood | Prune
+
+
+def _deadline_secs(task: Task) -> float:
+    """Arming has the engine's own time beside the last resort: some take twenty minutes."""
+    least_secs = DEADLINES_SECS[type(task)]
+    return max(least_secs, task.timeout_secs) if isinstance(task, Arm | Rollback) else least_secs
 
 
 class Runner:
@@ -117,7 +157,7 @@ class Runner:
 
     async def run(self, task: Task, report: Report) -> None:
         """Carry out ``task`` and report what it came to."""
-        deadline_secs = DEADLINES_SECS[type(task)]
+        deadline_secs = _deadline_secs(task)
         try:
             async with asyncio.timeout(deadline_secs):
                 result = await self._do(task, report)
@@ -145,10 +185,12 @@ class Runner:
                 return await self._host.locks.acquire(account, update)
             case ReleaseLock(account=account, update=update):
                 return await self._host.locks.release(account, update)
-            case Reboot(announcement=announcement):
-                return await self._host.power.reboot(announcement)
+            case Reboot(kind=kind, announcement=announcement):
+                return await self._host.power.go_down(kind, announcement)
             case ReadHealth(failed_before=failed_before):
                 return await self.world.health.look(failed_before)
+            case HandOver() | EndHandOver() | StopWorkload() | StartWorkload():
+                return await self._work(task)
             case _:
                 return await self._change(task, report)
 
@@ -156,7 +198,20 @@ class Runner:
         question = Question(task.target, task.purpose, self._clock.now(), noticed=task.noticed)
         return await ask_all(self.world.gates, question, task.overrides)
 
-    async def _change(self, task: GiveNotice | Stage | Arm | Disarm | Rollback | MarkGood, report: Report) -> Result:
+    async def _work(self, task: HandOver | EndHandOver | StopWorkload | StartWorkload) -> WorkloadDone:
+        workload = self._host.workload
+        match task:
+            case HandOver():
+                await workload.hand_over()
+            case EndHandOver():
+                await workload.end_hand_over()
+            case StopWorkload():
+                await workload.stop()
+            case StartWorkload():
+                await workload.start()
+        return WorkloadDone()
+
+    async def _change(self, task: GiveNotice | _Switch, report: Report) -> Result:
         match task:
             case GiveNotice(notice=notice):
                 await self._host.announcer.tell(notice)
@@ -165,7 +220,7 @@ class Runner:
                 await self._switch(task, report)
                 return await self._view()
 
-    async def _switch(self, task: Stage | Arm | Disarm | Rollback | MarkGood, report: Report) -> None:
+    async def _switch(self, task: _Switch, report: Report) -> None:
         match task:
             case Stage(target=target):
                 await self._host.engine.stage(target, lambda progress: report(Progressed(task.id, progress)))
@@ -173,8 +228,10 @@ class Runner:
                 await self._host.engine.arm(target.payload)
             case Disarm(target=target):
                 await self._host.engine.disarm(target.payload)
-            case Rollback():
-                await self._host.engine.rollback()
+            case Rollback(target=target):
+                await self._host.engine.rollback(target.payload)
+            case Prune():
+                await self._host.engine.prune_rollback()
             case MarkGood(target=target):
                 await self._host.engine.mark_good(target.payload)
             case _:

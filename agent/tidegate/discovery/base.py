@@ -28,13 +28,15 @@ class Offers:
 
     ``candidates`` are direct successors only, in no particular order; policy chooses among them. ``booted_known`` is
     False when the source has never heard of the booted release. ``dead_end`` is the source's word that the booted
-    release will never get a successor, with its reason. ``held_back`` are further successors, whose time has not come.
+    release will never get a successor, with its reason. ``deferred`` are further successors, whose time has not come.
+    ``complete``: what is not among them was withdrawn; a source that names only its newest release cannot say that.
     """
 
     candidates: tuple[Release, ...]
     booted: Release | None
     dead_end: str | None
     deferred: tuple[Deferred, ...] = ()
+    complete: bool = True
 
     @property
     def booted_known(self) -> bool:

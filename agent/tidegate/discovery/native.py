@@ -66,7 +66,7 @@ def offers_of(latest: Latest) -> Offers:
     booted, newest = _with_scheme(latest.booted), _with_scheme(latest.newest)
     if newest.payload == booted.payload:
         return Offers(candidates=(), booted=booted, dead_end=latest.end_of_life)
-    return Offers(candidates=(newest,), booted=booted, dead_end=None)
+    return Offers(candidates=(newest,), booted=booted, dead_end=None, complete=False)
 
 
 def _as_discovery(error: TidegateError) -> TidegateError:

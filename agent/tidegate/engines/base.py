@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from tidegate.reboot import RebootKind
 from tidegate.release import Release
 
 
@@ -20,6 +22,49 @@ class RebootOwner(StrEnum):
 
     AGENT = "agent"
     ENGINE = "engine"
+
+
+class Evidence(StrEnum):
+    """What tells after a boot whether the boot loader had the new release to choose."""
+
+    BOOT_ENTRIES = "boot_entries"
+    """The boot entries: what has one was armed."""
+
+    BOOTED_ONLY = "booted_only"
+    """Nothing but what is booted: that an older release came up proves nothing against the newer one."""
+
+    ENGINE_REPORT = "engine_report"
+    """The engine's own account of the last boots."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """What an engine can and cannot do, as data. The defaults are those of ostree.
+
+    ``stages_locked``: staging changes nothing that the next boot uses; without it, staging is arming. ``can_disarm``,
+    ``can_rollback``, ``can_discard``: the verbs have an effect. ``reboots``: who reboots into an armed release; an
+    engine that does it does so when it arms. ``arm_timeout_secs``: how long arming takes at most. ``updates_offline``:
+    the update is made in a boot of its own, before the one into the release.
+    """
+
+    stages_locked: bool = True
+    can_disarm: bool = True
+    can_rollback: bool = True
+    can_discard: bool = True
+    reboots: RebootOwner = RebootOwner.AGENT
+    evidence: Evidence = Evidence.BOOT_ENTRIES
+    reboot_kinds: frozenset[RebootKind] = frozenset({RebootKind.REBOOT})
+    arm_timeout_secs: float = 120.0
+    updates_offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeFailure:
+    """A switch that failed during a shutdown: of which release, and when, as far as the engine can tell."""
+
+    message: str
+    payload: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +100,11 @@ class EngineStatus:
     booted: Deployment
     staged: StagedDeployment | None
     entries: tuple[Deployment, ...]
-    finalize_failure: str | None
+    finalize_failure: FinalizeFailure | None
     stream: str | None = None
     rollback: Deployment | None = None
+    traits: EngineTraits = EngineTraits()
+    fell_back: str | None = None
 
     @property
     def next_boot(self) -> str:
@@ -140,8 +187,8 @@ class Engine(Protocol):
         """Delete releases that are neither booted nor staged, to free space."""
         ...
 
-    async def rollback(self) -> Deployment:
-        """Let the next boot lead to the release that was booted before; returns it."""
+    async def rollback(self, payload: str) -> None:
+        """Let the next boot lead to ``payload``, the release that was booted before."""
         ...
 
     async def mark_good(self, payload: str) -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
-from tidegate.machine import watch
 from tidegate.machine.effects import WARNING, Announce, Effect, Reply
 from tidegate.machine.events import AllowAsked, DenyAsked
 from tidegate.machine.parts import enter
-from tidegate.machine.phases import RollbackPending, Staged, Steady
+from tidegate.machine.phases import marking_good
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.waiting import Available, RollbackPending, Staged
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
 from tidegate.records.model import Denial, DenialCause
@@ -54,7 +55,7 @@ def allow_asked(state: State, event: AllowAsked, now: Now) -> Step:
     if not staying:
         return state, answers
     state = replace(state, records=replace(state.records, rollback=None))
-    state, effects = watch.accept(state, f"not left after all: {event.reason}")
+    state, effects = marking_good.accept(state, f"not left after all: {event.reason}")
     return state, (*answers, *effects)
 
 
@@ -65,7 +66,7 @@ def _busy(why: str) -> Failure:
 def _waits_for(state: State) -> str | None:
     """The payload that is staged, or could be."""
     match state.phase:
-        case Staged(target=release) | Steady(wanted=Release() as release):
+        case Staged(target=release) | Available(target=release) | Steady(wanted=Release() as release):
             return release.payload
         case _:
             return None

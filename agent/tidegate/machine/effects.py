@@ -15,7 +15,11 @@ from tidegate.fleetlock.account import LockAccount
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import NOT_NOTICED, Notice
 from tidegate.machine.topics import Topic
+from tidegate.reboot import RebootKind
 from tidegate.release import Purpose, Release
+
+ARM_SECS = 120.0
+"""What arming is given where the engine says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,11 @@ class ReleaseLock:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Task: engine.arm; answers HostView."""
+    """Task: engine.arm; answers HostView. ``timeout_secs``: the engine's own time for it."""
 
     id: int
     target: Release
+    timeout_secs: float = ARM_SECS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +105,56 @@ class Disarm:
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
-    """Task: ask logind to reboot; answers RebootAnswer. ``announcement`` goes to whoever is logged in."""
+    """Task: ask logind to take the host down; answers RebootAnswer. ``announcement`` goes to people's terminals."""
 
     id: int
+    kind: RebootKind
     announcement: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback:
-    """Task: engine.rollback, to ``target``; answers HostView."""
+class Prune:
+    """Task: engine.prune_rollback, to make room for ``target``; answers HostView."""
 
     id: int
     target: Release
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Task: start what takes the workload over, and wait until it has; answers WorkloadDone."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndHandOver:
+    """Task: stop what took the workload over, so that it gives it back; answers WorkloadDone. Idempotent."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopWorkload:
+    """Task: stop the units of the workload; answers WorkloadDone."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorkload:
+    """Task: start the units that StopWorkload has stopped; answers WorkloadDone. Idempotent."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Task: engine.rollback, to ``target``; answers HostView. ``timeout_secs`` as of :class:`Arm`."""
+
+    id: int
+    target: Release
+    timeout_secs: float = ARM_SECS
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +190,11 @@ Task = (
     | Reboot
     | ReadHealth
     | MarkGood
+    | Prune
+    | HandOver
+    | EndHandOver
+    | StopWorkload
+    | StartWorkload
 )
 
 

@@ -33,9 +33,24 @@ class NoticeGiven:
     """Whoever could be told has been told."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkloadDone:
+    """The workload was handed over, stopped or started as asked."""
+
+
 LockAnswer = LockGranted | LockBusy
 
-Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | HealthLook | LockAnswer | LockReleased | NoticeGiven
+Result = (
+    HostView
+    | Offers
+    | tuple[Verdict, ...]
+    | RebootAnswer
+    | HealthLook
+    | LockAnswer
+    | LockReleased
+    | NoticeGiven
+    | WorkloadDone
+)
 
 
 @dataclass(frozen=True, slots=True)

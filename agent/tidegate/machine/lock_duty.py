@@ -31,18 +31,9 @@ from tidegate.health.base import HealthLook
 from tidegate.health.judgement import failing
 from tidegate.machine.effects import NOTICE, WARNING, Announce, Effect, ReadHealth, ReleaseLock, Reply
 from tidegate.machine.events import ForgetLockAsked
+from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import left_alone_secs, spread, take_id
-from tidegate.machine.phases import (
-    Disarming,
-    Finalizing,
-    Mandate,
-    MarkingGood,
-    Paused,
-    Rebooting,
-    RollbackPending,
-    Starting,
-    Verifying,
-)
+from tidegate.machine.phase import LockUse
 from tidegate.machine.state import LockObligation, State, Step
 from tidegate.machine.topics import Topic
 from tidegate.records.model import LockRecord, LockState
@@ -73,12 +64,12 @@ def duty(state: State) -> Duty:
     taken_in_vain = record.boot == state.boot
     if record.state == LockState.RELEASE_OWED or record.release == LockRelease.AFTER_BOOT or taken_in_vain:
         return Duty.RELEASE
-    return Duty.NOTHING if isinstance(state.phase, Verifying | MarkingGood | Paused | RollbackPending) else Duty.LOOK
+    return Duty.NOTHING if state.phase.lock_use is LockUse.WAY_BACK else Duty.LOOK
 
 
 def _in_use(state: State) -> bool:
     """An unlock must not race a reboot; before the host was read, nobody knows whether there is one."""
-    return state.shutting_down or isinstance(state.phase, Starting | Finalizing | Rebooting | Disarming)
+    return state.shutting_down or state.phase.lock_use is LockUse.ATTEMPT
 
 
 def owed(state: State) -> Wait | None:
@@ -136,7 +127,7 @@ def taken(state: State, locking: FleetLocking, now: Now) -> State:
     return replace(state, records=replace(state.records, lock=record))
 
 
-def told(state: State, record: LockRecord, target: Release | None) -> UpdateParams | None:
+def update_params(state: State, record: LockRecord, target: Release | None) -> UpdateParams | None:
     """What the server is told beside who asks, where it is to be told anything."""
     if not record.tells or state.host is None:
         return None
@@ -242,14 +233,14 @@ def _release(state: State) -> Step:
     record = state.records.lock
     account = _account(state)
     task, state = _take_id(state)
-    return state, (ReleaseLock(task, account, None if record is None else told(state, record, None)),)
+    return state, (ReleaseLock(task, account, None if record is None else update_params(state, record, None)),)
 
 
 def _account(state: State) -> LockAccount:
     record, locking = state.records.lock, state.policy.fleet_lock
     if record is not None:
         return record.account
-    assert locking is not None  # noqa: S101 - without a record, a greeting is owed only where the strategy is in force
+    assert locking is not None  # noqa: S101 - without a record, this is pending only where the strategy is in force
     return locking.account
 
 

@@ -8,9 +8,10 @@ from zlib import crc32
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Verdict, Wait
+from tidegate.health.judgement import CheckState
 from tidegate.machine.effects import Effect, Reply
 from tidegate.machine.events import HostView
-from tidegate.machine.phases import Phase
+from tidegate.machine.phase import Phase
 from tidegate.machine.state import State, Step, Trouble
 from tidegate.release import Release
 
@@ -102,3 +103,9 @@ def booted_release(state: State) -> Release:
     """The release that the host runs; it has been read by now."""
     assert state.host is not None  # noqa: S101 - every phase but the first is entered after the host was read
     return Release(state.host.booted.version, state.host.booted.payload)
+
+
+def checks_of(state: State) -> tuple[CheckState, ...]:
+    """The latest results of the health checks, while a boot is watched; else none."""
+    checks: tuple[CheckState, ...] = getattr(state.phase, "checks", ())
+    return checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from math import ceil
 
 from tidegate.clock import Now
@@ -22,17 +23,19 @@ from tidegate.machine.parts import (
     troubled,
     turned_away,
 )
-from tidegate.machine.phases import Staged, Staging, Steady
+from tidegate.machine.phases import waiting
+from tidegate.machine.phases.staging import Staging, stage
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.waiting import Available, Staged
 from tidegate.machine.state import Poll, Request, State, Step
 from tidegate.machine.topics import Topic
-from tidegate.machine.update import stage
 from tidegate.printable import duration
 from tidegate.release import Release
 
 
 def poll_due(state: State) -> float | None:
     """When (boot clock) discovery is to be asked, or None while it must not be."""
-    idle = isinstance(state.phase, Steady | Staged) and state.poll.task is None and not state.shutting_down
+    idle = state.phase.checks_for_releases and state.poll.task is None and not state.shutting_down
     wanted = state.policy.enabled or state.requests
     return state.poll.due if idle and wanted and state.policy.blocked is None else None
 
@@ -107,14 +110,22 @@ def _dead_end_met(state: State, offers: Offers) -> tuple[Effect, ...]:
 
 
 def _withdrawn(state: State, offers: Offers) -> Step:
-    """A release that waits for its reboot and is not on offer any more was withdrawn: whoever did that knows why."""
+    """A release that waits for its reboot and is no longer on offer was withdrawn: its publisher has a reason.
+
+    A source that names only its newest release says nothing of the others.
+    """
+    whole = offers.complete and offers.booted_known
     match state.phase:
-        case Staged(target) if offers.booted_known and all(one.payload != target.payload for one in offers.candidates):
+        case Staged(target=target) | Available(target=target) if whole and not _is_offered(target, offers):
             text = f"{target.version} is staged and no longer on offer to this host: it waits until it is again"
-            note = Announce(Topic.WITHDRAWN, WARNING, text, target.version)
-            return enter(state, Steady()), (note,)
+            notes = (Announce(Topic.WITHDRAWN, WARNING, text, target.version),) if _is_staged(state, target) else ()
+            return enter(state, Steady()), notes
         case _:
             return state, ()
+
+
+def _is_offered(target: Release, offers: Offers) -> bool:
+    return any(one.payload == target.payload for one in offers.candidates)
 
 
 def find_failed(state: State, failure: Failure, now: Now) -> Step:
@@ -144,11 +155,11 @@ def asked(state: State, request: Request, now: Now) -> Step:
 
 
 def _nothing_new(state: State, now: Now) -> Step:
-    steady = isinstance(state.phase, Steady)
+    steady = not isinstance(state.phase, Staged)
     text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
     text = "; ".join((text, *(_held_back(held, now) for held in state.deferred)))
     answers = tuple(Reply(request.id, text) for request in state.requests)
-    phase = Steady() if steady else state.phase
+    phase = Steady() if isinstance(state.phase, Steady) else state.phase
     return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
 
 
@@ -160,19 +171,39 @@ def _target_found(state: State, target: Release, now: Now) -> Step:
     busy = _why_not_now(state)
     if busy is not None:
         return _target_noted(state, target, busy, answers)
-    match state.phase:
-        case Staged() if _is_staged(state, target):
-            already = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
-            return replace(state, requests=()), (*answers, *already)
-        case Staged(since=since) if state.policy.enabled or staging_asked:
-            state, effects = stage(state, target, since)
-        case _ if state.policy.enabled or staging_asked:
-            state, effects = stage(state, target, now.wall)
-        case Staged():
-            effects = ()
-        case _:
-            state, effects = enter(state, Steady(wanted=target)), ()
+    if _is_staged(state, target):
+        already = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
+        return replace(state, requests=()), (*answers, *already)
+    if not state.stages_first:
+        return _after_the_gates(state, target, answers, now)
+    if state.policy.enabled or staging_asked:
+        state, effects = stage(state, target, _since(state, now))
+    elif isinstance(state.phase, Staged):
+        effects = ()
+    else:
+        state, effects = enter(state, Steady(wanted=target)), ()
     return state, (*answers, *effects)
+
+
+def _after_the_gates(state: State, target: Release, answers: tuple[Effect, ...], now: Now) -> Step:
+    """The order, or the engine, stages only after the gates; a person may stage where that changes nothing yet."""
+    locked = state.host is None or state.host.traits.stages_locked
+    if state.requests and locked:
+        state, effects = stage(state, target, _since(state, now))
+        return state, (*answers, *effects)
+    if state.requests:
+        text = f"staging {target.version} would make it the next boot's on this host"
+        state, refusals = turned_away(state, Failure(ErrorKind.REBOOT_REFUSED, text, "tidegate apply --reason TEXT"))
+        answers = (*answers, *refusals)
+    known = state.phase
+    if isinstance(known, Available) and known.target.payload == target.payload:
+        return state, answers
+    return waiting.wait(state, target, waiting.waiting_since(state, now), (), now), answers
+
+
+def _since(state: State, now: Now) -> datetime:
+    """A newer release takes over since when the host waits."""
+    return state.phase.since if isinstance(state.phase, Staged | Available) else now.wall
 
 
 def _is_staged(state: State, target: Release) -> bool:
@@ -208,6 +239,6 @@ def _why_not_now(state: State) -> Failure | None:
         return state.policy.blocked
     if state.shutting_down:
         return HOST_GOING_DOWN
-    if not isinstance(state.phase, Steady | Staged | Staging):
+    if not isinstance(state.phase, Steady | Staged | Available | Staging):
         return Failure(ErrorKind.AGENT_BUSY, f"the agent is {state.phase.activity}", "ask again when that is over")
     return None

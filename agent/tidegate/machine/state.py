@@ -10,13 +10,15 @@ from enum import StrEnum
 from tidegate.clock import Now
 from tidegate.discovery.base import Deferred
 from tidegate.discovery.policy import PassedOver
-from tidegate.engines.base import EngineStatus
+from tidegate.engines.base import EngineStatus, EngineTraits
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import FleetLocking
 from tidegate.gates.base import NOT_NOTICED, Wait
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Effect
-from tidegate.machine.phases import Phase
+from tidegate.machine.phase import Phase
+from tidegate.machine.plan import Order, downloads_first, plan_for
+from tidegate.reboot import RebootKind
 from tidegate.records.model import Records
 from tidegate.release import Release
 from tidegate.system.boot import BootInstance
@@ -38,6 +40,8 @@ class Policy:
     ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks. ``pin``,
     ``max_version``, ``min_release_age_secs``: which releases it may go to. ``health``, ``failure_action``: how a boot
     is watched, and what follows where it is not well.
+    ``order``: the sequence of an update; ``workload``: there are units that it stops and starts. ``reboot_kind``: how
+    the host goes down, where the engine's releases can be booted so.
     ``blocked``: why the agent must not stage or reboot at all (a bad configuration at the start, unreadable records),
     or None. ``stale``: why the configuration on disk is not the one in force, or None.
     """
@@ -51,6 +55,9 @@ class Policy:
     failure_action: FailureAction = FailureAction.PAUSE
     steady_interval_secs: int = 300
     fleet_lock: FleetLocking | None = None
+    order: Order = Order.DOWNLOAD_THEN_KILL
+    workload: bool = False
+    reboot_kind: RebootKind = RebootKind.REBOOT
     blocked: Failure | None = None
     stale: Failure | None = None
 
@@ -134,6 +141,12 @@ class State:
     passed_over: tuple[PassedOver, ...] = ()
     requests: tuple[Request, ...] = ()
     trouble: Trouble | None = None
+
+    @property
+    def stages_first(self) -> bool:
+        """Whether a release is staged before the gates are asked: by the order, and by what the engine can do."""
+        traits = EngineTraits() if self.host is None else self.host.traits
+        return downloads_first(plan_for(self.policy.order, traits, locking=False, workload=False))
 
 
 Step = tuple[State, tuple[Effect, ...]]

@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from tidegate.clock import Now
 from tidegate.fleetlock.account import LockAccount, LockRelease
+from tidegate.reboot import RebootKind
 from tidegate.release import Purpose, Release
 from tidegate.system.boot import BootInstance
 
@@ -58,6 +59,7 @@ class Intent:
     was once booted and left), so that finding one after the boot is no proof that this attempt made it.
     ``failed_units`` had failed when the reboot was asked for, and are no news after it. ``rollback_floor``: a version
     below which the target does not let a host go back by itself, as its publisher says; empty where it says nothing.
+    ``kind``: how the host goes down, as :class:`~tidegate.reboot.RebootKind` has it.
     """
 
     id: str
@@ -71,6 +73,27 @@ class Intent:
     requested: RebootRequest | None = None
     failed_units: tuple[str, ...] = ()
     rollback_floor: str = ""
+    kind: str = RebootKind.REBOOT
+    extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """What has begun of a plan, written before it begins: an agent that is restarted undoes it from here.
+
+    ``begun`` are the words of :class:`~tidegate.machine.plan.PlanStep`, those with an undo only; ``boot`` is the boot
+    in which they were begun. ``next_boot`` is the payload that a reboot led to before; empty where that is not known.
+    ``order``, ``purpose`` and ``reason`` are for people.
+    """
+
+    boot: BootInstance
+    target: Release
+    order: str
+    purpose: str
+    reason: str
+    since: datetime
+    next_boot: str = ""
+    begun: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 
@@ -206,6 +229,7 @@ class Records:
     rollback: RollbackDue | None = None
     settled: Release | None = None
     first_seen: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    attempt: AttemptRecord | None = None
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
     def opened(self, intent: Intent) -> Records:
@@ -218,11 +242,11 @@ class Records:
             return self if self.verification is None else replace(self, verification=None)
         attempt = _close(self.intent, outcome, detail, now)
         history = (*self.history, attempt)[-HISTORY_LENGTH:]
-        return replace(self, intent=None, verification=None, waiting=None, history=history)
+        return replace(self, intent=None, attempt=None, verification=None, waiting=None, history=history)
 
     def abandoned(self) -> Records:
-        """With the attempt under way forgotten: it was taken back before it could come to anything."""
-        return replace(self, intent=None)
+        """With the attempt under way forgotten: it was undone before it could count as one."""
+        return replace(self, intent=None, attempt=None)
 
     @property
     def obligations(self) -> Records:

@@ -12,21 +12,12 @@ from tidegate.clock import Clock, rfc3339
 from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.gate_set import ask_all
-from tidegate.machine.parts import booted_release
-from tidegate.machine.phases import (
-    Disarming,
-    Finalizing,
-    MarkingGood,
-    Paused,
-    Rebooting,
-    RollbackPending,
-    Staged,
-    Starting,
-    Steady,
-    Verifying,
-)
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.waiting import RollbackPending, Waiting
 from tidegate.machine.state import State
-from tidegate.machine.waiting import agent_waits, agent_waits_before_lock, mandate_of
+from tidegate.machine.state_gates import agent_waits, agent_waits_before_lock, mandate_of
 from tidegate.records.model import LockState
 from tidegate.release import Release
 
@@ -71,29 +62,36 @@ def prospect(state: State) -> Row:
 
     ``since`` is when that began to wait; nothing is in prospect while a boot is watched.
     """
-    target = None if isinstance(state.phase, Verifying | MarkingGood | Paused) else target_of(state)
+    release = None if state.records.verification is not None else target_of(state)
     return {
         "purpose": mandate_of(state).purpose,
-        "release": None if target is None else {"version": target.version, "payload": target.payload},
-        "staged": isinstance(state.phase, Staged | RollbackPending | Finalizing | Rebooting | Disarming),
-        "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged | RollbackPending) else None,
+        "release": None if release is None else {"version": release.version, "payload": release.payload},
+        "staged": _is_ready(state),
+        "since": rfc3339(state.phase.since) if _is_ready(state) and isinstance(state.phase, Waiting) else None,
     }
 
 
-def target_of(state: State) -> Release | None:
-    """The release that the host is on its way to."""
+def _is_ready(state: State) -> bool:
+    """Whether there is nothing left to be done but the way down."""
     match state.phase:
-        case Steady(wanted=wanted):
-            return wanted
-        case Verifying() | MarkingGood() | Paused():
-            return booted_release(state)
-        case phase:
-            return getattr(phase, "target", None)
+        case RollbackPending() | Rebooting():
+            return True
+        case Waiting(target=target) | Executing(target=target) | Undoing(target=target):
+            staged = None if state.host is None else state.host.staged
+            is_staged = staged is not None and staged.payload == target.payload
+            return is_staged or state.records.rollback is not None or state.stages_first
+        case _:
+            return False
+
+
+def target_of(state: State) -> Release | None:
+    """The release that the host is on its way to, or is being verified in."""
+    return state.phase.release(state)
 
 
 def last_verdicts(state: State) -> tuple[Verdict, ...]:
-    """What the gates said when they were asked last for the release that is staged now."""
-    return state.phase.verdicts if isinstance(state.phase, Staged | RollbackPending | Disarming) else ()
+    """The last answers of the gates for the release that waits now."""
+    return state.phase.last_verdicts()
 
 
 def waits_of(state: State) -> tuple[Wait, ...]:
@@ -116,7 +114,7 @@ def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
 
 def _waits(state: State, verdicts: Sequence[Verdict]) -> tuple[Wait, ...]:
     """The agent's own reasons as they are now, then what the gates said; of who was not asked now, the last word."""
-    own = (*_held(state), *_busy(state))
+    own = (*_held(state), *state.phase.hindrances(state))
     said = [verdict for verdict in (*verdicts, *_not_asked_now(state, verdicts)) if isinstance(verdict, Wait)]
     by_gate = {wait.gate: wait for wait in (*said, *own)}
     return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *said)))
@@ -126,29 +124,12 @@ def _held(state: State) -> tuple[Wait, ...]:
     """What the agent itself has against a reboot. A lock that is in use for one is not owed."""
     target = target_of(state) or _ANY
     match state.phase:
-        case Finalizing(mandate=mandate):
+        case Executing(mandate=mandate):
             return agent_waits(state, target, mandate)
-        case Rebooting() | Disarming():
+        case Rebooting() | Undoing():
             return () if state.policy.block is None else (state.policy.block,)
         case _:
             return agent_waits_before_lock(state, target, mandate_of(state))
-
-
-def _busy(state: State) -> tuple[Wait, ...]:
-    """What has to be over before anything is staged."""
-    match state.phase:
-        case Starting():
-            why = "" if state.trouble is None else f": {state.trouble.failure.message}"
-            return (Wait("host", f"the host has not been read yet{why}"),)
-        case Verifying(pending=pending):
-            return (Wait("health", f"this boot is being verified{pending and f': {pending}'}"),)
-        case MarkingGood():
-            return (Wait("health", "this boot is well; the engine is being told"),)
-        case Paused(reason=reason):
-            remedy = "mend it, the agent looks every minute; or tidegate resume, or tidegate rollback, --reason TEXT"
-            return (Wait("health", f"this boot is not well: {reason}", remedy=remedy),)
-        case _:
-            return ()
 
 
 def _not_asked_now(state: State, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

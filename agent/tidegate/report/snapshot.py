@@ -19,11 +19,14 @@ from tidegate.engines.base import Deployment, EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.health.judgement import CheckState
-from tidegate.machine.parts import booted_release
-from tidegate.machine.phases import MarkingGood, RollbackPending, Staged, Staging, Verifying
+from tidegate.machine.parts import booted_release, checks_of
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.marking_good import MarkingGood
+from tidegate.machine.phases.staging import Staging
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.waiting import RollbackPending, Staged
 from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
-from tidegate.machine.watch import checks_of
 from tidegate.records.codec import encode_attempt
 from tidegate.records.model import Denial
 from tidegate.release import Release
@@ -161,7 +164,7 @@ def _next_opening(waits: tuple[Wait, ...]) -> str | None:
 
 
 def _progress(state: State) -> dict[str, object] | None:
-    progress = state.phase.progress if isinstance(state.phase, Staging) else None
+    progress = state.phase.progress if isinstance(state.phase, Staging | Executing) else None
     if progress is None:
         return None
     return {

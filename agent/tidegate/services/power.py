@@ -7,7 +7,7 @@ import logging
 from tidegate.bus import errors
 from tidegate.bus.errors import CallFailed
 from tidegate.errors import TidegateError
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
+from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind, RebootRefused
 from tidegate.services.logind import Logind, holding
 
 OPERATION_IN_PROGRESS = "org.freedesktop.login1.OperationInProgress"
@@ -29,14 +29,16 @@ class LogindPower:
         """
         return await self._logind.preparing_for_shutdown()
 
-    async def reboot(self, announcement: str) -> RebootAnswer:
-        """Ask for a reboot; a refusal is an answer.
+    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
+        """Ask for a reboot; a refusal is an answer, also that there is no reboot of this kind here.
 
         Inhibitors are looked at once more, last of all: systemd 252 lets some callers through that 257 refuses.
 
         Raises:
             TidegateError: logind is not there, or nothing is known of what it did.
         """
+        if kind is not RebootKind.REBOOT:
+            return RebootRefused(f"a {kind} is not supported here", "leave it to the default, a reboot")
         held = holding(await self._logind.inhibitors())
         if held is not None:
             return RebootRefused(held, "wait for it, or end it: systemd-inhibit --list")

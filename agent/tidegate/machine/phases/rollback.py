@@ -2,10 +2,8 @@
 
 ::
 
-    Verifying, not well --+
-    a person asks --------+--> attempt closed, release denied, rollback due --> Leaving --all allow--> .finalize
-                                                                                  ^         |  a gate waits
-                                                                                  +---------+
+    Verifying, bad -------+
+    a person asks --------+--> attempt closed, release denied, rollback due --> RollbackPending --> Executing
 
 All of the decision is on disk in one write. A lock that is still held for the update that went wrong serves for the way
 back, too. There is one automatic rollback a release: what comes up unhealthy again stays up, and says so.
@@ -17,17 +15,20 @@ from dataclasses import replace
 
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
+from tidegate.machine import attempts
 from tidegate.machine.effects import ERROR, WARNING, Announce, Reply
 from tidegate.machine.events import RollbackAsked
+from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import HOST_GOING_DOWN, booted_release
-from tidegate.machine.phases import Mandate, Paused, RollbackPending, Staged, Steady, Verifying
+from tidegate.machine.phases import executing, paused, verifying, waiting
+from tidegate.machine.phases.steady import Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
-from tidegate.machine.update import decide
-from tidegate.machine.waiting import waiting
 from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RollbackDue
 from tidegate.release import Purpose, Release
 from tidegate.versions import compare
+
+NO_WAY_BACK = "the engine of this host cannot go back to the release before"
 
 
 def objection(state: State, intent: Intent) -> str:
@@ -35,6 +36,8 @@ def objection(state: State, intent: Intent) -> str:
     back = _release_before(state)
     if back is None:
         return "there is no release before it on this host"
+    if not attempts.traits(state).can_rollback:
+        return NO_WAY_BACK
     if (denial := state.records.denial_of(back.payload)) is not None:
         return f"{back.version}, the release before it, is denied ({denial.cause})"
     if intent.rollback_floor and compare(back.version, intent.rollback_floor) < 0:
@@ -62,10 +65,10 @@ def asked(state: State, event: RollbackAsked, now: Now) -> Step:
         booted = booted_release(state)
         denial = Denial(booted, DenialCause.PERSON, event.reason, now.wall, state.boot.boot_id)
         state = _decided(state, denial, event.reason, now)
-    assert isinstance(state.phase, RollbackPending)  # noqa: S101 - a rollback that is due, or was decided just now
+    assert isinstance(state.phase, waiting.RollbackPending)  # noqa: S101 - it is due, or was decided just now
     note = _leaving(state)
     mandate = Mandate(Purpose.ROLLBACK, event.reason, event.request_id, event.overrides)
-    state, effects = decide(state, state.phase, mandate)
+    state, effects = executing.start(state, state.phase.target, state.phase.since, mandate, now)
     return state, (note, *effects)
 
 
@@ -74,12 +77,15 @@ def _why_not(state: State) -> Failure | None:
         return HOST_GOING_DOWN
     if state.policy.blocked is not None:
         return state.policy.blocked
-    if not isinstance(state.phase, Steady | Staged | Verifying | Paused | RollbackPending):
+    idle = Steady | waiting.Waiting | verifying.Verifying | paused.Paused
+    if not isinstance(state.phase, idle):
         return Failure(ErrorKind.AGENT_BUSY, f"the agent is {state.phase.activity}", "ask again when that is over")
     back = _release_before(state)
     if back is None:
         none = "there is no release before the booted one on this host"
         return Failure(ErrorKind.ROLLBACK_IMPOSSIBLE, none, "stage another release: tidegate stage")
+    if not attempts.traits(state).can_rollback:
+        return Failure(ErrorKind.ROLLBACK_IMPOSSIBLE, NO_WAY_BACK, "stage another release: tidegate stage")
     denial = state.records.denial_of(back.payload)
     if denial is not None:
         denied = f"{back.version}, the release before the booted one, is denied ({denial.cause}: {denial.evidence})"
@@ -97,13 +103,13 @@ def _release_before(state: State) -> Release | None:
 
 def _decided(state: State, denial: Denial, reason: str, now: Now) -> State:
     target = _release_before(state)
-    assert target is not None  # noqa: S101 - asked for by whoever decides
+    assert target is not None  # noqa: S101 - checked by those who decide
     intent = state.records.intent
     failed_before = sorted(state.failed_units) if intent is None else intent.failed_units
     due = RollbackDue(denial.release, target, reason, now.wall, tuple(failed_before))
     records = state.records.with_denied(denial).closed(Outcome.REJECTED, denial.evidence, now)
     state = replace(state, records=replace(records, rollback=due, waiting=None, settled=denial.release))
-    return waiting(state, target, now.wall, (), now)
+    return waiting.wait(state, target, now.wall, (), now)
 
 
 def _leaving(state: State) -> Announce:

@@ -1,0 +1,106 @@
+"""An attempt on record: its plan, the steps that have begun, and the intent that the next boot is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tidegate.clock import Now
+from tidegate.discovery.graph_keys import ROLLBACK_FLOOR_KEY
+from tidegate.engines.base import EngineTraits
+from tidegate.errors import ErrorKind, Failure
+from tidegate.machine import lock_duty
+from tidegate.machine.mandate import Mandate
+from tidegate.machine.parts import booted_release
+from tidegate.machine.plan import PlanStep, plan_for, rollback_plan
+from tidegate.machine.state import State
+from tidegate.reboot import RebootKind
+from tidegate.records.model import AttemptRecord, Intent, Outcome, RebootRequest
+from tidegate.release import Release
+
+if TYPE_CHECKING:
+    from tidegate.machine.phases.executing import Executing
+
+
+def traits(state: State) -> EngineTraits:
+    """What the engine can do; of a host that was not read yet, the defaults."""
+    return EngineTraits() if state.host is None else state.host.traits
+
+
+def plan_of(state: State, target: Release, mandate: Mandate) -> tuple[PlanStep, ...]:
+    """The steps that lead to ``target`` from here: without the staging of what is staged already."""
+    policy = state.policy
+    locking, workload = lock_duty.wanted(state, mandate) is not None, policy.workload
+    if state.records.rollback is not None:
+        return rollback_plan(traits(state), locking=locking, workload=workload)
+    plan = plan_for(policy.order, traits(state), locking=locking, workload=workload)
+    staged = None if state.host is None else state.host.staged
+    done = staged is not None and staged.payload == target.payload and PlanStep.ARM in plan
+    return tuple(step for step in plan if not (done and step is PlanStep.STAGE))
+
+
+def begun(state: State, phase: Executing, now: Now) -> State:
+    """With the step of ``phase`` on record as begun."""
+    known = state.records.attempt or _new_record(state, phase, now)
+    if phase.step in known.begun:
+        return state
+    record = replace(known, begun=(*known.begun, phase.step.value))
+    return replace(state, records=replace(state.records, attempt=record))
+
+
+def _new_record(state: State, phase: Executing, now: Now) -> AttemptRecord:
+    return AttemptRecord(
+        boot=state.boot,
+        target=phase.target,
+        order=state.policy.order,
+        purpose=phase.mandate.purpose,
+        reason=phase.mandate.reason,
+        since=now.wall,
+        next_boot="" if state.host is None else state.host.next_boot,
+    )
+
+
+def intent(state: State, target: Release, mandate: Mandate, now: Now) -> Intent:
+    """The intent of an attempt that begins now."""
+    assert state.host is not None  # noqa: S101 - a release was found or left, so the host was read
+    due = state.records.rollback
+    return Intent(
+        id=f"{now.wall:%Y%m%dT%H%M%SZ}-{state.boot.boot_id[:8]}",
+        boot=state.boot,
+        origin=booted_release(state),
+        target=target,
+        purpose=mandate.purpose,
+        reason=mandate.reason,
+        written_at=now.wall,
+        had_entry=any(entry.payload == target.payload for entry in state.host.entries),
+        failed_units=tuple(sorted(state.failed_units)) if due is None else due.failed_units,
+        rollback_floor=target.metadata.get(ROLLBACK_FLOOR_KEY, ""),
+        kind=reboot_kind(state),
+    )
+
+
+def requested(known: Intent, now: Now) -> Intent:
+    """With the reboot requested now."""
+    return replace(known, requested=RebootRequest(now.wall, now.boot_secs))
+
+
+def failed(state: State, phase: Executing, detail: str, now: Now) -> tuple[State, str | None]:
+    """An attempt that failed of ``detail``: with it in the history where nothing was armed, else to be closed with that
+    detail once it is disarmed."""
+    if state.records.intent is not None:
+        return state, detail
+    opened = state.records.opened(intent(state, phase.target, phase.mandate, now))
+    closed = opened.closed(Outcome.NOT_ATTEMPTED, detail, now)
+    return replace(state, records=replace(closed, attempt=state.records.attempt)), None
+
+
+def reboot_kind(state: State) -> RebootKind:
+    """How the host goes down: as configured, where the engine's releases can be booted so."""
+    wanted = state.policy.reboot_kind
+    return wanted if wanted in traits(state).reboot_kinds else RebootKind.REBOOT
+
+
+def without_effect(observed: str) -> Failure:
+    """An engine that reported success, and its own status shows none."""
+    text = f"the engine reports success, and {observed}"
+    return Failure(ErrorKind.ENGINE_FAILED, text, "see the engine's own account: journalctl -u tidegate-engine.service")

@@ -1,0 +1,180 @@
+"""Verifying: the health of a boot is probed until it is found good or bad.
+
+::
+
+    Verifying --good to the end of the watch--> MarkingGood --the engine knows--> Steady, the attempt is closed
+       |  bad
+       +-- pause -----> Paused --healthy again--> Verifying        --a person resumes--> MarkingGood
+       +-- continue --> MarkingGood, on record
+       +-- rollback --> RollbackPending, or Paused where there is no way back
+
+The watch is on disk while it lasts, so that an agent that is restarted goes on with it. A host that comes up in the
+target again, after a power cut say, is watched from the beginning: what cut it off says nothing about the release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, assert_never
+
+from tidegate.clock import Now
+from tidegate.errors import ErrorKind, Failure
+from tidegate.gates.base import Wait
+from tidegate.health.base import HealthLook
+from tidegate.health.judgement import Bad, CheckState, Good, Watching, judge, seen
+from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, ReadHealth
+from tidegate.machine.events import Result
+from tidegate.machine.parts import booted_release, enter, recovered, take_id, troubled
+from tidegate.machine.phase import LockUse, Phase
+from tidegate.machine.phases import marking_good, paused, rollback
+from tidegate.machine.state import FailureAction
+from tidegate.machine.topics import Topic
+from tidegate.records.model import Verification
+from tidegate.release import Purpose, Release
+
+if TYPE_CHECKING:
+    from tidegate.machine.state import State, Step
+
+RETRY_SECS = 30.0
+"""Between two tries at what could not be saved."""
+
+PROBING = ("health", "agent", "bus")
+"""Areas of the errors of a probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verifying(Phase):
+    """The host runs the target of the intent, and is watched; nothing counts until it is found good.
+
+    ``began`` (boot clock) is when the watch did. ``task`` is a probe under way, else ``look_at`` (boot clock) is when
+    the next one is due. ``pending`` says what is still waited for.
+    """
+
+    word: ClassVar[str] = "verifying"
+    activity: ClassVar[str] = "verifying this boot"
+    lock_use: ClassVar[LockUse] = LockUse.WAY_BACK
+
+    began: float
+    task: int | None = None
+    checks: tuple[CheckState, ...] = ()
+    pending: str = ""
+    look_at: float | None = None
+
+    def wakeup(self, state: State) -> float | None:
+        """At the next probe."""
+        return self.look_at
+
+    def due(self, state: State, now: Now) -> Step:
+        """Probe."""
+        return _probe(state, self)
+
+    def awaits(self, task: int) -> bool:
+        """For the probe."""
+        return task == self.task
+
+    def answered(self, state: State, task: int, result: Result, now: Now) -> Step:
+        """Judge the boot by this probe and those before it."""
+        if not isinstance(result, HealthLook):
+            raise self.unexpected(result)
+        terms, elapsed_secs = state.policy.health, now.boot_secs - self.began
+        phase = replace(self, checks=seen(self.checks, result, terms, elapsed_secs))
+        state = enter(recovered(state, *PROBING), phase)
+        match judge(phase.checks, terms, elapsed_secs):  # of three; both type checkers see that none is missing
+            case Watching(reason):
+                return _probe_later(state, replace(phase, pending=reason), now), ()
+            case Good(remark):
+                return marking_good.accept(state, f"verified{remark and f', though not all is well: {remark}'}")
+            case Bad(evidence):
+                return _unhealthy(state, evidence, result.journal_cursor, now)
+
+    def failed(self, state: State, task: int, failure: Failure, now: Now) -> Step:
+        """A probe that could not be made says nothing about the boot: nothing is concluded until one can."""
+        first = state.trouble is None or state.trouble.failure.kind is not failure.kind
+        version = booted_release(state).version
+        text = f"the health of {version} is not known: {failure.message}"
+        notes = (Announce(Topic.VERIFYING, WARNING, text, version),) if first else ()
+        return _probe_later(troubled(state, failure, now), replace(self, pending=text), now), notes
+
+    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+        """A verdict that was not saved does not count: probe again."""
+        again = replace(self, task=None, look_at=now.boot_secs + RETRY_SECS)
+        return enter(troubled(state, failure, now), again), ()
+
+    def release(self, state: State) -> Release | None:
+        """The one that runs."""
+        return booted_release(state)
+
+    def hindrances(self, state: State) -> tuple[Wait, ...]:
+        """The watch has to end."""
+        return (Wait("health", f"this boot is being verified{self.pending and f': {self.pending}'}"),)
+
+    def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
+        """With what is waited for."""
+        version = booted_release(state).version
+        return f"verifying {version}: {self.pending}" if self.pending else f"verifying {version}"
+
+
+def begin(state: State, now: Now) -> Step:
+    """The host has come up in the target of the intent: watch it, or go on with that where this boot is watched."""
+    version = booted_release(state).version
+    known = state.records.verification
+    if known is not None and known.boot == state.boot and known.bad:
+        return enter(state, paused.Paused(known.bad, look_at=now.boot_secs)), ()
+    if known is not None and known.boot == state.boot:
+        return _probe(state, Verifying(known.began_secs))
+    boots = 1 if known is None else known.boots + 1
+    state, effects = watch(state, boots, (), now)
+    again = f", for the {boots}. time: the boots before did not last" if boots > 1 else ""
+    note = Announce(Topic.VERIFYING, WARNING if again else NOTICE, f"booted into {version}, verifying{again}", version)
+    return state, (note, *effects)
+
+
+def watch(state: State, boots: int, checks: tuple[CheckState, ...], now: Now) -> Step:
+    """Begin the watch, on record; ``boots`` into the target are watched with this one."""
+    verification = Verification(state.boot, now.boot_secs, boots)
+    state = replace(state, records=replace(state.records, verification=verification))
+    return _probe(state, Verifying(now.boot_secs, checks=checks))
+
+
+def probe(state: State, task: int) -> ReadHealth:
+    """The effect: units that had failed before the reboot are no news."""
+    intent = state.records.intent
+    return ReadHealth(task, frozenset() if intent is None else frozenset(intent.failed_units))
+
+
+def _probe(state: State, phase: Verifying) -> Step:
+    task, state = take_id(state)
+    return enter(state, replace(phase, task=task, look_at=None)), (probe(state, task),)
+
+
+def _probe_later(state: State, phase: Verifying, now: Now) -> State:
+    end = phase.began + state.policy.health.monitor_secs
+    later = now.boot_secs + state.policy.health.interval_secs
+    return enter(state, replace(phase, task=None, look_at=min(later, end) if now.boot_secs < end else later))
+
+
+def _unhealthy(state: State, evidence: str, cursor: str, now: Now) -> Step:
+    """Do what ``health.failure_action`` says."""
+    intent = state.records.intent
+    if intent is None or intent.purpose == Purpose.ROLLBACK:
+        return paused.pause(state, f"neither it nor the release that was left for it is well: {evidence}", now)
+    action = state.policy.failure_action
+    match action:
+        case FailureAction.PAUSE:
+            return paused.pause(state, evidence, now)
+        case FailureAction.CONTINUE:
+            return _keep(state, evidence, now)
+        case FailureAction.ROLLBACK if objection := rollback.objection(state, intent):
+            return paused.pause(state, f"{evidence}; it is not rolled back: {objection}", now)
+        case FailureAction.ROLLBACK:
+            return rollback.unhealthy(state, evidence, cursor, now)
+        case _:
+            assert_never(action)
+
+
+def _keep(state: State, evidence: str, now: Now) -> Step:
+    version = booted_release(state).version
+    text = f"{version} is not well and is kept, as health.failure_action has it: {evidence}"
+    failure = Failure(ErrorKind.HEALTH_BAD, text, "mend it, or: tidegate rollback --reason TEXT")
+    state, effects = marking_good.accept(troubled(state, failure, now), f"kept though not well: {evidence}")
+    return state, (Announce(Topic.UNHEALTHY, ERROR, text, version), *effects)
