@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RebootKind(StrEnum):
+    """How a host goes down and comes up again."""
+
+    REBOOT = "reboot"
+    """A whole boot, through firmware and boot loader."""
+    SOFT = "soft-reboot"
+    """Userspace only, under the running kernel (systemd 254)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,8 +173,8 @@ class Runner:
                 await self._host.engine.arm(target.payload)
             case Disarm(target=target):
                 await self._host.engine.disarm(target.payload)
-            case Rollback():
-                await self._host.engine.rollback()
+            case Rollback(target=target):
+                await self._host.engine.rollback(target.payload)
             case MarkGood(target=target):
                 await self._host.engine.mark_good(target.payload)
             case _:

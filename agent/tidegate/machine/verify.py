@@ -13,10 +13,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
 from tidegate.clock import Now
-from tidegate.engines.base import EngineStatus
+from tidegate.engines.base import EngineStatus, FinalizeFailure
 from tidegate.errors import Failure
 from tidegate.machine import watch
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, Effect, ReadHost
@@ -30,6 +31,9 @@ from tidegate.machine.undo import disarm
 from tidegate.machine.waiting import waiting, without_vain_rollback
 from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RebootRequest
 from tidegate.release import Purpose
+
+STAMP_RESOLUTION = timedelta(seconds=2)
+"""Of times on a FAT file system, which /boot may be; they are rounded down."""
 
 START_RETRY_SECS = 30.0
 """Between two tries to read the host: the engine helper may come up later than the agent."""
@@ -50,9 +54,16 @@ def decide_outcome(intent: Intent, host: EngineStatus) -> Outcome:
     has_entry = any(entry.payload == target for entry in host.entries)
     if is_default or (has_entry and not intent.had_entry):
         return Outcome.FELL_BACK
-    if host.finalize_failure is not None:
+    if host.finalize_failure is not None and _reports_on(host.finalize_failure, intent):
         return Outcome.FINALIZE_FAILED
     return Outcome.NOT_ATTEMPTED
+
+
+def _reports_on(failure: FinalizeFailure, intent: Intent) -> bool:
+    """Whether ``failure`` may be of this attempt: not known to be of another release, or of an earlier time."""
+    if failure.payload not in {None, intent.target.payload}:
+        return False
+    return failure.at is None or failure.at >= intent.written_at - STAMP_RESOLUTION
 
 
 # --------------------------------------------------------------------------- starting
@@ -114,14 +125,14 @@ def _soft_rebooted(state: State, intent: Intent, now: Now) -> Step:
 
 def _settle(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
     """The attempt is of an earlier boot: name its outcome."""
-    outcome = decide_outcome(intent, host)
+    outcome, failure = decide_outcome(intent, host), host.finalize_failure
     match outcome:
         case Outcome.APPLIED | Outcome.REJECTED:
             return watch.begin(replace(state, records=replace(state.records, rollback=None)), now)
         case Outcome.FELL_BACK:
             return _fell_back(state, intent, host, now)
         case Outcome.FINALIZE_FAILED:
-            return _came_to_nothing(state, outcome, host.finalize_failure or "", host, now)
+            return _came_to_nothing(state, outcome, failure.message if failure else "", host, now)
         case Outcome.NOT_ATTEMPTED:
             lost = "the host came up without it ever becoming a boot entry (power cut, or its staging was lost)"
             return _came_to_nothing(state, outcome, lost, host, now)
