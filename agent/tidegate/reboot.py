@@ -7,13 +7,12 @@ from enum import StrEnum
 
 
 class RebootKind(StrEnum):
-    """How a host goes down into a release. The words are on record."""
+    """How a host goes down and comes up again."""
 
     REBOOT = "reboot"
-    """Through the firmware and the boot loader."""
-
+    """A whole boot, through firmware and boot loader."""
     SOFT = "soft-reboot"
-    """Userspace alone starts anew, under the same kernel (systemd 254 and newer)."""
+    """Userspace only, under the running kernel (systemd 254)."""
 
 
 @dataclass(frozen=True, slots=True)

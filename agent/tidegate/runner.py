@@ -138,6 +138,7 @@ class World:
     health: HealthProbe
 
 
+_Work = HandOver | EndHandOver | StopWorkload | StartWorkload
 _Switch = Stage | Arm | Disarm | Rollback | MarkGood | Prune
 
 
@@ -189,8 +190,6 @@ class Runner:
                 return await self._host.power.go_down(kind, announcement)
             case ReadHealth(failed_before=failed_before):
                 return await self.world.health.look(failed_before)
-            case HandOver() | EndHandOver() | StopWorkload() | StartWorkload():
-                return await self._work(task)
             case _:
                 return await self._change(task, report)
 
@@ -198,7 +197,7 @@ class Runner:
         question = Question(task.target, task.purpose, self._clock.now(), noticed=task.noticed)
         return await ask_all(self.world.gates, question, task.overrides)
 
-    async def _work(self, task: HandOver | EndHandOver | StopWorkload | StartWorkload) -> WorkloadDone:
+    async def _work(self, task: _Work) -> WorkloadDone:
         workload = self._host.workload
         match task:
             case HandOver():
@@ -211,11 +210,13 @@ class Runner:
                 await workload.start()
         return WorkloadDone()
 
-    async def _change(self, task: GiveNotice | _Switch, report: Report) -> Result:
+    async def _change(self, task: GiveNotice | _Work | _Switch, report: Report) -> Result:
         match task:
             case GiveNotice(notice=notice):
                 await self._host.announcer.tell(notice)
                 return NoticeGiven()
+            case HandOver() | EndHandOver() | StopWorkload() | StartWorkload():
+                return await self._work(task)
             case _:
                 await self._switch(task, report)
                 return await self._view()

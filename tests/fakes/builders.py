@@ -12,8 +12,8 @@ from tests.fakes.lock_server import ACCOUNT
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
-from tidegate.discovery.policy import CHECKSUM_SCHEME
-from tidegate.engines.base import EngineStatus, StagedDeployment
+from tidegate.engines.base import EngineStatus, FinalizeFailure, StagedDeployment
+from tidegate.engines.registry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import FleetLocking, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Allow, Wait
@@ -96,20 +96,21 @@ def host(
     *,
     locked: bool = True,
     entries: tuple[str, ...] | None = None,
-    finalize_failure: str | None = None,
+    finalize_failure: str | FinalizeFailure | None = None,
     shutting_down: bool = False,
     failed_units: tuple[str, ...] = (),
 ) -> HostView:
     """A view of the host; ``entries`` are the versions with a boot entry, the default first."""
     names = (booted,) if entries is None else entries
     kept = None if staged is None else StagedDeployment(staged, payload_of(staged), locked)
+    failure = FinalizeFailure(finalize_failure) if isinstance(finalize_failure, str) else finalize_failure
     before = names[names.index(booted) + 1 :] if booted in names else ()
     status = EngineStatus(
         "ostree",
         deployment(booted),
         kept,
         tuple(deployment(name) for name in names),
-        finalize_failure,
+        failure,
         rollback=deployment(before[0]) if before else None,
     )
     return HostView(status, shutting_down, frozenset(failed_units))

@@ -1,9 +1,9 @@
-"""An engine over a host that exists in memory only, with the manners of a booted OSTree host.
+"""A fake engine over a host that exists in memory only; without other traits it behaves as a booted OSTree host.
 
 :class:`FakeHost` is what survives processes: disk, boot entries, the remote that it may fetch from, and
 the boots that it has been through. :class:`FakeEngine` is one process's view of it; make a new one after
 every "restart" of an agent or helper. Scenarios steer the host (``publish``, ``reboot``, ``power_cut`` ...)
-and the engine (``fail``, ``hold``).
+and the engine (``traits``, ``fail``, ``hold``, ``slow``, ``lie``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidegate.engines.base import (
+    DEFAULT_TRAITS,
     Deployment,
     EngineStatus,
+    EngineTraits,
+    FinalizeFailure,
     Latest,
     Progress,
     ProgressSink,
@@ -31,7 +34,7 @@ from tidegate.release import Release
 from tidegate.system.boot import BootInstance
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator
 
 PIECE_BYTES = 1_000_000
 RELEASE_BYTES = 4 * PIECE_BYTES
@@ -64,7 +67,7 @@ class FakeHost:
         self.entries: list[Deployment] = [deployment(version)]
         self.booted = self.entries[0]
         self.staged: StagedDeployment | None = None
-        self.finalize_failure: str | None = None
+        self.finalize_failure: FinalizeFailure | None = None
         self.marked_good: set[str] = set()
         self.boots: list[BootInstance] = []
         self._note_boot()
@@ -77,7 +80,7 @@ class FakeHost:
         self.on_disk: dict[str, int] = defaultdict(int, {self.booted.payload: RELEASE_BYTES})
         self.transferred_bytes = 0
 
-        self._next_finalize_failure: str | None = None
+        self._next_finalize_failure: FinalizeFailure | None = None
 
     @property
     def boot(self) -> BootInstance:
@@ -97,7 +100,7 @@ class FakeHost:
 
     def fail_next_finalize(self, reason: str) -> None:
         """Let the switch at the next clean shutdown fail: the old release boots, the engine knows why."""
-        self._next_finalize_failure = reason
+        self._next_finalize_failure = FinalizeFailure(reason)
 
     def reboot(self, into: str | None = None) -> None:
         """A clean shutdown and a boot; ``into``: a version that the boot loader takes, not its default."""
@@ -164,19 +167,47 @@ class Hold:
 
 
 class FakeEngine:
-    """Implements :class:`tidegate.engines.base.Engine` over a :class:`FakeHost`."""
+    """Implements :class:`tidegate.engines.base.Engine` over a :class:`FakeHost`, within its ``traits``.
 
-    def __init__(self, host: FakeHost, *, name: str = "ostree", reboot_owner: RebootOwner = RebootOwner.AGENT) -> None:
+    What the traits exclude raises ``engine.unsupported-verb``. An engine that stages unlocked leaves a staged release
+    to any shutdown; one that reboots takes the host down from within ``arm``. :meth:`slow` waits with ``sleep``.
+    """
+
+    def __init__(
+        self,
+        host: FakeHost,
+        *,
+        name: str = "ostree",
+        traits: EngineTraits = DEFAULT_TRAITS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.host = host
         self.calls: list[Call] = []
         self._name = name
-        self._reboot_owner = reboot_owner
+        self._traits = traits
+        self._sleep = sleep
         self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
         self._holds: dict[str, Hold] = {}
+        self._slow_secs: dict[str, float] = {}
+        self._lies: set[str] = set()
 
     def fail(self, verb: str, error: Exception) -> None:
         """Let the next use of ``verb`` raise ``error`` before it changes anything; several queue up."""
         self._failures[verb].append(error)
+
+    def slow(self, verb: str, secs: float) -> None:
+        """Let every use of ``verb`` take ``secs`` before it does its work."""
+        self._slow_secs[verb] = secs
+
+    def lie(self, verb: str) -> None:
+        """Let ``verb`` (``arm``, ``disarm`` or ``rollback``) succeed from now on without any effect."""
+        if verb not in {"arm", "disarm", "rollback"}:
+            raise ValueError(f"{verb} cannot lie")
+        self._lies.add(verb)
+
+    def be_honest(self) -> None:
+        """Let every verb do its work again."""
+        self._lies.clear()
 
     @contextmanager
     def hold(self, verb: str) -> Generator[Hold]:
@@ -193,8 +224,8 @@ class FakeEngine:
         return self._name
 
     @property
-    def reboot_owner(self) -> RebootOwner:
-        return self._reboot_owner
+    def traits(self) -> EngineTraits:
+        return self._traits
 
     async def status(self) -> EngineStatus:
         await self._begin("status")
@@ -205,7 +236,8 @@ class FakeEngine:
             host.staged,
             tuple(host.entries),
             host.finalize_failure,
-            rollback=next((entry for entry in host.entries if entry != host.booted), None),
+            rollback=self._previous() if self._traits.can_rollback else None,
+            traits=self._traits,
         )
 
     async def latest(self) -> Latest:
@@ -228,21 +260,30 @@ class FakeEngine:
                 "reboot into it, or drop it with `ostree admin undeploy 0`",
             )
         await self._fetch(release, progress)
-        host.staged = StagedDeployment(release.version, release.payload, locked=True)
+        host.staged = StagedDeployment(release.version, release.payload, locked=self._traits.stages_locked)
 
     async def arm(self, payload: str) -> None:
         await self._begin("arm", payload)
-        self.host.staged = replace(self._staged(payload), locked=False)
+        staged = self._staged(payload)
+        if "arm" in self._lies:
+            return
+        self.host.staged = replace(staged, locked=False)
+        if self._traits.reboots is RebootOwner.ENGINE:
+            self.host.reboot()
 
     async def disarm(self, payload: str) -> None:
+        self._require("disarm", able=self._traits.can_disarm)
         await self._begin("disarm", payload)
         host = self.host
+        if "disarm" in self._lies:
+            return
         if host.staged is not None and host.staged.payload == payload:
             host.staged = replace(host.staged, locked=True)
         elif host.entries[0].payload == payload:
             host.entries.sort(key=lambda entry: entry != host.booted)
 
     async def discard(self, payload: str) -> None:
+        self._require("discard", able=self._traits.can_discard)
         await self._begin("discard", payload)
         if self.host.staged is not None and self.host.staged.payload == payload:
             self.host.staged = None
@@ -255,15 +296,16 @@ class FakeEngine:
         for payload in set(host.on_disk) - kept:
             del host.on_disk[payload]
 
-    async def rollback(self) -> Deployment:
-        await self._begin("rollback")
-        host = self.host
-        previous = next((entry for entry in host.entries if entry != host.booted), None)
-        if previous is None:
-            raise TidegateError(ErrorKind.ENGINE_UNKNOWN_RELEASE, "no release but the booted one has a boot entry")
+    async def rollback(self, payload: str) -> None:
+        self._require("rollback", able=self._traits.can_rollback)
+        await self._begin("rollback", payload)
+        host, previous = self.host, self._previous()
+        if previous is None or previous.payload != payload:
+            raise TidegateError(ErrorKind.ENGINE_NO_ROLLBACK, f"release {payload} is not available as rollback")
+        if "rollback" in self._lies:
+            return
         host.staged = None
         host.entries.sort(key=lambda entry: entry != previous)
-        return previous
 
     async def mark_good(self, payload: str) -> None:
         await self._begin("mark_good", payload)
@@ -275,8 +317,17 @@ class FakeEngine:
         self.calls.append(Call(verb, payload))
         if self._failures[verb]:
             raise self._failures[verb].pop(0)
+        if verb in self._slow_secs:
+            await self._sleep(self._slow_secs[verb])
         if reach:
             await self._reach(verb)
+
+    def _require(self, verb: str, *, able: bool) -> None:
+        if not able:
+            raise TidegateError(ErrorKind.ENGINE_UNSUPPORTED_VERB, f"the engine {self._name} cannot {verb}")
+
+    def _previous(self) -> Deployment | None:
+        return next((entry for entry in self.host.entries if entry != self.host.booted), None)
 
     async def _reach(self, verb: str) -> None:
         if verb in self._holds:

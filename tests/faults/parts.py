@@ -20,8 +20,8 @@ from tests.fakes.lock_server import FakeLocks
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
-from tidegate.discovery.policy import CHECKSUM_SCHEME
-from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
+from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, Latest, ProgressSink
+from tidegate.engines.registry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams
@@ -160,7 +160,7 @@ class StruckEngine:
     """The fake engine; each verb is a point. ``arm`` checks that the intent is on disk."""
 
     name = "ostree"
-    reboot_owner = RebootOwner.AGENT
+    traits = DEFAULT_TRAITS
 
     def __init__(self, host: FakeHost, points: Points, store: Disk) -> None:
         self._host = host
@@ -201,7 +201,7 @@ class StruckEngine:
     async def prune_rollback(self) -> None:
         await self._engine.prune_rollback()
 
-    async def rollback(self) -> Deployment:
+    async def rollback(self, payload: str) -> None:
         intent = self._store.kept.intent
         if intent is None or intent.purpose != Purpose.ROLLBACK:
             raise BrokenRuleError("made the old release the default without an intent on disk")
@@ -209,9 +209,8 @@ class StruckEngine:
         self._points.gates_asked_since_arming = False
         self._points.lock_granted_since_arming = lock is not None and lock.boot != self._host.boot
         blow = self._points.before("engine rollback")
-        back = await self._engine.rollback()
+        await self._engine.rollback(payload)
         self._points.after(blow, "engine rollback")
-        return back
 
     async def mark_good(self, payload: str) -> None:
         blow = self._points.before("engine mark_good")

@@ -16,10 +16,11 @@ from tidegate.config.keys import in_table, key
 from tidegate.config.kinds.names import AbsoluteFile, Names
 from tidegate.config.kinds.scalar import Boolean, Choice, Choices, Fraction, MergeMode, Text, Url, Whole, ZoneName
 from tidegate.config.kinds.schedule import Excludes, Windows
+from tidegate.engines import registry
 
 STRATEGIES = ("immediate", "fleet_lock", "periodic", "marker_file")
 DISCOVERY_SOURCES = ("auto", "cincinnati", "static_graph", "native")
-ENGINES = ("auto", "ostree")
+ENGINES = (registry.AUTO, *registry.NAMES)
 CLOCK_REQUIREMENTS = ("auto", "always", "never")
 
 # Sessions that are not of people; those that the agent does not know count as people.

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from tidegate.discovery import cincinnati, static_graph
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph_keys import SCHEME_KEY
-from tidegate.discovery.policy import scheme_of
 from tidegate.engines.base import Latest
+from tidegate.engines.registry import scheme_of
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.release import Release
 
@@ -77,7 +77,7 @@ def _as_discovery(error: TidegateError) -> TidegateError:
 
 def _with_scheme(release: Release) -> Release:
     """What an engine finds by itself it can also stage."""
-    return replace(release, metadata=MappingProxyType({SCHEME_KEY: scheme_of(release.payload)}))
+    return replace(release, metadata=MappingProxyType({**release.metadata, SCHEME_KEY: scheme_of(release.payload)}))
 
 
 def _too_slow(timeout_secs: float) -> TidegateError:

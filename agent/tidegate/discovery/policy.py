@@ -5,23 +5,15 @@ Each rule passes over what it forbids and says why; of what is left, the newest 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph_keys import SCHEME_KEY
+from tidegate.engines.registry import CHECKSUM_SCHEME
 from tidegate.release import Release
 from tidegate.versions import compare
-
-CHECKSUM_SCHEME = "checksum"
-"""How a graph calls payloads that are OSTree checksums."""
-
-OCI_SCHEME = "oci"
-"""How a graph calls payloads that are container images, as ``registry/repository@sha256:digest``."""
-
-_IMAGE = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
 class Cause(StrEnum):
@@ -68,11 +60,6 @@ class Rules:
     pin: str | None = None
     max_version: str | None = None
     young: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def scheme_of(payload: str) -> str:
-    """The scheme of ``payload``, an engine's own: what a host runs is also what it can stage."""
-    return OCI_SCHEME if _IMAGE.fullmatch(payload) else CHECKSUM_SCHEME
 
 
 def choose(offers: Offers, rules: Rules) -> Choice:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.doctor import disk_space
 from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reach import Reached, Unreached, reach
 from tidegate.doctor.reading import Unit, ask, read_units
-from tidegate.engines.detect import HostFacts, engine_for, read_facts
+from tidegate.engines import registry
+from tidegate.engines.detect import engine_for, read_facts
+from tidegate.engines.facts import HostFacts
 from tidegate.engines.ostree.source import Source, source_of
 from tidegate.engines.ostree.status import Listed, parse_json, parse_text
 from tidegate.errors import ErrorKind, Failure, TidegateError
@@ -45,14 +47,23 @@ class RemoteFacts:
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at the engine that fits the host; at ostree itself where it is that."""
-    kind = host.settings.engine.kind
-    chosen = judge_kind(kind, await read_facts(host.root))
+    """Check which engine fits the host, and examine that."""
+    kind, facts = host.settings.engine.kind, await read_facts(host.root)
+    chosen = judge_kind(kind, facts)
     if any(finding.remedy for finding in chosen):
         return chosen
+    entry = engine_for(facts) if kind == registry.AUTO else registry.find(kind)
+    if entry is None or entry.doctor is None:
+        return chosen
+    examine_engine: Callable[[Host], Awaitable[Sequence[Finding]]] = registry.load(entry.doctor)
+    return [*chosen, *await examine_engine(host)]
+
+
+async def examine_ostree(host: Host) -> Sequence[Finding]:
+    """Check ostree's version, its units, the room for a release, and the remote of the booted one."""
     version = await ask("ostree", "--version")
     units = await read_units(FINALIZE, FINALIZE_PATH)
-    found = [*chosen, *judge_version(version.stdout), *judge_units(units)]
+    found = [*judge_version(version.stdout), *judge_units(units)]
     listing = await _listing()
     booted = next((entry for entry in listing if entry.booted), None)
     if booted is None:
@@ -74,10 +85,10 @@ async def _listing() -> tuple[Listed, ...]:
 
 def judge_kind(kind: str, facts: HostFacts) -> list[Finding]:
     """Which engine it is, or why there is none."""
-    if kind != "auto":
+    if kind != registry.AUTO:
         return [AREA.ok("kind", f"the engine is {kind}, as configured")]
     try:
-        return [AREA.ok("kind", f"the engine is {engine_for(facts)}")]
+        return [AREA.ok("kind", f"the engine is {engine_for(facts).name}")]
     except TidegateError as err:
         return [AREA.problem("kind", err.message, err.remedy)]
 

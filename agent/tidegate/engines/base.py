@@ -1,7 +1,7 @@
-"""What every engine offers, and what it tells about the host.
+"""The engine protocol, its traits and its status document.
 
-An engine downloads, stages and switches releases. The agent talks to this protocol and nothing else: in production the
-other side is the root helper on the bus (:mod:`tidegate.engines.remote`), on scratch sysroots and in tests the engine
+An engine downloads, stages and switches releases. The agent uses this protocol and nothing else: in production the
+other side is the root helper on the bus (:mod:`tidegate.engines.remote`); on scratch sysroots and in tests the engine
 runs in process.
 """
 
@@ -25,46 +25,44 @@ class RebootOwner(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What tells after a boot whether the boot loader had the new release to choose."""
+    """What an engine's status proves, after a boot, about the attempt before it."""
 
     BOOT_ENTRIES = "boot_entries"
-    """The boot entries: what has one was armed."""
-
+    """Boot entries: one for the target proves that the switch was made, whatever is booted."""
     BOOTED_ONLY = "booted_only"
-    """Nothing but what is booted: that an older release came up proves nothing against the newer one."""
-
+    """The booted release alone: a release that fell back looks like one that was never armed."""
     ENGINE_REPORT = "engine_report"
-    """The engine's own account of the last boots."""
+    """The engine's own report of a failed switch, beside the booted release."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineTraits:
-    """What an engine can and cannot do, as data. The defaults are those of ostree.
+    """What an engine can and cannot do, as data. The defaults are those of plain OSTree.
 
-    ``stages_locked``: staging changes nothing that the next boot uses; without it, staging is arming. ``can_disarm``,
-    ``can_rollback``, ``can_discard``: the verbs have an effect. ``reboots``: who reboots into an armed release; an
-    engine that does it does so when it arms. ``arm_timeout_secs``: how long arming takes at most. ``updates_offline``:
-    the update is made in a boot of its own, before the one into the release.
+    The agent decides by these and never by an engine's name.
     """
 
     stages_locked: bool = True
+    """Whether a staged release stays out of the next boot until it is armed; where not, staging *is* arming."""
     can_disarm: bool = True
+    """Whether arming can be taken back."""
     can_rollback: bool = True
+    """Whether the next boot can be led to an earlier release that is still on the host."""
     can_discard: bool = True
+    """Whether a staged release can be dropped."""
     reboots: RebootOwner = RebootOwner.AGENT
+    """Who reboots. An engine that reboots does so from within ``arm``, or soon after."""
     evidence: Evidence = Evidence.BOOT_ENTRIES
+    """What the outcome of an attempt is decided by."""
     reboot_kinds: frozenset[RebootKind] = frozenset({RebootKind.REBOOT})
-    arm_timeout_secs: float = 120.0
+    """The kinds of reboot that lead into an armed release."""
+    arm_timeout_secs: float = 110.0
+    """How long ``arm`` may take. For OSTree: writing boot entries and syncing the disks, on slow ones."""
     updates_offline: bool = False
+    """Whether a boot in between applies the release, before the one that runs it (``system-update.target``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinalizeFailure:
-    """A switch that failed during a shutdown: of which release, and when, as far as the engine can tell."""
-
-    message: str
-    payload: str | None = None
-    at: datetime | None = None
+DEFAULT_TRAITS = EngineTraits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +78,34 @@ class StagedDeployment(Deployment):
     """A release that is ready to be booted.
 
     ``locked``: it stays out of the next boot until it is armed. An unlocked one is applied by any shutdown, whoever
-    asks for it.
+    requests it.
     """
 
     locked: bool
 
 
 @dataclass(frozen=True, slots=True)
+class FinalizeFailure:
+    """An engine's report that switching releases failed during a shutdown.
+
+    ``payload`` is the release that was to be switched to, and ``at`` the time of the failure; None where the engine
+    cannot tell. With them an old report is not taken for that of a later attempt.
+    """
+
+    message: str
+    payload: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """What the engine knows about the host, read afresh at each call.
+    """The engine's view of the host, read afresh at each call.
 
     ``entries`` are the releases that have a boot entry, the boot loader's default first, the booted one among them;
-    a staged release has none yet. ``finalize_failure`` is the engine's own account of a switch that failed during the
-    last shutdown, or None. ``stream`` is what the booted release's origin calls the stream that it belongs to, where
-    there is one. ``rollback`` is the release to which :meth:`Engine.rollback` would lead, or None where there is none.
+    a staged release has none yet. ``finalize_failure`` is the engine's report of a switch that failed, or None.
+    ``stream`` is the stream that the booted release's origin names, or None. ``rollback`` is the release that
+    :meth:`Engine.rollback` accepts, or None where there is none. ``fell_back`` is the payload of the release that the boot
+    loader had tried and given up, by the report of an engine whose evidence that is; else None.
     """
 
     engine: str
@@ -103,7 +115,7 @@ class EngineStatus:
     finalize_failure: FinalizeFailure | None
     stream: str | None = None
     rollback: Deployment | None = None
-    traits: EngineTraits = EngineTraits()
+    traits: EngineTraits = DEFAULT_TRAITS
     fell_back: str | None = None
 
     @property
@@ -116,10 +128,9 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """What the source that the booted release follows has to offer, both releases with an ``age_index`` of one order.
+    """The newest release on the source that the booted release follows; both have an ``age_index`` in one order.
 
-    ``end_of_life`` is the publisher's word that nothing will come after ``newest``, with the reason; None where it does
-    not say so.
+    ``end_of_life`` is the publisher's reason why nothing will follow ``newest``; None where it does not say so.
     """
 
     booted: Release
@@ -129,7 +140,7 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a staging is. ``fraction`` is 0.0 to 1.0, or None while the whole is unknown."""
+    """The progress of a staging. ``fraction`` is 0.0 to 1.0, or None while the total is unknown."""
 
     step: str
     fraction: float | None
@@ -142,7 +153,8 @@ ProgressSink = Callable[[Progress], None]
 class Engine(Protocol):
     """The verbs. All raise :class:`~tidegate.errors.TidegateError` of an ``engine.*`` kind and leave the host bootable.
 
-    Every verb is idempotent: doing it again when it is done already succeeds and changes nothing.
+    Every verb is idempotent: repeating one that has succeeded succeeds and changes nothing. A verb that the traits
+    exclude raises ``engine.unsupported-verb``.
     """
 
     @property
@@ -151,16 +163,16 @@ class Engine(Protocol):
         ...
 
     @property
-    def reboot_owner(self) -> RebootOwner:
-        """Who reboots into an armed release."""
+    def traits(self) -> EngineTraits:
+        """What this engine can do; the same as in its status."""
         ...
 
     async def status(self) -> EngineStatus:
-        """What is booted, staged and bootable now."""
+        """Return what is booted, staged and bootable now."""
         ...
 
     async def latest(self) -> Latest:
-        """Ask the source that the booted release follows for its newest release: facts only, and no trace is left.
+        """Ask the source that the booted release follows for its newest release, without any change to the host.
 
         Raises:
             TidegateError: ``engine.unsupported-verb`` where this engine follows no source of its own.
@@ -168,7 +180,10 @@ class Engine(Protocol):
         ...
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
-        """Download and prepare ``release``, locked. A release that is booted or staged already is not fetched again."""
+        """Download and prepare ``release``, locked where the engine can; one that is booted or staged is not fetched.
+
+        ``release.metadata`` is what its source says about it; engines may find an address, a size or a digest there.
+        """
         ...
 
     async def arm(self, payload: str) -> None:
@@ -180,7 +195,7 @@ class Engine(Protocol):
         ...
 
     async def discard(self, payload: str) -> None:
-        """Drop the staged release ``payload``; nothing happens when another or none is staged."""
+        """Drop the staged release ``payload``; do nothing when another or none is staged."""
         ...
 
     async def prune_rollback(self) -> None:
@@ -188,7 +203,11 @@ class Engine(Protocol):
         ...
 
     async def rollback(self, payload: str) -> None:
-        """Let the next boot lead to ``payload``, the release that was booted before."""
+        """Let the next boot lead to ``payload``, the release that the status has as ``rollback``, and verify that.
+
+        Raises:
+            TidegateError: ``engine.no-rollback`` where that release is not available as rollback.
+        """
         ...
 
     async def mark_good(self, payload: str) -> None:

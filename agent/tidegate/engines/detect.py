@@ -1,17 +1,14 @@
-"""Engine ``auto``: which engine a host asks for. A pure decision over facts, and a small reader of facts.
-
-The order is that of ownership: rpm-ostree and bootc hosts are OSTree hosts as well, but driving plain ostree beside
-their own tool would leave layered packages, image origins and their update state behind.
-"""
+"""Engine ``auto``: read the facts of a host and choose its engine."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, assert_never
 
+from tidegate.engines import registry
+from tidegate.engines.facts import BootcAnswer, HostFacts, Owner, owner_of
+from tidegate.engines.registry import EngineEntry
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.system import process
 
@@ -23,103 +20,34 @@ RPM_OSTREE = (
     "usr/bin/rpm-ostree",
     "usr/share/dbus-1/system-services/org.projectatomic.rpmostree1.service",
 )
-# bootc reads the boot loader and the image store; a disk that is busy takes its time.
 BOOTC_DEADLINE_SECS = 60.0
+"""bootc reads the boot loader and the image store, which takes long on a busy disk."""
 
 
-class BootcAnswer(StrEnum):
-    """What ``bootc status`` says of the host."""
-
-    ABSENT = "absent"
-    NOT_ITS_HOST = "not its host"
-    ITS_HOST = "its host"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What the decision looks at."""
-
-    ostree_booted: bool
-    ostree_installed: bool
-    rpm_ostree: bool
-    bootc: BootcAnswer
-
-
-class Owner(StrEnum):
-    """Whose host it is."""
-
-    RPM_OSTREE = "rpm-ostree"
-    BOOTC = "bootc"
-    BOOTC_PERHAPS = "bootc, perhaps"
-    OSTREE = "ostree"
-    OSTREE_WITHOUT_COMMAND = "ostree, without its command"
-    NOBODY = "nobody"
-
-
-def owner_of(facts: HostFacts) -> Owner:
-    """Whose host this is, by the first rule that fits."""
-    match facts:
-        case HostFacts(ostree_booted=True, rpm_ostree=True):
-            return Owner.RPM_OSTREE
-        case HostFacts(bootc=BootcAnswer.ITS_HOST):
-            return Owner.BOOTC
-        case HostFacts(ostree_booted=True, bootc=BootcAnswer.UNREADABLE):
-            return Owner.BOOTC_PERHAPS
-        case HostFacts(ostree_booted=True, ostree_installed=True):
-            return Owner.OSTREE
-        case HostFacts(ostree_booted=True):
-            return Owner.OSTREE_WITHOUT_COMMAND
-        case _:
-            return Owner.NOBODY
-
-
-def engine_for(facts: HostFacts) -> str:
-    """The name of the engine for a host.
+def engine_for(facts: HostFacts) -> EngineEntry:
+    """Return the first engine that fits a host. Pure.
 
     Raises:
-        TidegateError: ``engine.unsupported-host`` where there is none, or none that may be driven.
+        TidegateError: ``engine.unsupported-host`` where none fits, with the reason.
     """
-    owner = owner_of(facts)
-    match owner:
-        case Owner.OSTREE:
-            return "ostree"
-        case Owner.RPM_OSTREE | Owner.BOOTC:
-            raise _refusal(
-                f"this host is updated by {owner}, which keeps its own record of images and packages;"
-                " driving plain ostree beside it would break them",
-                f"use {owner}'s own updates, or set [engine] kind = 'ostree' if you gave {owner} up on this host",
-            )
-        case Owner.BOOTC_PERHAPS:
-            raise _refusal(
-                "bootc is installed and `bootc status` gives no usable answer, so this may be its host",
-                "see what `bootc status` says, remove bootc, or set [engine] kind = 'ostree'",
-            )
-        case Owner.OSTREE_WITHOUT_COMMAND:
-            raise _refusal("the host is booted from OSTree, but the ostree command is missing", "install ostree")
-        case Owner.NOBODY:
-            raise _refusal(
-                f"no engine fits this host: it was not booted from OSTree (no /{OSTREE_BOOTED})",
-                "install an OSTree host, or name the engine in [engine] kind",
-            )
-        case _:
-            assert_never(owner)
+    entry = next((entry for entry in registry.ENTRIES if entry.detect(facts)), None)
+    if entry is None:
+        raise _refusal(owner_of(facts))
+    return entry
 
 
 async def read_facts(root: Path = Path("/")) -> HostFacts:
-    """Look at the host below ``root``. Asks ``bootc`` where it is installed, reads files for the rest."""
-    ostree_booted, ostree_installed, rpm_ostree, bootc = _look(root)
+    """Read the facts of the host below ``root``: from files, and from ``bootc`` where it is installed."""
     return HostFacts(
-        ostree_booted=ostree_booted,
-        ostree_installed=ostree_installed,
-        rpm_ostree=rpm_ostree,
-        bootc=await _ask_bootc(root / BOOTC) if bootc else BootcAnswer.ABSENT,
+        ostree_booted=_exists(root, OSTREE_BOOTED),
+        ostree_installed=_exists(root, OSTREE),
+        rpm_ostree=_exists(root, *RPM_OSTREE),
+        bootc=await _ask_bootc(root / BOOTC) if _exists(root, BOOTC) else BootcAnswer.ABSENT,
     )
 
 
-def _look(root: Path) -> tuple[bool, bool, bool, bool]:
-    rpm_ostree = any((root / path).exists() for path in RPM_OSTREE)
-    return (root / OSTREE_BOOTED).exists(), (root / OSTREE).exists(), rpm_ostree, (root / BOOTC).exists()
+def _exists(root: Path, *paths: str) -> bool:
+    return any((root / path).exists() for path in paths)
 
 
 async def _ask_bootc(program: Path) -> BootcAnswer:
@@ -132,7 +60,7 @@ async def _ask_bootc(program: Path) -> BootcAnswer:
 
 
 def read_bootc(text: str) -> BootcAnswer:
-    """``bootc status`` in format version 1: a host of its own has the type ``bootcHost``, others have null. Pure."""
+    """Read ``bootc status`` in format version 1: the type is ``bootcHost`` on a bootc host, null on others. Pure."""
     try:
         status: dict[str, Any] = json.loads(text)["status"]
         kind = status["type"]
@@ -141,5 +69,30 @@ def read_bootc(text: str) -> BootcAnswer:
     return BootcAnswer.NOT_ITS_HOST if kind is None else BootcAnswer.ITS_HOST
 
 
-def _refusal(message: str, remedy: str) -> TidegateError:
+def _refusal(owner: Owner) -> TidegateError:
+    """Why no engine fits a host of this owner."""
+    match owner:
+        case Owner.RPM_OSTREE | Owner.BOOTC:
+            return _unsupported(
+                f"this host is updated by {owner}, which keeps its own record of images and packages;"
+                " driving plain ostree beside it would break them",
+                f"use {owner}'s own updates, or set [engine] kind = 'ostree' if you gave {owner} up on this host",
+            )
+        case Owner.BOOTC_PERHAPS:
+            return _unsupported(
+                "bootc is installed and `bootc status` gives no usable answer, so this may be its host",
+                "see what `bootc status` says, remove bootc, or set [engine] kind = 'ostree'",
+            )
+        case Owner.OSTREE_WITHOUT_COMMAND:
+            return _unsupported("the host is booted from OSTree, but the ostree command is missing", "install ostree")
+        case Owner.OSTREE | Owner.NOBODY:
+            return _unsupported(
+                f"no engine fits this host: it was not booted from OSTree (no /{OSTREE_BOOTED})",
+                "install an OSTree host, or name the engine in [engine] kind",
+            )
+        case _:
+            assert_never(owner)
+
+
+def _unsupported(message: str, remedy: str) -> TidegateError:
     return TidegateError(ErrorKind.ENGINE_UNSUPPORTED_HOST, message, remedy)

@@ -1,4 +1,4 @@
-"""Where no engine fits the host: every verb says why."""
+"""The engine of a host that no engine fits: every verb raises the reason."""
 
 # ruff: noqa: ARG002 - the signatures are the protocol's
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from tidegate.engines.base import Deployment, EngineStatus, Latest, ProgressSink, RebootOwner
+from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits, Latest, ProgressSink
 from tidegate.errors import Failure
 from tidegate.release import Release
 
@@ -25,44 +25,44 @@ class UnsupportedEngine:
         return NAME
 
     @property
-    def reboot_owner(self) -> RebootOwner:
-        """The agent, which never gets so far."""
-        return RebootOwner.AGENT
+    def traits(self) -> EngineTraits:
+        """The defaults; no verb succeeds, so nothing is decided by them."""
+        return DEFAULT_TRAITS
 
     async def status(self) -> EngineStatus:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     async def latest(self) -> Latest:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     async def arm(self, payload: str) -> None:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     async def disarm(self, payload: str) -> None:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     async def discard(self, payload: str) -> None:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     async def prune_rollback(self) -> None:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
-    async def rollback(self) -> Deployment:
-        """Raises."""
+    async def rollback(self, payload: str) -> None:
+        """Raise the reason."""
         self._refuse()
 
     async def mark_good(self, payload: str) -> None:
-        """Raises."""
+        """Raise the reason."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -1,16 +1,40 @@
-"""``org.tidegate.Engine1``: what the root helper and the agent say to each other, as D-Bus types and back. Pure."""
+"""The D-Bus types of ``org.tidegate.Engine1``, and their conversion to and from the engine's own. Pure.
+
+Agent and helper may be of two versions for a while, as during a package upgrade. So documents travel as ``a{sv}``: a
+reader ignores keys that it does not know and takes defaults for those that are missing. The positional forms
+(``Status``, ``Latest``, ``Stage``, ``Rollback``) are those of the first version, whose fields are fixed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
-from tidegate.bus.message import Endpoint
-from tidegate.engines.base import Deployment, EngineStatus, Latest, Progress, RebootOwner, StagedDeployment
+from tidegate.bus.message import Endpoint, Typed
+from tidegate.engines.base import (
+    DEFAULT_TRAITS,
+    Deployment,
+    EngineStatus,
+    EngineTraits,
+    FinalizeFailure,
+    Latest,
+    Progress,
+    RebootOwner,
+    StagedDeployment,
+)
+from tidegate.jsonread import Node
+from tidegate.reboot import RebootKind
 from tidegate.release import Release
 
 ENGINE = Endpoint("org.tidegate.Engine1", "/org/tidegate/Engine1", "org.tidegate.Engine1")
+
+DOCUMENT: Mapping[str, str] = MappingProxyType({"document": "a{sv}"})
+"""The one value of ``Describe`` (a status), ``DescribeLatest`` and ``StageRelease`` (a release)."""
+
+PAYLOAD: Mapping[str, str] = MappingProxyType({"payload": "s"})
 
 DEPLOYMENT: Mapping[str, str] = MappingProxyType({"version": "s", "payload": "s"})
 
@@ -26,95 +50,300 @@ STATUS: Mapping[str, str] = MappingProxyType(
         "rollback": "a(ss)",
     }
 )
-"""D-Bus has no "none": ``staged``, ``finalize_failure``, ``stream`` and ``rollback`` have one element or none."""
+"""First version. D-Bus has no null: ``staged``, ``finalize_failure``, ``stream`` and ``rollback`` have one element or
+none."""
 
 LATEST: Mapping[str, str] = MappingProxyType({"booted": "(ssax)", "newest": "(ssax)", "end_of_life": "as"})
-"""Of a release its version, its payload and its age index; that and ``end_of_life`` have one element or none."""
+"""First version. A release is its version, payload and age index; that and ``end_of_life`` have one element or none."""
 
 PROGRESS: Mapping[str, str] = MappingProxyType({"payload": "s", "step": "s", "fraction": "d", "transferred_bytes": "t"})
-"""``fraction`` is :data:`UNKNOWN` while the whole is not known."""
+"""``fraction`` is :data:`UNKNOWN` while the total is not known."""
 
 UNKNOWN = -1.0
 
+MAX_METADATA_ENTRIES = 256
+MAX_METADATA_KEY_CHARS = 256
+MAX_METADATA_VALUE_CHARS = 4096
+"""With the others a bound of a few megabytes on what the helper keeps; real releases have a dozen short texts."""
+
+MAX_ARM_TIMEOUT_SECS = 3600.0
+"""Above any engine's. A helper is believed to be slow, but not for ever."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_Document: TypeAlias = dict[str, Typed]
 _Pair: TypeAlias = tuple[str, str]
 _Release: TypeAlias = tuple[str, str, Sequence[int]]
 _Status: TypeAlias = tuple[
     str, str, _Pair, Sequence[tuple[str, str, bool]], Sequence[_Pair], Sequence[str], Sequence[str], Sequence[_Pair]
 ]
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def signature_of(values: Mapping[str, str]) -> str:
-    """The D-Bus signature of a message with these named values."""
+    """Return the D-Bus signature of a message with these named values."""
     return "".join(values.values())
 
 
-def status_to_wire(status: EngineStatus, reboot_owner: RebootOwner) -> tuple[object, ...]:
-    """The values of :data:`STATUS`."""
+# --------------------------------------------------------------------------- documents
+
+
+def status_to_document(status: EngineStatus) -> _Document:
+    """Return ``status`` as ``Describe`` sends it; a key stands for each field that has a value."""
+    failure = status.finalize_failure
+    document = {
+        "engine": _text(status.engine),
+        "traits": Typed("a{sv}", _traits_to_document(status.traits)),
+        "booted": Typed("a{sv}", _deployment_to_document(status.booted)),
+        "entries": Typed("aa{sv}", [_deployment_to_document(entry) for entry in status.entries]),
+    }
+    if status.staged is not None:
+        locked = {"locked": Typed("b", status.staged.locked)}
+        document["staged"] = Typed("a{sv}", _deployment_to_document(status.staged) | locked)
+    if status.rollback is not None:
+        document["rollback"] = Typed("a{sv}", _deployment_to_document(status.rollback))
+    if status.stream is not None:
+        document["stream"] = _text(status.stream)
+    if failure is not None:
+        document["finalize_failure"] = Typed("a{sv}", _failure_to_document(failure))
+    return document
+
+
+def status_from_document(document: object) -> EngineStatus:
+    """Read the inverse of :func:`status_to_document`.
+
+    Raises:
+        ValueError: a value of another type, a name that this version does not know, or no ``engine`` or ``booted``.
+    """
+    fields = _node(document, "status")
+    staged, rollback = fields.optional_child("staged"), fields.optional_child("rollback")
+    failure, traits = fields.optional_child("finalize_failure"), fields.optional_child("traits")
+    return EngineStatus(
+        engine=fields.text("engine"),
+        booted=_deployment(fields.child("booted")),
+        staged=None if staged is None else StagedDeployment(*_pair(staged), locked=staged.flag("locked")),
+        entries=tuple(map(_deployment, fields.children("entries"))),
+        finalize_failure=None if failure is None else _failure(failure),
+        stream=fields.optional_text("stream"),
+        rollback=None if rollback is None else _deployment(rollback),
+        traits=DEFAULT_TRAITS if traits is None else _traits(traits),
+    )
+
+
+def release_to_document(release: Release) -> _Document:
+    """Return ``release`` as ``StageRelease`` sends it. Metadata beyond the bounds is left out, not an obstacle."""
+    document = {"version": _text(release.version), "payload": _text(release.payload)}
+    if release.age_index is not None:
+        document["age_index"] = Typed("x", release.age_index)
+    fitting = [(plain(key), plain(value)) for key, value in release.metadata.items()]
+    fitting = [pair for pair in fitting if _fits(*pair)][:MAX_METADATA_ENTRIES]
+    return document | {"metadata": Typed("a{ss}", dict(fitting))}
+
+
+def release_from_document(document: object) -> Release:
+    """Read the inverse of :func:`release_to_document`.
+
+    Raises:
+        ValueError: a value of another type, no version or payload, or metadata beyond the bounds.
+    """
+    return _release(_node(document, "release"))
+
+
+def latest_to_document(latest: Latest) -> _Document:
+    """Return ``latest`` as ``DescribeLatest`` sends it."""
+    document = {
+        "booted": Typed("a{sv}", release_to_document(latest.booted)),
+        "newest": Typed("a{sv}", release_to_document(latest.newest)),
+    }
+    return document if latest.end_of_life is None else document | {"end_of_life": _text(latest.end_of_life)}
+
+
+def latest_from_document(document: object) -> Latest:
+    """Read the inverse of :func:`latest_to_document`.
+
+    Raises:
+        ValueError: as :func:`release_from_document`.
+    """
+    fields = _node(document, "latest")
+    ending = fields.optional_text("end_of_life")
+    return Latest(_release(fields.child("booted")), _release(fields.child("newest")), ending)
+
+
+def _traits_to_document(traits: EngineTraits) -> _Document:
+    return {
+        "stages_locked": Typed("b", traits.stages_locked),
+        "can_disarm": Typed("b", traits.can_disarm),
+        "can_rollback": Typed("b", traits.can_rollback),
+        "can_discard": Typed("b", traits.can_discard),
+        "reboots": Typed("s", traits.reboots.value),
+        "evidence": Typed("s", traits.evidence.value),
+        "reboot_kinds": Typed("as", sorted(kind.value for kind in traits.reboot_kinds)),
+        "arm_timeout_secs": Typed("d", traits.arm_timeout_secs),
+        "updates_offline": Typed("b", traits.updates_offline),
+    }
+
+
+def _traits(fields: Node) -> EngineTraits:
+    """Kinds of reboot that this version does not know are left out: it will not ask for them."""
+    default, kinds = DEFAULT_TRAITS, frozenset(fields.texts("reboot_kinds"))
+    return EngineTraits(
+        stages_locked=_flag(fields, "stages_locked", default=default.stages_locked),
+        can_disarm=_flag(fields, "can_disarm", default=default.can_disarm),
+        can_rollback=_flag(fields, "can_rollback", default=default.can_rollback),
+        can_discard=_flag(fields, "can_discard", default=default.can_discard),
+        reboots=_choice(fields, "reboots", default.reboots),
+        evidence=_choice(fields, "evidence", default.evidence),
+        reboot_kinds=frozenset(kind for kind in RebootKind if kind.value in kinds)
+        if "reboot_kinds" in fields.fields
+        else default.reboot_kinds,
+        arm_timeout_secs=_arm_timeout_secs(fields),
+        updates_offline=_flag(fields, "updates_offline", default=default.updates_offline),
+    )
+
+
+def _arm_timeout_secs(fields: Node) -> float:
+    if "arm_timeout_secs" not in fields.fields:
+        return DEFAULT_TRAITS.arm_timeout_secs
+    timeout_secs = fields.number("arm_timeout_secs")
+    if timeout_secs <= 0:
+        raise ValueError(f"{fields.where}.arm_timeout_secs: {timeout_secs:g} is not a time to wait")
+    return min(timeout_secs, MAX_ARM_TIMEOUT_SECS)
+
+
+def _failure_to_document(failure: FinalizeFailure) -> _Document:
+    document = {"message": _text(failure.message)}
+    if failure.payload is not None:
+        document["payload"] = _text(failure.payload)
+    if failure.at is not None:
+        document["at_usec"] = Typed("x", (failure.at - _EPOCH) // _MICROSECOND)
+    return document
+
+
+def _failure(fields: Node) -> FinalizeFailure:
+    at = None
+    if "at_usec" in fields.fields:
+        try:
+            at = _EPOCH + fields.integer("at_usec") * _MICROSECOND
+        except OverflowError as err:
+            raise ValueError(f"{fields.where}.at_usec: no such time") from err
+    return FinalizeFailure(fields.text("message"), fields.optional_text("payload"), at)
+
+
+def _deployment_to_document(deployment: Deployment) -> _Document:
+    return {"version": _text(deployment.version), "payload": _text(deployment.payload)}
+
+
+def _deployment(fields: Node) -> Deployment:
+    return Deployment(*_pair(fields))
+
+
+def _pair(fields: Node) -> _Pair:
+    return fields.text("version"), fields.text("payload")
+
+
+def _release(fields: Node) -> Release:
+    age_index = fields.integer("age_index") if "age_index" in fields.fields else None
+    metadata = fields.optional_child("metadata")
+    return Release(*_pair(fields), age_index, MappingProxyType({} if metadata is None else _metadata(metadata)))
+
+
+def _metadata(fields: Node) -> dict[str, str]:
+    metadata = {key: fields.text(key) for key in fields.fields}
+    if len(metadata) > MAX_METADATA_ENTRIES or not all(_fits(*pair) for pair in metadata.items()):
+        raise ValueError(f"{fields.where}: more or longer texts than a release has")
+    return metadata
+
+
+def _fits(key: str, value: str) -> bool:
+    return 0 < len(key) <= MAX_METADATA_KEY_CHARS and len(value) <= MAX_METADATA_VALUE_CHARS
+
+
+def _flag(fields: Node, key: str, *, default: bool) -> bool:
+    return fields.flag(key) if key in fields.fields else default
+
+
+def _choice(fields: Node, key: str, default: _Choice) -> _Choice:
+    return type(default)(fields.text(key)) if key in fields.fields else default
+
+
+def _text(text: str) -> Typed:
+    return Typed("s", plain(text))
+
+
+def _node(document: object, where: str) -> Node:
+    """Take a document without its signatures; D-Bus arrays arrive as tuples, and the reader expects lists."""
+    return Node.root(_as_json(document), where)
+
+
+def _as_json(value: object) -> object:
+    match value:
+        case tuple():
+            return [_as_json(item) for item in cast("tuple[object, ...]", value)]
+        case dict():
+            return {key: _as_json(member) for key, member in cast("dict[str, object]", value).items()}
+        case _:
+            return value
+
+
+# --------------------------------------------------------------------------- the first version's positional forms
+
+
+def status_to_wire(status: EngineStatus) -> tuple[object, ...]:
+    """Return the values of :data:`STATUS`."""
     staged = status.staged
     return (
         plain(status.engine),
-        reboot_owner.value,
+        status.traits.reboots.value,
         deployment_to_wire(status.booted),
         [] if staged is None else [(*deployment_to_wire(staged), staged.locked)],
         [deployment_to_wire(entry) for entry in status.entries],
-        [] if status.finalize_failure is None else [plain(status.finalize_failure)],
+        [] if status.finalize_failure is None else [plain(status.finalize_failure.message)],
         [] if status.stream is None else [plain(status.stream)],
         [] if status.rollback is None else [deployment_to_wire(status.rollback)],
     )
 
 
-def status_from_wire(values: tuple[object, ...]) -> tuple[EngineStatus, RebootOwner]:
-    """The inverse of :func:`status_to_wire`, for values that have the types of :data:`STATUS`.
+def status_from_wire(values: tuple[object, ...]) -> EngineStatus:
+    """Read values that have the types of :data:`STATUS`. Traits but ``reboots`` are the defaults.
 
     Raises:
         ValueError: an owner that this version does not know.
     """
     engine, owner, booted, staged, entries, finalize_failure, stream, rollback = cast("_Status", values)
-    status = EngineStatus(
+    return EngineStatus(
         engine=engine,
         booted=Deployment(*booted),
         staged=StagedDeployment(*staged[0]) if staged else None,
         entries=tuple(Deployment(*entry) for entry in entries),
-        finalize_failure=finalize_failure[0] if finalize_failure else None,
+        finalize_failure=FinalizeFailure(finalize_failure[0]) if finalize_failure else None,
         stream=stream[0] if stream else None,
         rollback=Deployment(*rollback[0]) if rollback else None,
+        traits=EngineTraits(reboots=RebootOwner(owner)),
     )
-    return status, RebootOwner(owner)
 
 
 def deployment_to_wire(deployment: Deployment) -> tuple[str, str]:
-    """The values of :data:`DEPLOYMENT`."""
+    """Return the values of :data:`DEPLOYMENT`."""
     return plain(deployment.version), plain(deployment.payload)
 
 
 def deployment_from_wire(values: tuple[object, ...]) -> Deployment:
-    """The inverse of :func:`deployment_to_wire`."""
+    """Read the inverse of :func:`deployment_to_wire`."""
     version, payload = cast("tuple[str, str]", values)
     return Deployment(version, payload)
 
 
 def latest_to_wire(latest: Latest) -> tuple[object, ...]:
-    """The values of :data:`LATEST`. What the releases say beside version, payload and age index stays here."""
+    """Return the values of :data:`LATEST`; metadata is left out."""
     ending = [] if latest.end_of_life is None else [plain(latest.end_of_life)]
     return _release_to_wire(latest.booted), _release_to_wire(latest.newest), ending
 
 
 def latest_from_wire(values: tuple[object, ...]) -> Latest:
-    """The inverse of :func:`latest_to_wire`."""
+    """Read the inverse of :func:`latest_to_wire`."""
     booted, newest, ending = cast("tuple[_Release, _Release, Sequence[str]]", values)
     return Latest(_release_from_wire(booted), _release_from_wire(newest), ending[0] if ending else None)
-
-
-def progress_to_wire(payload: str, progress: Progress) -> tuple[object, ...]:
-    """The values of :data:`PROGRESS`."""
-    fraction = UNKNOWN if progress.fraction is None else progress.fraction
-    return payload, plain(progress.step), fraction, progress.transferred_bytes
-
-
-def progress_from_wire(values: tuple[object, ...]) -> tuple[str, Progress]:
-    """The payload that is being staged, and how far it is."""
-    payload, step, fraction, transferred_bytes = cast("tuple[str, str, float, int]", values)
-    return payload, Progress(step, fraction if 0.0 <= fraction <= 1.0 else None, transferred_bytes)
 
 
 def _release_to_wire(release: Release) -> _Release:
@@ -126,6 +355,21 @@ def _release_from_wire(values: _Release) -> Release:
     return Release(version, payload, age_index[0] if age_index else None)
 
 
+# --------------------------------------------------------------------------- progress and texts
+
+
+def progress_to_wire(payload: str, progress: Progress) -> tuple[object, ...]:
+    """Return the values of :data:`PROGRESS`."""
+    fraction = UNKNOWN if progress.fraction is None else progress.fraction
+    return payload, plain(progress.step), fraction, progress.transferred_bytes
+
+
+def progress_from_wire(values: tuple[object, ...]) -> tuple[str, Progress]:
+    """Read the payload that is being staged, and the progress of that."""
+    payload, step, fraction, transferred_bytes = cast("tuple[str, str, float, int]", values)
+    return payload, Progress(step, fraction if 0.0 <= fraction <= 1.0 else None, transferred_bytes)
+
+
 def plain(text: str) -> str:
-    """A text as D-Bus carries it: no NUL, and no lone surrogates, which is what other programs' bad UTF-8 comes as."""
+    """Return ``text`` without NUL and lone surrogates (other programs' bad UTF-8), which D-Bus does not carry."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")

@@ -1,4 +1,8 @@
-"""``org.tidegate.Engine1`` as the root helper serves it: callers and arguments are checked before any verb runs."""
+"""Serve ``org.tidegate.Engine1``: check callers and arguments, then run the engine's verbs.
+
+``Status``, ``Latest``, ``Stage`` and ``Rollback`` serve an agent of the first version, which runs on for a moment while
+a package is upgraded.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,10 @@ from tidegate.bus.caller_disconnect import while_connected
 from tidegate.bus.errors import ACCESS_DENIED, ErrorReply
 from tidegate.bus.interface import Caller, Handler, Interface, Method, Property, Signal
 from tidegate.engines import wire
-from tidegate.engines.base import Engine, Progress
+from tidegate.engines.base import Deployment, Engine, Progress
 from tidegate.engines.wire import ENGINE
-from tidegate.helper.arguments import checked_payload, checked_version
+from tidegate.errors import ErrorKind, TidegateError
+from tidegate.helper.arguments import checked_payload, checked_release, checked_version
 from tidegate.helper.idle import Idle
 from tidegate.helper.jobs import Jobs
 from tidegate.release import Release
@@ -41,24 +46,27 @@ class ServedEngine:
         await self._jobs.close()
 
     def _interface(self) -> Interface:
-        payload = {"payload": "s"}
         return Interface(
             ENGINE.interface,
             methods=(
+                Method("Describe", self._describe, returns=wire.DOCUMENT),
+                Method("DescribeLatest", self._describe_latest, returns=wire.DOCUMENT),
+                Method("StageRelease", self._stage_release, takes=wire.DOCUMENT),
+                Method("CancelStage", self._cancel_stage),
+                Method("Arm", self._verb("arm", lambda engine: engine.arm), takes=wire.PAYLOAD),
+                Method("Disarm", self._verb("disarm", lambda engine: engine.disarm), takes=wire.PAYLOAD),
+                Method("Discard", self._verb("discard", lambda engine: engine.discard), takes=wire.PAYLOAD),
+                Method("MarkGood", self._verb("mark-good", lambda engine: engine.mark_good), takes=wire.PAYLOAD),
+                Method("PruneRollback", self._prune_rollback),
+                Method("RollbackTo", self._verb("rollback", lambda engine: engine.rollback), takes=wire.PAYLOAD),
                 Method("Status", self._status, returns=wire.STATUS),
                 Method("Latest", self._latest, returns=wire.LATEST),
                 Method("Stage", self._stage, takes=wire.DEPLOYMENT),
-                Method("CancelStage", self._cancel_stage),
-                Method("Arm", self._verb("arm", lambda engine: engine.arm), takes=payload),
-                Method("Disarm", self._verb("disarm", lambda engine: engine.disarm), takes=payload),
-                Method("Discard", self._verb("discard", lambda engine: engine.discard), takes=payload),
-                Method("MarkGood", self._verb("mark-good", lambda engine: engine.mark_good), takes=payload),
-                Method("PruneRollback", self._prune_rollback),
                 Method("Rollback", self._rollback, returns=wire.DEPLOYMENT),
             ),
             properties=(
                 Property("Name", "s", lambda: self._engine.result().name),
-                Property("RebootOwner", "s", lambda: self._engine.result().reboot_owner.value),
+                Property("RebootOwner", "s", lambda: self._engine.result().traits.reboots.value),
                 Property("Busy", "s", lambda: self._jobs.under_way),
             ),
             signals=(Signal("Progress", wire.PROGRESS),),
@@ -73,20 +81,20 @@ class ServedEngine:
         with self._idle.busy():
             await asyncio.wait([self._engine])
 
-    async def _status(self, _caller: Caller) -> tuple[object, ...]:
-        engine = self._engine.result()
+    async def _describe(self, _caller: Caller) -> tuple[object, ...]:
         with self._idle.busy():
-            return wire.status_to_wire(await engine.status(), engine.reboot_owner)
+            return (wire.status_to_document(await self._engine.result().status()),)
 
-    async def _latest(self, _caller: Caller) -> tuple[object, ...]:
+    async def _describe_latest(self, _caller: Caller) -> tuple[object, ...]:
         with self._idle.busy():
-            return wire.latest_to_wire(await self._engine.result().latest())
+            return (wire.latest_to_document(await self._engine.result().latest()),)
 
-    async def _stage(self, caller: Caller, version: str, payload: str) -> tuple[object, ...]:
-        engine = self._engine.result()
-        release = Release(checked_version(version), checked_payload(engine.name, payload))
+    async def _stage_release(self, caller: Caller, document: object) -> tuple[object, ...]:
+        return await self._run_staging(caller, checked_release(self._engine.result().name, document))
+
+    async def _run_staging(self, caller: Caller, release: Release) -> tuple[object, ...]:
         async with while_connected(self._bus, caller):
-            await self._jobs.stage(engine, release)
+            await self._jobs.stage(self._engine.result(), release)
         return ()
 
     async def _cancel_stage(self, _caller: Caller) -> tuple[object, ...]:
@@ -97,8 +105,20 @@ class ServedEngine:
         await self._jobs.run("prune-rollback", self._engine.result().prune_rollback)
         return ()
 
+    async def _status(self, _caller: Caller) -> tuple[object, ...]:
+        with self._idle.busy():
+            return wire.status_to_wire(await self._engine.result().status())
+
+    async def _latest(self, _caller: Caller) -> tuple[object, ...]:
+        with self._idle.busy():
+            return wire.latest_to_wire(await self._engine.result().latest())
+
+    async def _stage(self, caller: Caller, version: str, payload: str) -> tuple[object, ...]:
+        release = Release(checked_version(version), checked_payload(self._engine.result().name, payload))
+        return await self._run_staging(caller, release)
+
     async def _rollback(self, _caller: Caller) -> tuple[object, ...]:
-        return wire.deployment_to_wire(await self._jobs.run("rollback", self._engine.result().rollback))
+        return wire.deployment_to_wire(await self._jobs.run("rollback", partial(_rollback, self._engine.result())))
 
     def _verb(self, name: str, of: Callable[[Engine], Callable[[str], Awaitable[None]]]) -> Handler:
         """The handler of a verb that takes a payload."""
@@ -109,6 +129,19 @@ class ServedEngine:
             return ()
 
         return handle
+
+
+async def _rollback(engine: Engine) -> Deployment:
+    """Roll back to the one release that is available for it, and return that."""
+    target = (await engine.status()).rollback
+    if target is None:
+        raise TidegateError(
+            ErrorKind.ENGINE_NO_ROLLBACK,
+            "there is no earlier release on this host than the booted one",
+            "stage an older release instead",
+        )
+    await engine.rollback(target.payload)
+    return target
 
 
 class _ProgressSignals:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 
 from tidegate.bus.bus import Bus
 from tidegate.config import DEFAULT_ROOTS, Settings, load
+from tidegate.engines import registry
 from tidegate.engines.base import Engine
 from tidegate.engines.detect import engine_for, read_facts
+from tidegate.engines.registry import AUTO, EngineEntry
 from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, TidegateError
@@ -87,23 +89,21 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
 
 
 async def choose_engine() -> Engine:
-    """The engine that the configuration names, or that fits this host; where none does, one that says so."""
+    """Return the engine that the configuration names, or that fits this host; where none does, one that says so."""
     try:
-        kind = _configured_kind()
-        return _engine(engine_for(await read_facts()) if kind == "auto" else kind)
+        return (await _entry(_configured_kind())).open()
     except TidegateError as err:
         _log.warning("%s", err)
         return UnsupportedEngine(err.failure)
 
 
-def _engine(name: str) -> Engine:
-    match name:
-        case "ostree":
-            from tidegate.engines.ostree import OstreeEngine  # noqa: PLC0415 - only the engine that is used
-
-            return OstreeEngine.for_host()
-        case _:
-            raise TidegateError(ErrorKind.ENGINE_UNSUPPORTED_HOST, f"there is no engine {name}", "set [engine] kind")
+async def _entry(kind: str) -> EngineEntry:
+    if kind == AUTO:
+        return engine_for(await read_facts())
+    entry = registry.find(kind)
+    if entry is None:
+        raise TidegateError(ErrorKind.ENGINE_UNSUPPORTED_HOST, f"there is no engine {kind}", "set [engine] kind")
+    return entry
 
 
 async def _this_boot(bus: Bus) -> BootInstance:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import assert_never
 
 from tidegate.engines.base import EngineStatus, Evidence, FinalizeFailure
 from tidegate.records.model import Intent, Outcome
+
+STAMP_RESOLUTION = timedelta(seconds=2)
+"""Of times on a FAT file system, which /boot may be; they are rounded down."""
 
 
 def decide_outcome(intent: Intent, host: EngineStatus) -> Outcome:
@@ -47,5 +51,5 @@ def _has_new_entry(intent: Intent, host: EngineStatus) -> bool:
 def _is_of(failure: FinalizeFailure, intent: Intent) -> bool:
     """Whether the failure is this attempt's: an engine may keep the note of an older one."""
     other_release = failure.payload is not None and failure.payload != intent.target.payload
-    older = failure.at is not None and failure.at < intent.written_at
+    older = failure.at is not None and failure.at < intent.written_at - STAMP_RESOLUTION
     return not other_release and not older

@@ -8,7 +8,8 @@ from math import ceil
 
 from tidegate.clock import Now
 from tidegate.discovery.base import Deferred, Offers
-from tidegate.discovery.policy import Rules, choose, scheme_of
+from tidegate.discovery.policy import Rules, choose
+from tidegate.engines.registry import scheme_of
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine.effects import ERROR, WARNING, Announce, Effect, FindOffers, Reply
 from tidegate.machine.parts import (

@@ -25,7 +25,6 @@ from tidegate.discovery.graph_keys import (
     ROLLBACK_FLOOR_KEY,
     SCHEME_KEY,
 )
-from tidegate.discovery.policy import scheme_of
 from tidegate.discovery.rollout import (
     DURATION_KEY,
     ROLLOUT_KEY,
@@ -34,6 +33,7 @@ from tidegate.discovery.rollout import (
     Rollout,
     rollout_of,
 )
+from tidegate.engines.registry import scheme_of
 from tidegate.helper.arguments import checked_version
 from tidegate.publish.document import Document, Edge, Fields
 from tidegate.publish.faults import refused

@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from tidegate.engines.base import Progress, ProgressSink
+from tidegate.engines.base import EngineStatus, Progress, ProgressSink
 from tidegate.engines.ostree import Limits, OstreeEngine
 from tidegate.errors import TidegateError
 from tidegate.release import Release
@@ -24,12 +24,10 @@ async def perform(engine: OstreeEngine, verb: str, payload: str, progress: Progr
     """One verb; gives its result, where it has one."""
     match verb:
         case "status":
-            return dataclasses.asdict(await engine.status())
+            return _status(await engine.status())
         case "latest":
             found = await engine.latest()
             return {"booted": _plain(found.booted), "newest": _plain(found.newest), "end_of_life": found.end_of_life}
-        case "rollback":
-            return dataclasses.asdict(await engine.rollback())
         case "stage":
             await engine.stage(Release("wanted", payload), progress)
         case "prune_rollback":
@@ -37,6 +35,15 @@ async def perform(engine: OstreeEngine, verb: str, payload: str, progress: Progr
         case _:
             await getattr(engine, verb)(payload)
     return None
+
+
+def _status(status: EngineStatus) -> dict[str, Any]:
+    """The status but its traits, which are not JSON; of a failure its message and time."""
+    failure = status.finalize_failure
+    shown = dataclasses.asdict(dataclasses.replace(status, finalize_failure=None))
+    del shown["traits"]
+    at = failure.at.timestamp() if failure is not None and failure.at is not None else None
+    return {**shown, "finalize_failure": failure and failure.message, "failed_at": at}
 
 
 def _plain(release: Release) -> list[str | int | None]:

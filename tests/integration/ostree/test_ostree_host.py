@@ -5,6 +5,8 @@ Every ``with host.boot()`` is one boot; its end is a power cut unless ``finalize
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -74,8 +76,13 @@ def test_from_one_release_to_the_next_and_back(host: PretendHost, published: Pub
         assert status(boot)["booted"]["version"] == "2.0"
         assert f"origin refspec: {REMOTE}:{REF}" in boot.run("ostree", "admin", "status")
         ok(boot.engine("mark_good", v2))
-        assert ok(boot.engine("rollback")) == {"version": "1.0", "payload": v1}
-        assert ok(boot.engine("rollback")) == {"version": "1.0", "payload": v1}  # once more changes nothing
+        assert status(boot)["rollback"] == {"version": "1.0", "payload": v1}
+        assert boot.engine("rollback", published.v3).kind == "engine.no-rollback"
+        assert boot.engine("rollback", v2).kind == "engine.no-rollback"  # it is booted
+        assert payloads(boot) == (v2, None, [v2, v1])
+        ok(boot.engine("rollback", v1))
+        ok(boot.engine("rollback", v1))  # once more changes nothing
+        assert status(boot)["rollback"] == {"version": "1.0", "payload": v1}
         assert payloads(boot) == (v2, None, [v1, v2])
     with host.boot() as boot:
         assert payloads(boot) == (v1, None, [v1, v2])
@@ -89,7 +96,7 @@ def test_a_read_only_sysroot_is_no_obstacle(host: PretendHost, published: Publis
         ok(boot.engine("arm", published.v2))
         boot.finalize()
     with host.boot(read_only=True) as boot:
-        ok(boot.engine("rollback"))
+        ok(boot.engine("rollback", published.v1))
     with host.boot(read_only=True) as boot:
         assert payloads(boot)[0] == published.v1
         ok(boot.engine("prune_rollback"))
@@ -224,7 +231,7 @@ def test_another_release_released_by_other_hands_is_left_alone(host: PretendHost
         assert answer.kind == "engine.foreign-staging"
         assert published.v2 in answer.message
         assert "ostree admin undeploy" in answer.remedy
-        assert boot.engine("rollback").kind == "engine.no-rollback"
+        assert boot.engine("rollback", published.v1).kind == "engine.no-rollback"
         assert payloads(boot)[1] == (published.v2, False)
         assert "Bootloader updated" in boot.finalize()
 
@@ -240,10 +247,10 @@ def test_a_rollback_does_not_override_what_somebody_released(host: PretendHost, 
     update(host, published.v2)
     with host.boot() as boot:
         stage_by_hand(boot, published.v3)
-        assert boot.engine("rollback").kind == "engine.foreign-staging"
+        assert boot.engine("rollback", published.v1).kind == "engine.foreign-staging"
         assert payloads(boot) == (published.v2, (published.v3, False), [published.v2, published.v1])
         boot.run("touch", LOCK)
-        assert ok(boot.engine("rollback"))["payload"] == published.v1
+        ok(boot.engine("rollback", published.v1))
         assert payloads(boot) == (published.v2, None, [published.v1, published.v2])
 
 
@@ -275,10 +282,17 @@ def test_pinned_releases_survive_the_pruning(host: PretendHost, published: Publi
         assert boot.engine("mark_good", published.v1).kind == "engine.bad-argument"
 
 
+def log(boot: Boot, file: str, message: str, at: float) -> None:
+    """Let the stub of journalctl have one entry."""
+    entry = json.dumps({"MESSAGE": message, "__REALTIME_TIMESTAMP": f"{at * 1e6:.0f}"})
+    boot.run("sh", "-c", f"echo '{entry}' > /run/stub/{file}")
+
+
 def test_a_finalization_that_failed_is_reported(host: PretendHost, published: Published) -> None:
     with host.boot() as boot:
         ok(boot.engine("stage", published.v2))
         ok(boot.engine("arm", published.v2))
+        before = int(time.time())
         boot.run("chattr", "+i", "/sysroot/boot")  # the boot loader's entries cannot be written
         assert "error" in boot.finalize()
         boot.run("chattr", "-i", "/sysroot/boot")
@@ -286,21 +300,27 @@ def test_a_finalization_that_failed_is_reported(host: PretendHost, published: Pu
         seen = status(boot)
         assert seen["booted"]["payload"] == published.v1
         assert "Operation not permitted" in seen["finalize_failure"]
+        assert before <= seen["failed_at"] <= time.time()
         complaint = boot.attempt("env", "INVOCATION_ID=1", "ostree", "admin", "boot-complete")
         assert "Operation not permitted" in complaint.stderr  # it has read and deleted the stamp
         assert status(boot)["finalize_failure"] is None
         boot.run("sh", "-c", "echo ActiveState=failed > /run/stub/boot-complete")
         assert "ostree-boot-complete.service" in status(boot)["finalize_failure"]
-        boot.run("sh", "-c", "echo error: finalizing failed > /run/stub/boot-complete-said")
-        assert status(boot)["finalize_failure"] == "error: finalizing failed"
+        log(boot, "boot-complete-said", "error: finalizing failed", 1.0)
+        seen = status(boot)
+        assert (seen["finalize_failure"], seen["failed_at"]) == ("error: finalizing failed", None)
+        log(boot, "last-shutdown", "Failed with result exit-code.", 1_790_000_000.5)
+        seen = status(boot)
+        assert (seen["finalize_failure"], seen["failed_at"]) == ("error: finalizing failed", 1_790_000_000.5)
 
 
 def test_a_finalization_that_was_killed_is_found_in_the_journal(host: PretendHost) -> None:
     with host.boot() as boot:
         boot.run("mkdir", "-p", "/run/stub")
         assert status(boot)["finalize_failure"] is None
-        boot.run("sh", "-c", "echo Failed with result timeout. > /run/stub/last-shutdown")
-        assert status(boot)["finalize_failure"] == "Failed with result timeout."
+        log(boot, "last-shutdown", "Failed with result timeout.", 1_790_000_000.5)
+        seen = status(boot)
+        assert (seen["finalize_failure"], seen["failed_at"]) == ("Failed with result timeout.", 1_790_000_000.5)
 
 
 def test_an_old_stamp_is_not_the_account_of_a_new_attempt(host: PretendHost, published: Published) -> None:

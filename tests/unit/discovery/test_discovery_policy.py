@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
-from tidegate.discovery.policy import CHECKSUM_SCHEME, OCI_SCHEME, Cause, Choice, Rules, choose, scheme_of
+from tidegate.discovery.policy import Cause, Choice, Rules, choose
+from tidegate.engines.registry import CHECKSUM_SCHEME, OCI_SCHEME, scheme_of
 from tidegate.release import Release
 
 NO_RULES = Rules(denied={})

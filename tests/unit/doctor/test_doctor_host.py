@@ -20,7 +20,7 @@ from tidegate.doctor.base import AgentUser, Finding, Host, Status
 from tidegate.doctor.folders import Place
 from tidegate.doctor.reach import Reached, Unreached
 from tidegate.doctor.reading import FileFacts, Unit
-from tidegate.engines.detect import BootcAnswer, HostFacts
+from tidegate.engines.facts import BootcAnswer, HostFacts
 from tidegate.engines.ostree.source import Source
 from tidegate.engines.ostree.space import Disk
 from tidegate.errors import ErrorKind, Failure

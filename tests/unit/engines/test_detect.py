@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.engines.detect import BootcAnswer, HostFacts, Owner, engine_for, owner_of, read_bootc, read_facts
+from tidegate.engines.detect import engine_for, read_bootc, read_facts
+from tidegate.engines.facts import BootcAnswer, HostFacts, Owner, owner_of
 from tidegate.errors import ErrorKind, TidegateError
 
 PLAIN = HostFacts(ostree_booted=True, ostree_installed=True, rpm_ostree=False, bootc=BootcAnswer.ABSENT)
@@ -26,11 +27,11 @@ NOT_A_BOOTC_HOST = json.dumps(
 
 
 def test_a_plain_ostree_host() -> None:
-    assert engine_for(PLAIN) == "ostree"
+    assert engine_for(PLAIN).name == "ostree"
 
 
 def test_bootc_beside_a_plain_ostree_host_changes_nothing() -> None:
-    assert engine_for(dataclasses.replace(PLAIN, bootc=BootcAnswer.NOT_ITS_HOST)) == "ostree"
+    assert engine_for(dataclasses.replace(PLAIN, bootc=BootcAnswer.NOT_ITS_HOST)).name == "ostree"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.fakes.asyncs import run
 from tests.fakes.private_bus import PrivateBus, connected, private_bus
 from tidegate.config import load
 from tidegate.engines import detect
-from tidegate.engines.detect import BootcAnswer, HostFacts
+from tidegate.engines.facts import BootcAnswer, HostFacts
 from tidegate.engines.ostree import OstreeEngine
 from tidegate.engines.remote import RemoteEngine
 from tidegate.engines.unsupported import UnsupportedEngine

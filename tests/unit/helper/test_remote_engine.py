@@ -18,12 +18,13 @@ from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ACCESS_DENIED, CallFailed
 from tidegate.bus.message import Endpoint
 from tidegate.engines import remote
-from tidegate.engines.base import Engine, Progress, RebootOwner, StagedDeployment
+from tidegate.engines.base import Engine, EngineTraits, Evidence, Progress, RebootOwner, StagedDeployment
 from tidegate.engines.remote import RemoteEngine
 from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.helper.main import Terms, serve
+from tidegate.reboot import RebootKind
 from tidegate.release import Release
 from tidegate.system.sd_notify import Notifier
 
@@ -119,11 +120,15 @@ def test_a_release_goes_all_the_way(address: str) -> None:
     check(address, scenario)
 
 
-def test_a_rollback_says_where_to(address: str) -> None:
+def test_a_rollback_leads_to_its_target_or_nowhere(address: str) -> None:
     async def scenario(at: Bench) -> None:
         at.host.stage_by_hand("2")
         at.host.reboot()
-        assert await at.remote.rollback() == deployment("1")
+        assert (await refused(at.remote.rollback(payload_of("3")))).kind is ErrorKind.ENGINE_NO_ROLLBACK
+        assert (await at.remote.status()).next_boot == payload_of("2")
+        for _ in range(2):
+            await at.remote.rollback(payload_of("1"))
+            assert (await at.remote.status()).next_boot == payload_of("1")
 
     check(address, scenario)
 
@@ -146,15 +151,25 @@ def test_the_newest_release_is_told_without_a_change(address: str) -> None:
     check(address, scenario)
 
 
-def test_name_and_owner_cost_no_call(address: str) -> None:
+def test_name_and_traits_cost_no_call(address: str) -> None:
+    traits = EngineTraits(
+        stages_locked=False,
+        can_disarm=False,
+        reboots=RebootOwner.ENGINE,
+        evidence=Evidence.BOOTED_ONLY,
+        reboot_kinds=frozenset(RebootKind),
+        arm_timeout_secs=900.0,
+        updates_offline=True,
+    )
+
     async def main() -> None:
-        engine = FakeEngine(FakeHost(), name="apt", reboot_owner=RebootOwner.ENGINE)
+        engine = FakeEngine(FakeHost(), name="apt", traits=traits)
         async with connected(address) as bus:
             agent = RemoteEngine(bus)
-            assert (agent.name, agent.reboot_owner) == ("unknown", RebootOwner.AGENT)
+            assert (agent.name, agent.traits) == ("unknown", EngineTraits())
             async with helper(address, engine):
                 await agent.status()
-            assert (agent.name, agent.reboot_owner) == ("apt", RebootOwner.ENGINE)
+            assert (agent.name, agent.traits) == ("apt", traits)
 
     run(main())
 
@@ -222,12 +237,13 @@ def test_a_defect_of_the_engine_is_a_failure_without_details(address: str) -> No
 def test_a_bad_argument_never_reaches_the_engine(address: str, payload: str) -> None:
     async def scenario(at: Bench) -> None:
         release = at.host.publish("2")
-        verbs = (at.remote.arm, at.remote.disarm, at.remote.discard, at.remote.mark_good)
+        verbs = (at.remote.arm, at.remote.disarm, at.remote.discard, at.remote.rollback, at.remote.mark_good)
         for doing in (verb(payload) for verb in verbs):
             assert (await refused(doing)).kind is ErrorKind.ENGINE_BAD_ARGUMENT
         for version, one in (("2", payload), ("a\nb", release.payload)):
             staging = at.agent_bus.call(ENGINE, "Stage", "ss", version, one)
             assert (await refused(staging)).kind is ErrorKind.ENGINE_BAD_ARGUMENT
+            assert (await refused(at.remote.stage(Release(version, one), ignore))).kind is ErrorKind.ENGINE_BAD_ARGUMENT
         assert at.engine.calls == []
 
     check(address, scenario)
@@ -359,6 +375,18 @@ def test_a_helper_that_hangs_is_given_up(address: str, monkeypatch: pytest.Monke
     check(address, scenario)
 
 
+def test_an_arming_may_take_as_long_as_the_engine_says(address: str) -> None:
+    async def main() -> None:
+        engine = FakeEngine(FakeHost(), traits=EngineTraits(arm_timeout_secs=0.05))
+        async with helper(address, engine), connected(address) as bus:
+            agent = RemoteEngine(bus)
+            await agent.status()
+            with engine.hold("arm"):
+                assert (await refused(agent.arm(UNKNOWN_PAYLOAD))).kind is ErrorKind.ENGINE_TIMEOUT
+
+    run(main())
+
+
 def test_where_no_engine_fits_every_verb_says_why(address: str) -> None:
     why = Failure(ErrorKind.ENGINE_UNSUPPORTED_HOST, "no engine fits", "install one")
 
@@ -366,13 +394,12 @@ def test_where_no_engine_fits_every_verb_says_why(address: str) -> None:
         async with helper(address, UnsupportedEngine(why)), connected(address) as bus:
             agent = RemoteEngine(bus)
             release = FakeHost().publish("2")
-            verbs = (agent.arm, agent.disarm, agent.discard, agent.mark_good)
+            verbs = (agent.arm, agent.disarm, agent.discard, agent.rollback, agent.mark_good)
             doings = (
                 agent.status(),
                 agent.latest(),
                 agent.stage(release, ignore),
                 agent.prune_rollback(),
-                agent.rollback(),
                 *(verb(release.payload) for verb in verbs),
             )
             for doing in doings:

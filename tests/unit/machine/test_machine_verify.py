@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -18,7 +19,9 @@ from tests.fakes.builders import (
     intent,
     plain,
 )
+from tests.fakes.clock import START
 from tests.fakes.engine import payload_of
+from tidegate.engines.base import FinalizeFailure
 from tidegate.machine.effects import Announce, Disarm, ReadHost
 from tidegate.machine.events import (
     ShutdownSignal,
@@ -63,6 +66,26 @@ def test_the_outcome_of_an_attempt_at_2(
 ) -> None:
     seen = host(booted, entries=entries, finalize_failure=stamp).engine
     assert decide_outcome(intent(had_entry=had_entry), seen) is outcome
+
+
+@pytest.mark.parametrize(
+    ("payload", "minutes", "outcome"),
+    [
+        (None, None, Outcome.FINALIZE_FAILED),
+        (payload_of("2"), None, Outcome.FINALIZE_FAILED),
+        (payload_of("3"), None, Outcome.NOT_ATTEMPTED),
+        (None, -11, Outcome.NOT_ATTEMPTED),
+        (None, -10, Outcome.FINALIZE_FAILED),
+        (None, -1, Outcome.FINALIZE_FAILED),
+        (payload_of("3"), -1, Outcome.NOT_ATTEMPTED),
+    ],
+)
+def test_an_old_report_is_not_blamed_on_a_later_attempt(
+    payload: str | None, minutes: float | None, outcome: Outcome
+) -> None:
+    failed_at = None if minutes is None else START + timedelta(minutes=minutes)
+    seen = host("1", finalize_failure=FinalizeFailure(STAMP, payload, failed_at)).engine
+    assert decide_outcome(intent(), seen) is outcome  # written ten minutes ago
 
 
 # --------------------------------------------------------------------------- starting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tidegate.engines.base import StagedDeployment
+from tidegate.engines.base import FinalizeFailure, StagedDeployment
 from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.finalize import FINALIZE, FinalizeReport
@@ -38,7 +38,7 @@ class BootedHost:
         staged = next((entry for entry in listing if entry.staged), None)
         return survey_of(listing, booted, self._with_lock(staged) if staged else None)
 
-    async def finalize_failure(self) -> str | None:
+    async def finalize_failure(self) -> FinalizeFailure | None:
         """Why the switch at the last shutdown failed, or None."""
         return await self._report.failure()
 

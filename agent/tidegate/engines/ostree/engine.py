@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tidegate.engines import boot_counting
-from tidegate.engines.base import Deployment, EngineStatus, Latest, Progress, ProgressSink, RebootOwner
+from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits, Latest, Progress, ProgressSink
 from tidegate.engines.ostree import room
 from tidegate.engines.ostree.booted import BootedHost
 from tidegate.engines.ostree.bootorder import make_default
@@ -61,9 +61,9 @@ class OstreeEngine:
         return NAME
 
     @property
-    def reboot_owner(self) -> RebootOwner:
-        """The agent: plain OSTree reboots nothing."""
-        return RebootOwner.AGENT
+    def traits(self) -> EngineTraits:
+        """The defaults, which are those of plain OSTree."""
+        return DEFAULT_TRAITS
 
     async def status(self) -> EngineStatus:
         """What is booted, staged and bootable now."""
@@ -77,6 +77,7 @@ class OstreeEngine:
             finalize_failure=await self._place.finalize_failure(),
             stream=stream_of(survey.booted),
             rollback=None if back is None else deployment_of(back),
+            traits=self.traits,
         )
 
     async def latest(self) -> Latest:
@@ -124,21 +125,20 @@ class OstreeEngine:
                 victim = unused[-1]
                 await self._cli.admin("undeploy", str(victim.index), doing=f"deleting {victim.version}")
 
-    async def rollback(self) -> Deployment:
-        """Make the release that was booted before the default of the boot loader.
+    async def rollback(self, payload: str) -> None:
+        """Make ``payload``, the release that was booted before, the default of the boot loader, and verify that.
 
         Raises:
-            TidegateError: ``engine.no-rollback`` when the host has no earlier release; ``engine.foreign-staging`` when
-                an unlocked staging would win over the rollback.
+            TidegateError: ``engine.no-rollback`` when that release is not available as rollback;
+                ``engine.foreign-staging`` when an unlocked staging would win over it.
         """
         async with self._alone("rollback"):
-            survey = await self._place.survey()
-            target = await self._back(survey)
-            if target is None:
-                raise _no_rollback(survey)
+            target = await self._rollback_target(checked_payload(payload), await self._place.survey())
             await self._place.drop_staged(f"the rollback to {target.version}")
             await self._make_default(target.deployment_name)
-            return deployment_of(target)
+            survey = await self._place.survey()
+            if survey.next_boot != payload:
+                raise _not_rolled_back(target, survey)
 
     async def mark_good(self, payload: str) -> None:
         """Tell a boot loader that counts attempts that ``payload``, the booted release, is good."""
@@ -173,6 +173,15 @@ class OstreeEngine:
         entry = next(entry for entry in survey.entries if entry.deployment_name == deployment_name)
         if entry != survey.default:
             await make_default(self._cli, entry)
+
+    async def _rollback_target(self, payload: str, survey: Survey) -> Listed:
+        """The entry of ``payload``, if a rollback leads there or has been made already."""
+        if survey.default.checksum == payload != survey.booted.checksum:
+            return survey.default
+        target = await self._back(survey)
+        if target is None or target.checksum != payload:
+            raise _no_rollback(payload, target, survey)
+        return target
 
     async def _back(self, survey: Survey) -> Listed | None:
         """Where a rollback leads."""
@@ -221,11 +230,20 @@ def _too_long(doing: str, limit_secs: float) -> TidegateError:
     )
 
 
-def _no_rollback(survey: Survey) -> TidegateError:
+def _no_rollback(payload: str, actual: Listed | None, survey: Survey) -> TidegateError:
+    if actual is None:
+        why = f"there is no earlier release on this host than the booted {survey.booted.version}"
+    else:
+        why = f"{payload} is not available as rollback: that is {actual.version} ({actual.checksum})"
+    remedy = "stage an older release instead; pin releases to keep with `ostree admin pin INDEX`"
+    return TidegateError(ErrorKind.ENGINE_NO_ROLLBACK, why, remedy)
+
+
+def _not_rolled_back(target: Listed, survey: Survey) -> TidegateError:
     return TidegateError(
-        ErrorKind.ENGINE_NO_ROLLBACK,
-        f"there is no earlier release on this host than the booted {survey.booted.version}",
-        "stage an older release instead; pin releases to keep with `ostree admin pin INDEX`",
+        ErrorKind.ENGINE_FAILED,
+        f"{target.version} was made the default, and the next boot leads to {survey.next_boot} all the same",
+        "see `ostree admin status`",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 
-from tidegate.engines.base import StagedDeployment
+from tidegate.engines.base import FinalizeFailure, StagedDeployment
 from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.source import Source, source_of
@@ -38,7 +38,7 @@ class ScratchSysroot:
         self._booted = booted.checksum
         return survey_of(listing, booted, await self._pulled(booted, listing))
 
-    async def finalize_failure(self) -> str | None:
+    async def finalize_failure(self) -> FinalizeFailure | None:
         """Nothing is finalized here, so nothing fails."""
         return None
 

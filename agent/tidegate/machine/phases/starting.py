@@ -113,7 +113,7 @@ def _host_read(state: State, host: HostView, now: Now) -> Step:
 
 
 def _without_intent(state: State, host: EngineStatus, now: Now) -> Step:
-    """An attempt without an intent has changed nothing that the next boot uses. What it began in this boot is undone."""
+    """An attempt without an intent changed nothing that the next boot uses. What it began in this boot is undone."""
     attempt = state.records.attempt
     if attempt is None or attempt.boot != state.boot:  # the boot has started the workload
         return _rest(replace(state, records=replace(state.records, attempt=None)), host, now)
@@ -152,14 +152,13 @@ def _soft_rebooted(state: State, intent: Intent, now: Now) -> Step:
 
 def _settle(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
     """The attempt is of an earlier boot: name its outcome."""
-    outcome = decide_outcome(intent, host)
+    outcome, failure = decide_outcome(intent, host), host.finalize_failure
     match outcome:
         case Outcome.APPLIED | Outcome.REJECTED:
             return verifying.begin(replace(state, records=replace(state.records, rollback=None)), now)
         case Outcome.FELL_BACK:
             return _fell_back(state, intent, host, now)
         case Outcome.FINALIZE_FAILED:
-            failure = host.finalize_failure
             return _no_verdict(state, outcome, "" if failure is None else failure.message, host, now)
         case Outcome.NOT_ATTEMPTED:
             lost = "the host came up without it ever becoming a boot entry (power cut, or its staging was lost)"

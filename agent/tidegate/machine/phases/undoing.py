@@ -75,10 +75,12 @@ class Undoing(Phase):
         effects: list[Effect] = []
         parts: list[Part] = []
         for part in self.parts:
-            if part.retry_at is not None and part.retry_at <= now.boot_secs:
-                state, part, effect = _begun(state, self.target, part)
-                effects.append(effect)
-            parts.append(part)
+            if part.retry_at is None or part.retry_at > now.boot_secs:
+                parts.append(part)
+                continue
+            state, begun, effect = _begun(state, self.target, part)
+            parts.append(begun)
+            effects.append(effect)
         return enter(state, replace(self, parts=tuple(parts))), tuple(effects)
 
     def awaits(self, task: int) -> bool:
