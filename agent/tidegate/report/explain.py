@@ -1,7 +1,7 @@
-"""Why has this host not rebooted: every rule that has a say, what it says, since when, until when, what would lift it.
+"""Explain why the host has not rebooted: the verdict of every rule, with its reason, its times and its remedy.
 
-Asking is all that happens here. Nothing in this module can be told to reboot, to arm or to take a lock: it reads the
-state, asks gates (which changes nothing, see :mod:`tidegate.gates.base`) and makes a document.
+Read-only by construction. Nothing here can reboot, arm or take a lock: this module reads the state, asks gates (which
+has no side effect, see :mod:`tidegate.gates.base`) and makes a document.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tidegate.clock import Clock, rfc3339
+from tidegate.engines.base import Deployment
 from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.gate_set import ask_all
@@ -35,11 +36,11 @@ SCHEMA = 1
 Row = dict[str, object]
 
 _ANY = Release("?", "")
-"""Stands for the release that would be staged, where there is none: no gate says yes to one and no to another."""
+"""Placeholder for the target where there is none. No gate's verdict depends on the target."""
 
 
 class Explainer:
-    """Asks the gates that are in force, as the strategy would, without a consequence."""
+    """Asks the gates in force for their verdicts now, without acting on them."""
 
     def __init__(self, clock: Clock, gates: Callable[[], Sequence[Gate]], state: Callable[[], State]) -> None:
         self._clock = clock
@@ -47,7 +48,7 @@ class Explainer:
         self._state = state
 
     async def explain(self) -> dict[str, object]:
-        """The document of ``tidegate explain --json``."""
+        """Ask every gate, and return the document of ``tidegate explain --json``."""
         state = self._state()
         purpose = mandate_of(state).purpose
         question = Question(target_of(state) or _ANY, purpose, self._clock.now(), noticed=state.noticed)
@@ -56,7 +57,7 @@ class Explainer:
 
 
 def explanation(state: State, verdicts: Sequence[Verdict]) -> dict[str, object]:
-    """What stands between the host and its next release, if there is one; ``verdicts`` are the gates' latest."""
+    """The document of ``tidegate explain --json``; ``verdicts`` are the gates' latest."""
     rows = gate_rows(state, verdicts)
     return {
         "schema": SCHEMA,
@@ -67,21 +68,27 @@ def explanation(state: State, verdicts: Sequence[Verdict]) -> dict[str, object]:
 
 
 def prospect(state: State) -> Row:
-    """What the next reboot would lead to, and why; ``staged``: there is nothing to be done for it but to reboot.
+    """The release that the next reboot leads to, and the purpose of that reboot.
 
-    ``since`` is when that began to wait; nothing is in prospect while a boot is watched.
+    ``staged``: only the reboot remains to be done. ``since``: when the release began to wait for it. ``release`` is
+    null if there is none, as while a boot is being verified.
     """
     target = None if isinstance(state.phase, Verifying | MarkingGood | Paused) else target_of(state)
     return {
         "purpose": mandate_of(state).purpose,
-        "release": None if target is None else {"version": target.version, "payload": target.payload},
+        "release": version_and_payload(target),
         "staged": isinstance(state.phase, Staged | RollbackPending | Finalizing | Rebooting | Disarming),
         "since": rfc3339(state.phase.since) if isinstance(state.phase, Staged | RollbackPending) else None,
     }
 
 
+def version_and_payload(release: Release | Deployment | None) -> Row | None:
+    """A release as all documents of the agent name it; null without one."""
+    return None if release is None else {"version": release.version, "payload": release.payload}
+
+
 def target_of(state: State) -> Release | None:
-    """The release that the host is on its way to."""
+    """The release that the agent is working towards; while a boot is being verified, the booted one."""
     match state.phase:
         case Steady(wanted=wanted):
             return wanted
@@ -92,19 +99,20 @@ def target_of(state: State) -> Release | None:
 
 
 def last_verdicts(state: State) -> tuple[Verdict, ...]:
-    """What the gates said when they were asked last for the release that is staged now."""
+    """The verdicts of the last evaluation of the gates for the staged release; empty before the first."""
     return state.phase.verdicts if isinstance(state.phase, Staged | RollbackPending | Disarming) else ()
 
 
 def waits_of(state: State) -> tuple[Wait, ...]:
-    """What holds the reboot, as far as is known without asking."""
+    """What holds the reboot: the agent's own reasons, and the last verdicts of the gates. Asks no gate."""
     return _waits(state, last_verdicts(state))
 
 
 def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
-    """One row for each rule that has a say.
+    """One row for each rule.
 
-    First what waits: the agent's own reasons, then the gates in their order; then what allows; then the fleet lock.
+    First the rules that wait: the agent's own reasons, then the gates in their order. Then the gates that allow, and
+    the fleet lock.
     """
     waits = _waits(state, verdicts)
     allows = [verdict for verdict in verdicts if isinstance(verdict, Allow)]
@@ -115,15 +123,15 @@ def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
 
 
 def _waits(state: State, verdicts: Sequence[Verdict]) -> tuple[Wait, ...]:
-    """The agent's own reasons as they are now, then what the gates said; of who was not asked now, the last word."""
-    own = (*_held(state), *_busy(state))
-    said = [verdict for verdict in (*verdicts, *_not_asked_now(state, verdicts)) if isinstance(verdict, Wait)]
-    by_gate = {wait.gate: wait for wait in (*said, *own)}
-    return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *said)))
+    """The agent's own reasons, then the waits in ``verdicts``, then the last ones of those that were not asked now."""
+    own = (*_agent_waits(state), *_unfinished(state))
+    gates = [verdict for verdict in (*verdicts, *_not_asked_now(state, verdicts)) if isinstance(verdict, Wait)]
+    by_gate = {wait.gate: wait for wait in (*gates, *own)}
+    return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *gates)))
 
 
-def _held(state: State) -> tuple[Wait, ...]:
-    """What the agent itself has against a reboot. A lock that is in use for one is not owed."""
+def _agent_waits(state: State) -> tuple[Wait, ...]:
+    """The agent's own reasons against a reboot. A lock in use for the attempt under way is not a pending release."""
     target = target_of(state) or _ANY
     match state.phase:
         case Finalizing(mandate=mandate):
@@ -134,8 +142,8 @@ def _held(state: State) -> tuple[Wait, ...]:
             return agent_waits_before_lock(state, target, mandate_of(state))
 
 
-def _busy(state: State) -> tuple[Wait, ...]:
-    """What has to be over before anything is staged."""
+def _unfinished(state: State) -> tuple[Wait, ...]:
+    """What has to end before anything is staged: reading the host, or the verification of this boot."""
     match state.phase:
         case Starting():
             why = "" if state.trouble is None else f": {state.trouble.failure.message}"
@@ -143,16 +151,16 @@ def _busy(state: State) -> tuple[Wait, ...]:
         case Verifying(pending=pending):
             return (Wait("health", f"this boot is being verified{pending and f': {pending}'}"),)
         case MarkingGood():
-            return (Wait("health", "this boot is well; the engine is being told"),)
+            return (Wait("health", "this boot is healthy; marking it as good"),)
         case Paused(reason=reason):
-            remedy = "mend it, the agent looks every minute; or tidegate resume, or tidegate rollback, --reason TEXT"
-            return (Wait("health", f"this boot is not well: {reason}", remedy=remedy),)
+            remedy = "repair it (checked every minute); or tidegate resume, or tidegate rollback, --reason TEXT"
+            return (Wait("health", f"this boot is unhealthy: {reason}", remedy=remedy),)
         case _:
             return ()
 
 
 def _not_asked_now(state: State, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    """The last word of the lock server, of logind, of the engine: asking them is more than a question."""
+    """The last verdicts of the lock server, logind and the engine: a request to them would have an effect."""
     asked = {verdict.gate for verdict in verdicts}
     return tuple(verdict for verdict in last_verdicts(state) if verdict.gate not in asked)
 

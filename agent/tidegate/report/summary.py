@@ -1,4 +1,4 @@
-"""What the agent is doing: one word for programs, one line for people."""
+"""Summarize the agent's state: one word for programs, one line for people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tidegate.report.explain import target_of, waits_of
 
 
 def public_state(state: State) -> str:
-    """The one word for what the agent is doing; the set is closed."""
+    """The word for what the agent is doing. The set of words is part of the public interface."""
     if state.policy.blocked is not None and isinstance(state.phase, Steady | Staged):
         return "failed"
     match state.phase:
@@ -38,11 +38,11 @@ def public_state(state: State) -> str:
 
 
 def summary(state: State) -> str:
-    """One line for people: what is going on and, if anything, what it waits for."""
+    """One line for people: what the agent is doing and, where it waits, for which gate."""
     if public_state(state) == "failed":
         return _failed(state)
     target = target_of(state)
-    return _idle(state) if target is None else _on_the_way(state, target.version)
+    return _idle(state) if target is None else _busy(state, target.version)
 
 
 def _failed(state: State) -> str:
@@ -62,7 +62,7 @@ def _idle(state: State) -> str:
     return "not checked yet" if state.poll.checked_at is None else "up to date"
 
 
-def _on_the_way(state: State, version: str) -> str:
+def _busy(state: State, version: str) -> str:
     match state.phase:
         case Steady():
             return f"{version} is available"
@@ -74,19 +74,19 @@ def _on_the_way(state: State, version: str) -> str:
         case Finalizing() as phase:
             return _STEPS[type(phase)].format(version)
         case Disarming():
-            return f"taking {version} back"
+            return f"cancelling the reboot into {version}"
         case RollbackPending():
-            return _leaving(state, version)
+            return _rolling_back(state, version)
         case _:
-            return _watched(state, version)
+            return _verifying(state, version)
 
 
-def _watched(state: State, version: str) -> str:
+def _verifying(state: State, version: str) -> str:
     match state.phase:
         case Verifying(pending=pending):
             return f"verifying {version}: {pending}" if pending else f"verifying {version}"
         case MarkingGood():
-            return f"{version} is well; the engine is being told"
+            return f"{version} is healthy; marking it as good"
         case Paused(reason=reason):
             return f"paused in {version}: {reason}"
         case _:
@@ -98,17 +98,17 @@ def _staged(state: State, version: str) -> str:
     return f"{version} is staged and waits: {waits[0].gate}: {waits[0].reason}" if waits else f"{version} is staged"
 
 
-def _leaving(state: State, version: str) -> str:
+def _rolling_back(state: State, version: str) -> str:
     due, waits = state.records.rollback, waits_of(state)
     why = "" if due is None else f" ({due.reason})"
     held = f" and waits: {waits[0].gate}: {waits[0].reason}" if waits else ""
-    return f"going back to {version}{why}{held}"
+    return f"rolling back to {version}{why}{held}"
 
 
 _STEPS: dict[type[Finalizing], str] = {
     CheckingGates: "asking every gate whether the host may reboot into {}",
     Locking: "asking the lock server for a slot to reboot into {}",
-    Arming: "making {} the next boot's",
+    Arming: "making {} the default for the next boot",
     ConfirmingLock: "asking the lock server once more before the reboot into {}",
     RecheckingGates: "asking every gate once more before the reboot into {}",
     RequestingReboot: "asking logind to reboot into {}",
