@@ -121,11 +121,7 @@ class DenialCause(StrEnum):
     """Why a release was denied."""
 
     FELL_BACK = "fell_back"
-    """The release was the default of the boot loader, and another one was booted."""
-
     UNHEALTHY = "unhealthy"
-    """The health checks failed in a boot into it."""
-
     PERSON = "person"
     """A person denied it, rolled back from it, or left it without the agent."""
 
@@ -169,8 +165,6 @@ class LockState(StrEnum):
     """A request for it was sent, or was about to be; no answer is known."""
 
     HELD = "held"
-    """The server granted it."""
-
     RELEASE_OWED = "release_owed"
     """It is not needed any more; its release is retried until the server answers."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
@@ -19,14 +19,14 @@ class Kind:
     """How the value of a field is read from a key, and as which JSON value it is written.
 
     ``nullable``: null stands for the field's default, as a missing key does. ``table``: of the object at the key.
-    ``inline``: that object's keys are keys of the enclosing object, which has no key for it.
+    ``inline``: of an object that has no key, since its keys are keys of the enclosing object.
     """
 
     read: Callable[[Node, str], Any]
     write: Callable[[Any], object]
     nullable: bool = False
     table: Table[Any] | None = None
-    inline: bool = False
+    inline: Table[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Row:
         return self.name or self.field
 
     def is_set(self, node: Node) -> bool:
-        """Whether ``node`` says something else than the field's default."""
+        """Whether ``node`` has a value for the field, rather than leaving it to the default."""
         value = node.fields.get(self.key)
-        return self.kind.inline or value is not None or (self.key in node.fields and not self.kind.nullable)
+        return value is not None or (self.key in node.fields and not self.kind.nullable)
 
 
 class Record(Protocol):
@@ -77,20 +77,22 @@ class Table(Generic[R]):
         without_default = {
             field.name for field in declared if field.default is MISSING and field.default_factory is MISSING
         }
-        self._required = {row for row in rows if row.required or row.field in without_default}
+        self._required = {row for row in rows if row.required or row.kind.inline or row.field in without_default}
 
-    @property
-    def keys(self) -> set[str]:
-        """The keys that this agent knows."""
-        inlined = [row.kind.table.keys for row in self.rows if row.kind.inline and row.kind.table is not None]
-        return {row.key for row in self.rows if not row.kind.inline}.union(*inlined)
+    def keyed_rows(self) -> Iterator[Row]:
+        """The rows that have a key, those of inline objects among them."""
+        for row in self.rows:
+            if row.kind.inline is None:
+                yield row
+            else:
+                yield from row.kind.inline.keyed_rows()
 
     def encode(self, record: R) -> dict[str, object]:
         """The record as JSON values, with its unknown fields."""
         known: dict[str, object] = {}
         for row in self.rows:
             written = row.kind.write(getattr(record, row.field))
-            known |= cast(dict[str, object], written) if row.kind.inline else {row.key: written}
+            known |= {row.key: written} if row.kind.inline is None else cast(dict[str, object], written)
         return _merged(known, getattr(record, EXTRA, {}))
 
     def decode(self, node: Node) -> R:
@@ -105,9 +107,10 @@ class Table(Generic[R]):
 
     def unknown(self, node: Node) -> dict[str, object]:
         """The fields that are in no table, with those of nested objects that cannot keep them themselves."""
-        unknown = node.beyond(self.keys)
-        for row in self.rows:
-            table = None if row.kind.inline or node.fields.get(row.key) is None else row.kind.table
+        rows = list(self.keyed_rows())
+        unknown = node.beyond({row.key for row in rows})
+        for row in rows:
+            table = None if node.fields.get(row.key) is None else row.kind.table
             added = {} if table is None or table.keeps_unknown else table.unknown(node.child(row.key))
             if added:
                 unknown[row.key] = added
@@ -156,7 +159,7 @@ def nested(table: Table[Any]) -> Kind:
 
 def inline(table: Table[Any]) -> Kind:
     """An object whose keys are keys of the enclosing object."""
-    return Kind(lambda node, _: table.decode(node), table.encode, table=table, inline=True)
+    return Kind(lambda node, _: table.decode(node), table.encode, inline=table)
 
 
 def array(table: Table[Any]) -> Kind:
