@@ -140,7 +140,7 @@ def test_what_happens_while_the_release_is_armed_calls_the_reboot_off(
     host.machine.sh("tidegate stage")
     assert host.machine.guest.kill("tidegate engine-helper", signal.SIGSTOP) == 1
     host.machine.sh("tidegate apply --reason 'a test' >/tmp/said 2>&1 &")
-    host.wait("arming", lambda told: "next boot's" in str(told["summary"]))
+    host.wait("arming", lambda told: "the next boot" in str(told["summary"]))
     happens(host)
     host.machine.guest.kill("tidegate engine-helper", signal.SIGCONT)
     told = host.wait("called off", lambda told: told["state"] == "staged")

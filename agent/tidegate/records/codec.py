@@ -1,193 +1,180 @@
-"""The records as a JSON document.
+"""Encode the records as a JSON document, and decode it.
 
-The schema is frozen. A reader takes what it knows, keeps what it does not (at every level) and never refuses a higher
-``schema`` number: after a rollback an older agent has to go on from what a newer one wrote. New fields are therefore
-optional for ever, and no field changes its meaning.
+One table for each record type lists its fields with their kinds and keys, in the order in which they are written
+(:mod:`.table` encodes and decodes by them). A new field is a row, a new record type is a table.
+
+The schema is frozen. A reader takes the fields that it knows, keeps those that it does not know (at every level), and
+never rejects a higher ``schema`` number: after a rollback, an older agent has to continue from what a newer one wrote.
+No field changes its meaning, and a new field is optional for ever: its default stands for a missing key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
 
-from tidegate.clock import rfc3339
+from tidegate.fleetlock.account import LockAccount
 from tidegate.jsonread import Node
-from tidegate.records.duties import (
-    decode_lock,
-    decode_rollback,
-    decode_verification,
-    decode_waiting,
-    encode_lock,
-    encode_rollback,
-    encode_verification,
-    encode_waiting,
+from tidegate.records.model import (
+    Attempt,
+    AttemptRecord,
+    Denial,
+    Intent,
+    LockRecord,
+    RebootRequest,
+    Records,
+    RollbackDue,
+    Verification,
+    Waiting,
 )
-from tidegate.records.model import Attempt, Denial, Intent, RebootRequest, Records
-from tidegate.records.values import (
-    beyond,
-    decode_boot,
-    decode_instants,
-    decode_release,
-    encode_boot,
-    encode_instants,
-    encode_release,
-    with_extra,
+from tidegate.records.table import (
+    FLAG,
+    INSTANT,
+    INSTANTS,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    Row,
+    Table,
+    array,
+    inline,
+    nested,
+    nullable,
 )
+from tidegate.release import Release
+from tidegate.system.boot import BootInstance
 
 SCHEMA = 1
+
+RELEASE = Table(Release, Row("version", TEXT), Row("payload", TEXT), omitted={"age_index", "metadata"})
+"""What names a release; whatever else is known of it, its source says again."""
+
+BOOT = Table(BootInstance, Row("boot_id", TEXT), Row("soft_reboots", INTEGER), Row("init_ticks", INTEGER))
+
+REBOOT_REQUEST = Table(RebootRequest, Row("at", INSTANT), Row("boot_secs", NUMBER))
+
+INTENT = Table(
+    Intent,
+    Row("id", TEXT),
+    Row("boot", nested(BOOT)),
+    Row("origin", nested(RELEASE), "from"),
+    Row("target", nested(RELEASE), "to"),
+    Row("purpose", TEXT),
+    Row("reason", TEXT),
+    Row("written_at", INSTANT),
+    Row("had_entry", FLAG),
+    Row("requested", nullable(nested(REBOOT_REQUEST))),
+    Row("failed_units", TEXTS),
+    Row("rollback_floor", nullable(TEXT)),
+    Row("kind", nullable(TEXT)),
+)
+
+ATTEMPT_RECORD = Table(
+    AttemptRecord,
+    Row("boot", nested(BOOT)),
+    Row("target", nested(RELEASE), "to"),
+    Row("order", TEXT),
+    Row("purpose", TEXT),
+    Row("reason", TEXT),
+    Row("since", INSTANT),
+    Row("next_boot", nullable(TEXT)),
+    Row("begun", TEXTS),
+)
+
+VERIFICATION = Table(
+    Verification,
+    Row("boot", nested(BOOT)),
+    Row("began_secs", NUMBER),
+    Row("boots", INTEGER),
+    Row("bad", nullable(TEXT)),
+)
+
+ROLLBACK = Table(
+    RollbackDue,
+    Row("origin", nested(RELEASE), "from"),
+    Row("target", nested(RELEASE), "to"),
+    Row("reason", TEXT),
+    Row("since", INSTANT),
+    Row("failed_units", TEXTS),
+)
+
+ACCOUNT = Table(
+    LockAccount,
+    Row("base_url", TEXT, "server"),
+    Row("group", TEXT),
+    Row("id", TEXT),
+    Row("timeout_secs", NUMBER),
+    Row("ca_file", nullable(TEXT)),
+    Row("client_cert_file", nullable(TEXT)),
+    Row("client_key_file", nullable(TEXT)),
+    Row("token_file", nullable(TEXT)),
+)
+
+LOCK = Table(
+    LockRecord,
+    Row("account", inline(ACCOUNT)),
+    Row("boot", nested(BOOT)),
+    Row("state", TEXT),
+    Row("since", INSTANT),
+    Row("release", nullable(TEXT), "release_when"),
+    Row("tells", FLAG),
+)
+
+WAITING = Table(Waiting, Row("booted", TEXT), Row("since", INSTANT), Row("gates", INSTANTS, required=True))
+
+DENIAL = Table(
+    Denial,
+    Row("release", nested(RELEASE)),
+    Row("cause", TEXT),
+    Row("evidence", TEXT),
+    Row("at", INSTANT),
+    Row("boot_id", nullable(TEXT)),
+    Row("journal_cursor", nullable(TEXT)),
+)
+
+ATTEMPT = Table(
+    Attempt,
+    AttemptRecord,
+    Row("id", TEXT),
+    Row("origin", nested(RELEASE), "from"),
+    Row("target", nested(RELEASE), "to"),
+    Row("purpose", TEXT),
+    Row("reason", TEXT),
+    Row("started_at", INSTANT),
+    Row("ended_at", INSTANT),
+    Row("outcome", TEXT),
+    Row("detail", TEXT),
+)
+
+RECORDS = Table(
+    Records,
+    Row("intent", nullable(nested(INTENT))),
+    Row("verification", nullable(nested(VERIFICATION))),
+    Row("rollback", nullable(nested(ROLLBACK))),
+    Row("lock", nullable(nested(LOCK))),
+    Row("waiting", nullable(nested(WAITING))),
+    Row("settled", nullable(nested(RELEASE))),
+    Row("first_seen", nullable(INSTANTS)),
+    Row("attempt", nullable(nested(ATTEMPT_RECORD))),
+    Row("denied", array(DENIAL)),
+    Row("history", array(ATTEMPT)),
+)
 
 
 def encode(records: Records) -> dict[str, object]:
     """The document as JSON values."""
-    known: dict[str, object] = {
-        "schema": records.extra.get("schema", SCHEMA),
-        "intent": None if records.intent is None else _encode_intent(records.intent),
-        "verification": None if records.verification is None else encode_verification(records.verification),
-        "rollback": None if records.rollback is None else encode_rollback(records.rollback),
-        "lock": None if records.lock is None else encode_lock(records.lock),
-        "waiting": None if records.waiting is None else encode_waiting(records.waiting),
-        "settled": None if records.settled is None else encode_release(records.settled),
-        "first_seen": encode_instants(records.first_seen),
-        "denied": [_encode_denial(denial) for denial in records.denied],
-        "history": [encode_attempt(attempt) for attempt in records.history],
-    }
-    return with_extra(known, records.extra)
-
-
-def _encode_intent(intent: Intent) -> dict[str, object]:
-    requested = intent.requested
-    known: dict[str, object] = {
-        "id": intent.id,
-        "boot": encode_boot(intent.boot),
-        "from": encode_release(intent.origin),
-        "to": encode_release(intent.target),
-        "purpose": intent.purpose,
-        "reason": intent.reason,
-        "written_at": rfc3339(intent.written_at),
-        "had_entry": intent.had_entry,
-        "requested": requested and {"at": rfc3339(requested.at), "boot_secs": requested.boot_secs},
-        "failed_units": list(intent.failed_units),
-        "rollback_floor": intent.rollback_floor,
-    }
-    return with_extra(known, intent.extra)
-
-
-def _encode_denial(denial: Denial) -> dict[str, object]:
-    known: dict[str, object] = {
-        "release": encode_release(denial.release),
-        "cause": denial.cause,
-        "evidence": denial.evidence,
-        "at": rfc3339(denial.at),
-        "boot_id": denial.boot_id,
-        "journal_cursor": denial.journal_cursor,
-    }
-    return with_extra(known, denial.extra)
-
-
-def encode_attempt(attempt: Attempt) -> dict[str, object]:
-    """One attempt as JSON values; also the shape of ``tidegate history --json``."""
-    known: dict[str, object] = {
-        "id": attempt.id,
-        "from": encode_release(attempt.origin),
-        "to": encode_release(attempt.target),
-        "purpose": attempt.purpose,
-        "reason": attempt.reason,
-        "started_at": rfc3339(attempt.started_at),
-        "ended_at": rfc3339(attempt.ended_at),
-        "outcome": attempt.outcome,
-        "detail": attempt.detail,
-    }
-    return with_extra(known, attempt.extra)
+    return RECORDS.encode(replace(records, extra={"schema": SCHEMA, **records.extra}))
 
 
 def decode(document: object) -> Records:
     """The inverse of :func:`encode`.
 
     Raises:
-        ShapeError: a field that this agent needs is missing or of the wrong type; the text names the place.
+        ShapeError: a required key is missing, or a value has the wrong type; the text names the place.
     """
-    node = Node.root(document)
-    first_seen = node.optional_child("first_seen")
-    return Records(
-        intent=_decoded(node, "intent", _decode_intent),
-        verification=_decoded(node, "verification", decode_verification),
-        rollback=_decoded(node, "rollback", decode_rollback),
-        lock=_decoded(node, "lock", decode_lock),
-        waiting=_decoded(node, "waiting", decode_waiting),
-        settled=_decoded(node, "settled", decode_release),
-        first_seen={} if first_seen is None else decode_instants(first_seen),
-        denied=tuple(_decode_denial(child) for child in node.children("denied")),
-        history=tuple(_decode_attempt(child) for child in node.children("history")),
-        extra=beyond(node, _RECORDS_KEYS),
-    )
+    return RECORDS.decode(Node.root(document))
 
 
-_RECORDS_KEYS = frozenset(
-    {"intent", "verification", "rollback", "lock", "waiting", "settled", "first_seen", "denied", "history"}
-)
-
-
-T = TypeVar("T")
-
-
-def _decoded(node: Node, key: str, decode_child: Callable[[Node], T]) -> T | None:
-    child = node.optional_child(key)
-    return None if child is None else decode_child(child)
-
-
-_INTENT_KEYS = frozenset(
-    {
-        *("id", "boot", "from", "to", "purpose", "reason", "written_at", "had_entry", "requested"),
-        *("failed_units", "rollback_floor"),
-    }
-)
-
-
-def _decode_intent(node: Node) -> Intent:
-    requested = node.optional_child("requested")
-    return Intent(
-        id=node.text("id"),
-        boot=decode_boot(node.child("boot")),
-        origin=decode_release(node.child("from")),
-        target=decode_release(node.child("to")),
-        purpose=node.text("purpose"),
-        reason=node.text("reason"),
-        written_at=node.instant("written_at"),
-        had_entry=node.flag("had_entry"),
-        requested=None if requested is None else _decode_request(requested),
-        failed_units=node.texts("failed_units"),
-        rollback_floor=node.optional_text("rollback_floor") or "",
-        extra=beyond(node, _INTENT_KEYS),
-    )
-
-
-def _decode_request(node: Node) -> RebootRequest:
-    return RebootRequest(node.instant("at"), node.number("boot_secs"))
-
-
-def _decode_denial(node: Node) -> Denial:
-    return Denial(
-        release=decode_release(node.child("release")),
-        cause=node.text("cause"),
-        evidence=node.text("evidence"),
-        at=node.instant("at"),
-        boot_id=node.optional_text("boot_id") or "",
-        journal_cursor=node.optional_text("journal_cursor") or "",
-        extra=beyond(node, {"release", "cause", "evidence", "at", "boot_id", "journal_cursor"}),
-    )
-
-
-def _decode_attempt(node: Node) -> Attempt:
-    known = {"id", "from", "to", "purpose", "reason", "started_at", "ended_at", "outcome", "detail"}
-    return Attempt(
-        id=node.text("id"),
-        origin=decode_release(node.child("from")),
-        target=decode_release(node.child("to")),
-        purpose=node.text("purpose"),
-        reason=node.text("reason"),
-        started_at=node.instant("started_at"),
-        ended_at=node.instant("ended_at"),
-        outcome=node.text("outcome"),
-        detail=node.text("detail"),
-        extra=beyond(node, known),
-    )
+def encode_attempt(attempt: Attempt) -> dict[str, object]:
+    """One attempt as JSON values; also the shape of ``tidegate history --json``."""
+    return ATTEMPT.encode(attempt)

@@ -1,12 +1,14 @@
-"""What outlives a process and a boot: the intent, the watch over the boot that it led to, a rollback that is due, the
-lock record, the deny list, the history, and what waits.
+"""The records: all state of the agent that survives its process and the boot.
 
-They live in one document, so that one atomic write moves all of them together: an attempt is closed, its release
-denied, its intent forgotten and its lock marked to be given back in the same instant or not at all.
+These are the intent of the attempt under way, the verification of the boot that it led to, a pending rollback, the lock
+record, the deny list, the history of attempts, and since when a staged release has been waiting.
 
-``purpose``, ``outcome`` and the lock's ``state`` are plain strings here, and everything has room for ``extra`` fields:
-a newer agent may have words that this one has not, and this one may be booted again by a rollback. See
-:mod:`.codec`.
+All of them are one document, so that one atomic write changes all of them together: an attempt is closed, its release
+denied, its intent removed and its lock marked for release at once or not at all.
+
+``purpose``, ``outcome``, ``cause`` and the lock's ``state`` are plain strings, and every record keeps unknown fields in
+``extra``: a newer agent may write words and fields that this one does not know, and a rollback may boot this one again.
+See :mod:`.codec`.
 """
 
 from __future__ import annotations
@@ -24,28 +26,37 @@ from tidegate.release import Purpose, Release
 from tidegate.system.boot import BootInstance
 
 HISTORY_LENGTH = 100
-"""Attempts kept. A host that updates weekly keeps two years; the document stays under 64 KiB."""
+"""Attempts kept: two years of a host that updates weekly. The document stays under 64 KiB."""
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Outcome(StrEnum):
-    """What an attempt came to, decided after the boot."""
+    """The result of an attempt, decided after the boot."""
 
     APPLIED = "applied"
+    """The host runs the target."""
+
     REJECTED = "rejected"
-    """It was booted and is to be left again, by the verdict of its health or of a person."""
+    """The target was booted, and its health checks failed or a person rejected it."""
+
     FELL_BACK = "fell_back"
+    """The target was the default of the boot loader, and another release was booted."""
+
     FINALIZE_FAILED = "finalize_failed"
+    """The engine failed to apply the staged release while the host went down."""
+
     NOT_ATTEMPTED = "not_attempted"
+    """The target never became the default of the boot loader: a power cut, or the attempt was undone."""
 
 
 _VERDICTS = frozenset({Outcome.APPLIED, Outcome.REJECTED, Outcome.FELL_BACK})
+"""Outcomes that say something about the release, rather than about the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebootRequest:
-    """When logind was asked: ``boot_secs`` counts in the boot of the intent and in no other."""
+    """When logind was asked to reboot. ``boot_secs`` is a reading of the boot clock in the boot of the intent."""
 
     at: datetime
     boot_secs: float
@@ -53,13 +64,13 @@ class RebootRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An attempt under way, written before anything of it is done.
+    """An attempt under way, written before anything changes the next boot.
 
-    ``id`` names the attempt in history and journal. ``had_entry``: the target had a boot entry already (a release that
-    was once booted and left), so that finding one after the boot is no proof that this attempt made it.
-    ``failed_units`` had failed when the reboot was asked for, and are no news after it. ``rollback_floor``: a version
-    below which the target does not let a host go back by itself, as its publisher says; empty where it says nothing.
-    ``kind``: how the host goes down, as :class:`~tidegate.reboot.RebootKind` has it.
+    ``id`` names the attempt in the history and in the journal. ``had_entry``: the target already had a boot entry (a
+    release that was booted before), so that an entry found after the boot does not prove that this attempt made it.
+    ``failed_units`` had failed before the reboot was requested, so that their failure after it says nothing about the
+    target. ``rollback_floor``: the lowest version to which the target allows an automatic rollback, according to its
+    publisher; empty if there is no such limit. ``kind``: how the host goes down (:class:`~tidegate.reboot.RebootKind`).
     """
 
     id: str
@@ -99,10 +110,11 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The watch over a boot into the target of the intent.
+    """The verification of a boot into the target of the intent.
 
-    It began when the boot clock of ``boot`` stood at ``began_secs``. ``boots`` into the target were watched so far,
-    this one included: a power cut in the watch begins it anew. ``bad``: why this one was found not well, or empty.
+    ``began_secs``: when it began, on the boot clock of ``boot``. ``boots``: how many boots into the target have been
+    verified so far, this one included; a power cut restarts the verification. ``bad``: why this boot is unhealthy;
+    empty if it is not, or not yet.
     """
 
     boot: BootInstance
@@ -114,9 +126,9 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class RollbackDue:
-    """The decision to leave ``origin``, which is booted, for ``target``; it stands until that has happened.
+    """A pending rollback from ``origin``, which is booted, to ``target``; kept until ``target`` is booted.
 
-    ``failed_units`` had failed in ``target`` when it was left, as far as is known.
+    ``failed_units`` had failed in ``target`` when the host left it, as far as is known.
     """
 
     origin: Release
@@ -128,20 +140,19 @@ class RollbackDue:
 
 
 class DenialCause(StrEnum):
-    """Who found a release wanting."""
+    """Why a release was denied."""
 
     FELL_BACK = "fell_back"
-    """The boot loader, or what else chose an older entry than the one that had been made the default."""
     UNHEALTHY = "unhealthy"
-    """The agent, by the health of a boot into it."""
     PERSON = "person"
+    """A person denied it, rolled back from it, or left it without the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A release that is never staged again until somebody lifts this.
+    """A release that is not staged again until a person lifts the denial (``tidegate allow``).
 
-    ``boot_id`` and ``journal_cursor`` say where to look in the journal; they are empty where there is nothing to see.
+    ``boot_id`` and ``journal_cursor`` point to the evidence in the journal; they are empty if there is none.
     """
 
     release: Release
@@ -155,7 +166,7 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An intent that has come to its end."""
+    """An attempt that has ended, as the history keeps it."""
 
     id: str
     origin: Release
@@ -170,24 +181,22 @@ class Attempt:
 
 
 class LockState(StrEnum):
-    """What is known of a lock. A word that this agent does not know is as good as the first."""
+    """The state of a lock as this host knows it. An unknown word is treated as ``maybe_held``."""
 
     MAYBE_HELD = "maybe_held"
-    """It was asked for, and no answer is known."""
+    """A request for it was sent, or was about to be; no answer is known."""
 
     HELD = "held"
-    """It was granted."""
-
     RELEASE_OWED = "release_owed"
-    """It has served, or was never used; the server is to be told, and that until it answers."""
+    """It is not needed any more; its release is retried until the server answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockRecord:
-    """A lock that this host may hold: written before the server is asked for it, gone when the server has it back.
+    """A lock that this host may hold: written before the request, removed when the server has confirmed the release.
 
-    ``boot``: the boot in which it was taken. ``release``: see :class:`LockRelease`. ``tells``: whether the server is
-    told the releases (:class:`~tidegate.fleetlock.protocol.UpdateParams`).
+    ``boot``: the boot in which it was requested. ``release``: when to release it, a word of :class:`LockRelease`.
+    ``tells``: whether requests name the releases (:class:`~tidegate.fleetlock.protocol.UpdateParams`).
     """
 
     account: LockAccount
@@ -201,9 +210,9 @@ class LockRecord:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Since when a staged release waits, and since when each gate (by name) says so.
+    """Since when a staged release has been waiting, and since when each gate (by name) has been holding it.
 
-    ``booted`` is the payload of the release that the host runs meanwhile: what waited in another one is history.
+    ``booted`` is the payload of the release that the host runs; in another one the record is stale.
     """
 
     booted: str
@@ -216,8 +225,8 @@ class Waiting:
 class Records:
     """The whole document.
 
-    ``settled``: the release that the host ran last without an attempt under way. ``first_seen``: when each payload on
-    offer was first offered to this host, kept only where somebody asks for an age.
+    ``settled``: the last release that the host ran with no attempt under way. ``first_seen``: when each payload on
+    offer was first seen by this host; empty unless a policy depends on that age.
     """
 
     intent: Intent | None = None
@@ -237,7 +246,7 @@ class Records:
         return replace(self, intent=intent)
 
     def closed(self, outcome: Outcome, detail: str, now: Now) -> Records:
-        """With the attempt under way moved to the history, and the watch over it ended."""
+        """With the attempt under way moved to the history and its verification ended."""
         if self.intent is None:
             return self if self.verification is None else replace(self, verification=None)
         attempt = _close(self.intent, outcome, detail, now)
@@ -250,16 +259,19 @@ class Records:
 
     @property
     def obligations(self) -> Records:
-        """Without what is only a note: what the host can do without if the disk is full."""
+        """The records without those that the agent can do without while the disk is full.
+
+        What remains has to be on disk before the agent acts on it.
+        """
         verification = self.verification if self.verification is not None and self.verification.bad else None
         return replace(self, waiting=None, verification=verification, settled=None, first_seen={})
 
     def lock_is(self, state: LockState) -> Records:
-        """With what is known now of the lock, if there is one."""
+        """With the lock record, if there is one, in ``state``."""
         return self if self.lock is None else replace(self, lock=replace(self.lock, state=state))
 
     def with_denied(self, denial: Denial) -> Records:
-        """With ``denial`` added; the first denial of a payload stands, with its evidence."""
+        """With ``denial`` added, unless its payload is denied already: the first evidence is kept."""
         known = self.denial_of(denial.release.payload) is not None
         return self if known else replace(self, denied=(*self.denied, denial))
 
@@ -268,11 +280,11 @@ class Records:
         return replace(self, denied=tuple(denial for denial in self.denied if denial.release.payload != payload))
 
     def denial_of(self, payload: str) -> Denial | None:
-        """Why ``payload`` is denied, or None."""
+        """The denial of ``payload``; None if it is not denied."""
         return next((denial for denial in self.denied if denial.release.payload == payload), None)
 
     def failures_in_a_row(self, payload: str) -> int:
-        """How many of the latest attempts at ``payload`` came to nothing without a verdict on the release."""
+        """The number of consecutive latest attempts at ``payload`` that failed without a verdict on the release."""
         count = 0
         for attempt in reversed(self.history):
             if attempt.target.payload != payload or attempt.outcome in _VERDICTS:
@@ -282,11 +294,11 @@ class Records:
 
     def was_left(self, payload: str) -> bool:
         """Whether a rollback from ``payload`` was attempted before."""
-        ways_back = (attempt for attempt in self.history if attempt.purpose == Purpose.ROLLBACK)
-        return any(attempt.origin.payload == payload for attempt in ways_back)
+        rollbacks = (attempt for attempt in self.history if attempt.purpose == Purpose.ROLLBACK)
+        return any(attempt.origin.payload == payload for attempt in rollbacks)
 
     def has_run(self, payload: str) -> bool:
-        """Whether some attempt began in ``payload``, or led there."""
+        """Whether the host has run ``payload``, according to the history."""
         return any(
             payload == attempt.origin.payload
             or (payload == attempt.target.payload and attempt.outcome in (Outcome.APPLIED, Outcome.REJECTED))
@@ -295,7 +307,7 @@ class Records:
 
 
 _INTENT_ONLY = frozenset({"boot", "requested"})
-"""Objects of an intent that its attempt does not have."""
+"""Nested objects of an intent that an attempt does not have: their unknown fields are dropped with them."""
 
 
 def _close(intent: Intent, outcome: Outcome, detail: str, now: Now) -> Attempt:

@@ -1,4 +1,4 @@
-"""The records on disk."""
+"""Load and save the records: one JSON file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tidegate.system.atomicfile import write_durably
 FILE_NAME = "records.json"
 _MODE = 0o640
 _LARGEST_BYTES = 16 * 1024 * 1024
-"""A hundred attempts are 64 KiB; what is larger by far was not written by an agent and is not worth the memory."""
+"""A hundred attempts take 64 KiB. A file that is larger by far was not written by an agent, and is not read."""
 
 
 class Store(Protocol):
     """Where the records are kept."""
 
     def load(self) -> Records:
-        """What was saved last; empty records on a host that never had any."""
+        """The records that were saved last; empty ones if none ever were."""
         ...
 
     def save(self, records: Records) -> None:
-        """Keep ``records``; when this returns they survive a power cut."""
+        """Replace the saved records; when this returns they survive a power cut."""
         ...
 
 
 class SealedStore:
-    """Stands in for a document that cannot be read: it holds nothing, and is never written over."""
+    """The store in place of a file that cannot be read: empty, and it never overwrites the file."""
 
     def __init__(self, failure: Failure) -> None:
         self._failure = failure
@@ -41,26 +41,26 @@ class SealedStore:
         return Records()
 
     def save(self, records: Records) -> None:  # noqa: ARG002 - the protocol's signature
-        """Never saves.
+        """Refuse to save.
 
         Raises:
-            TidegateError: always; why the document could not be read.
+            TidegateError: always; it says why the file could not be read.
         """
         raise self._failure.error()
 
 
 class FileStore:
-    """One JSON document in the agent's state folder (``/var/lib/tidegate``)."""
+    """``records.json`` in the agent's state directory (``/var/lib/tidegate``)."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
 
     def load(self) -> Records:
-        """Read the document.
+        """Read the file.
 
         Raises:
             TidegateError: RECORD_UNREADABLE. The file is left as it is: without its deny list and its intent the
-                agent must not stage or reboot, and only a person can say that they do not matter.
+                agent must not stage or reboot, and only a person can decide to discard them.
         """
         try:
             return decode(json.loads(self._read()))
@@ -72,14 +72,14 @@ class FileStore:
             raise self._unreadable(str(err)) from err
 
     def save(self, records: Records) -> None:
-        """Replace the document.
+        """Replace the file.
 
         Raises:
-            TidegateError: RECORD_UNWRITABLE; the old document is still there.
+            TidegateError: RECORD_UNWRITABLE; the old file is still there.
         """
         content = json.dumps(encode(records), indent=1, ensure_ascii=False) + "\n"
         try:
-            # Bytes of a message that are no UTF-8 arrive as lone surrogates; their backslash form is JSON's own.
+            # Bytes that are not UTF-8, in the message of a tool, are lone surrogates; JSON's escapes represent them.
             write_durably(self._path, content.encode(errors="backslashreplace"), _MODE)
         except OSError as err:
             raise TidegateError(
@@ -99,6 +99,6 @@ class FileStore:
         return TidegateError(
             ErrorKind.RECORD_UNREADABLE,
             f"{self._path}: {why}",
-            f"restore it from a backup; or move it away (mv {self._path} {self._path}.broken), which forgets the "
+            f"restore it from a backup; or move it away (mv {self._path} {self._path}.broken), which discards the "
             "deny list and any attempt under way, and restart tidegate.service",
         )

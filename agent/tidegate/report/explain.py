@@ -1,7 +1,7 @@
-"""Why has this host not rebooted: every rule that has a say, what it says, since when, until when, what would lift it.
+"""Explain why the host has not rebooted: the verdict of every rule, with its reason, its times and its remedy.
 
-Asking is all that happens here. Nothing in this module can be told to reboot, to arm or to take a lock: it reads the
-state, asks gates (which changes nothing, see :mod:`tidegate.gates.base`) and makes a document.
+Read-only by construction. Nothing here can reboot, arm or take a lock: this module reads the state, asks gates (which
+has no side effect, see :mod:`tidegate.gates.base`) and makes a document.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tidegate.clock import Clock, rfc3339
+from tidegate.engines.base import Deployment
 from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.gate_set import ask_all
@@ -26,11 +27,11 @@ SCHEMA = 1
 Row = dict[str, object]
 
 _ANY = Release("?", "")
-"""Stands for the release that would be staged, where there is none: no gate says yes to one and no to another."""
+"""Placeholder for the target where there is none. No gate's verdict depends on the target."""
 
 
 class Explainer:
-    """Asks the gates that are in force, as the strategy would, without a consequence."""
+    """Asks the gates in force for their verdicts now, without acting on them."""
 
     def __init__(self, clock: Clock, gates: Callable[[], Sequence[Gate]], state: Callable[[], State]) -> None:
         self._clock = clock
@@ -38,7 +39,7 @@ class Explainer:
         self._state = state
 
     async def explain(self) -> dict[str, object]:
-        """The document of ``tidegate explain --json``."""
+        """Ask every gate, and return the document of ``tidegate explain --json``."""
         state = self._state()
         purpose = mandate_of(state).purpose
         question = Question(target_of(state) or _ANY, purpose, self._clock.now(), noticed=state.noticed)
@@ -47,7 +48,7 @@ class Explainer:
 
 
 def explanation(state: State, verdicts: Sequence[Verdict]) -> dict[str, object]:
-    """What stands between the host and its next release, if there is one; ``verdicts`` are the gates' latest."""
+    """The document of ``tidegate explain --json``; ``verdicts`` are the gates' latest."""
     rows = gate_rows(state, verdicts)
     return {
         "schema": SCHEMA,
@@ -58,21 +59,27 @@ def explanation(state: State, verdicts: Sequence[Verdict]) -> dict[str, object]:
 
 
 def prospect(state: State) -> Row:
-    """What the next reboot would lead to, and why; ``staged``: there is nothing to be done for it but to reboot.
+    """The release that the next reboot leads to, and the purpose of that reboot.
 
-    ``since`` is when that began to wait; nothing is in prospect while a boot is watched.
+    ``staged``: only the reboot remains to be done. ``since``: when the release began to wait for it. ``release`` is
+    null if there is none, as while a boot is being verified.
     """
     release = None if state.records.verification is not None else target_of(state)
     return {
         "purpose": mandate_of(state).purpose,
-        "release": None if release is None else {"version": release.version, "payload": release.payload},
+        "release": version_and_payload(release),
         "staged": _is_ready(state),
         "since": rfc3339(state.phase.since) if _is_ready(state) and isinstance(state.phase, Waiting) else None,
     }
 
 
+def version_and_payload(release: Release | Deployment | None) -> Row | None:
+    """A release as all documents of the agent name it; null without one."""
+    return None if release is None else {"version": release.version, "payload": release.payload}
+
+
 def _is_ready(state: State) -> bool:
-    """Whether there is nothing left to be done but the way down."""
+    """Whether only the reboot remains to be done."""
     match state.phase:
         case RollbackPending() | Rebooting():
             return True
@@ -85,7 +92,7 @@ def _is_ready(state: State) -> bool:
 
 
 def target_of(state: State) -> Release | None:
-    """The release that the host is on its way to, or is being verified in."""
+    """The release that the agent is working towards; while a boot is being verified, the booted one."""
     return state.phase.release(state)
 
 
@@ -95,14 +102,15 @@ def last_verdicts(state: State) -> tuple[Verdict, ...]:
 
 
 def waits_of(state: State) -> tuple[Wait, ...]:
-    """What holds the reboot, as far as is known without asking."""
+    """What holds the reboot: the agent's own reasons, and the last verdicts of the gates. Asks no gate."""
     return _waits(state, last_verdicts(state))
 
 
 def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
-    """One row for each rule that has a say.
+    """One row for each rule.
 
-    First what waits: the agent's own reasons, then the gates in their order; then what allows; then the fleet lock.
+    First the rules that wait: the agent's own reasons, then the gates in their order. Then the gates that allow, and
+    the fleet lock.
     """
     waits = _waits(state, verdicts)
     allows = [verdict for verdict in verdicts if isinstance(verdict, Allow)]
@@ -120,8 +128,8 @@ def _waits(state: State, verdicts: Sequence[Verdict]) -> tuple[Wait, ...]:
     return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *said)))
 
 
-def _held(state: State) -> tuple[Wait, ...]:
-    """What the agent itself has against a reboot. A lock that is in use for one is not owed."""
+def _agent_waits(state: State) -> tuple[Wait, ...]:
+    """The agent's own reasons against a reboot. A lock in use for the attempt under way is not a pending release."""
     target = target_of(state) or _ANY
     match state.phase:
         case Executing(mandate=mandate):
@@ -133,7 +141,7 @@ def _held(state: State) -> tuple[Wait, ...]:
 
 
 def _not_asked_now(state: State, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    """The last word of the lock server, of logind, of the engine: asking them is more than a question."""
+    """The last verdicts of the lock server, logind and the engine: a request to them would have an effect."""
     asked = {verdict.gate for verdict in verdicts}
     return tuple(verdict for verdict in last_verdicts(state) if verdict.gate not in asked)
 

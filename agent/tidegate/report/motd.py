@@ -1,7 +1,7 @@
-"""What people are told who log in, and whether the host waits for a reboot: a view of the snapshot, as ``status`` is.
+"""Derive the message of the day and the reboot-required flag from the snapshot.
 
-Both are files beside the snapshot. ``/run/motd.d/60-tidegate`` is a link to the first; from the other, which only is
-there or is not, root makes ``/run/reboot-required`` (systemd/tidegate-reboot-required.sh).
+Both are files beside the snapshot. ``/run/motd.d/60-tidegate`` is a symbolic link to the first. Of the second only the
+existence counts: root's systemd/tidegate-reboot-required.sh creates and removes ``/run/reboot-required`` accordingly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOTD_FILE = "motd"
 REBOOT_FILE = "reboot-required"
 
 MAX_NOTICES = 3
-"""The worst come first; who wants all of it asks for the status."""
+"""The most severe come first; ``tidegate status`` has all of them."""
 
 _MAX_REASON_CHARS = 200
 _MODE = 0o644
@@ -28,35 +28,35 @@ _MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """``motd``: the whole text, empty where there is nothing to say. ``reboot_required``: a reboot is waited for."""
+    """``motd``: the text for people who log in, or empty. ``reboot_required``: a release waits for a reboot."""
 
     motd: str = ""
     reboot_required: bool = False
 
 
 class MotdWriter:
-    """Keeps the two files in step with the snapshot, and writes only what has changed."""
+    """Writes both files from each snapshot, where they have changed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._posted: Notices | None = None
+        self._written: Notices | None = None
 
-    def post(self, told: Document) -> None:
-        """Put up what ``told``, a snapshot, gives occasion to. While the host is not read, what was said before stands.
+    def post(self, snapshot: Document) -> None:
+        """Write the motd and the flag from a snapshot; until the host has been read, leave them as they are.
 
         Raises:
-            OSError: it could not be written; it is tried again with the next snapshot.
+            OSError: a file could not be written; the next snapshot tries again.
         """
-        if told.get("booted") is None and text(told, "state") != "failed":
+        if snapshot.get("booted") is None and text(snapshot, "state") != "failed":
             return
-        now = notices(told)
-        if now != self._posted:
-            self._put(MOTD_FILE, now.motd)
-            self._put(REBOOT_FILE, "yes\n" if now.reboot_required else "")
-            self._posted = now
+        latest = notices(snapshot)
+        if latest != self._written:
+            self._write(MOTD_FILE, latest.motd)
+            self._write(REBOOT_FILE, "yes\n" if latest.reboot_required else "")
+            self._written = latest
 
-    def _put(self, name: str, content: str) -> None:
-        """A file with nothing in it is no file."""
+    def _write(self, name: str, content: str) -> None:
+        """Replace the file; remove it if ``content`` is empty."""
         if content:
             write_visibly(self._folder / name, content.encode(), _MODE)
         else:
@@ -64,106 +64,106 @@ class MotdWriter:
                 (self._folder / name).unlink()
 
 
-def notices(told: Document) -> Notices:
-    """What a snapshot gives occasion to say."""
-    said = islice(_notices(told), MAX_NOTICES)
-    return Notices("".join(f"Tidegate: {what}\n  To do: {to_do}\n" for what, to_do in said), _waits_for_reboot(told))
+def notices(snapshot: Document) -> Notices:
+    """The notices for the situation that a snapshot describes."""
+    worst = islice(_notices(snapshot), MAX_NOTICES)
+    motd = "".join(f"Tidegate: {what}\n  To do: {to_do}\n" for what, to_do in worst)
+    return Notices(motd, _awaits_reboot(snapshot))
 
 
-def _waits_for_reboot(told: Document) -> bool:
-    under_way = text(told, "state") in {"finalizing", "rebooting"}
-    return under_way or bool(table(told, "staged")) or bool(table(told, "rollback_due"))
+def _awaits_reboot(snapshot: Document) -> bool:
+    under_way = text(snapshot, "state") in {"finalizing", "rebooting"}
+    return under_way or bool(table(snapshot, "staged")) or bool(table(snapshot, "rollback_due"))
 
 
-def _notices(told: Document) -> Iterator[tuple[str, str]]:
-    """What there is to say and what to do about it, the worst first."""
-    yield from _failed(told)
-    yield from _unhealthy(told)
-    yield from _due(table(told, "rollback_due"), _version(told, "booted"))
-    yield from _came_back(told)
-    yield from _stale(table(told, "stale_config"))
-    yield from _dead_end(told)
-    yield from _staged(told)
+def _notices(snapshot: Document) -> Iterator[tuple[str, str]]:
+    """Each notice and what to do about it, the most severe first."""
+    yield from _failed(snapshot)
+    yield from _unhealthy(snapshot)
+    yield from _rollback_due(table(snapshot, "rollback_due"), _version(snapshot, "booted"))
+    yield from _last_attempt(snapshot)
+    yield from _stale_config(table(snapshot, "stale_config"))
+    yield from _dead_end(snapshot)
+    yield from _staged(snapshot)
 
 
-def _failed(told: Document) -> Iterator[tuple[str, str]]:
-    if text(told, "state") == "failed":
-        remedies = [text(row, "remedy") for row in (*rows(told, "gates"), table(told, "last_error"))]
+def _failed(snapshot: Document) -> Iterator[tuple[str, str]]:
+    if text(snapshot, "state") == "failed":
+        remedies = [text(row, "remedy") for row in (*rows(snapshot, "gates"), table(snapshot, "last_error"))]
         remedy = next(filter(None, remedies), "tidegate status")
-        yield f"this host is not updated{_since(told, 'since')}: {_reason(told, 'summary')}", remedy
+        yield f"this host is not updated{_time(snapshot, 'since')}: {_reason(snapshot, 'summary')}", remedy
 
 
-def _unhealthy(told: Document) -> Iterator[tuple[str, str]]:
-    """A host that is paused, or that goes on with a release that is not well."""
-    health = table(told, "health")
-    paused = text(told, "state") == "paused"
-    if not paused and (text(health, "verdict") != "bad" or table(told, "rollback_due")):
+def _unhealthy(snapshot: Document) -> Iterator[tuple[str, str]]:
+    """A host that is paused, or that keeps running an unhealthy release."""
+    health = table(snapshot, "health")
+    paused = text(snapshot, "state") == "paused"
+    if not paused and (text(health, "verdict") != "bad" or table(snapshot, "rollback_due")):
         return
     failed = [text(check, "check") for check in rows(health, "checks") if text(check, "state") == "failed"]
-    why = f" ({', '.join(failed)})" if failed else ""
-    goes_on = "the agent waits for somebody" if paused else "it is used all the same"
-    then = "tidegate status; then mend it, or tidegate resume, or tidegate rollback"
-    since = _since(told, "since") if paused else _since(health, "since")
-    yield f"release {_version(told, 'booted')} is not well{since}{why}; {goes_on}", then
+    checks = f" ({', '.join(failed)})" if failed else ""
+    effect = "updates are paused" if paused else "it stays in use"
+    since = _time(snapshot, "since") if paused else _time(health, "since")
+    what = f"release {_version(snapshot, 'booted')} is unhealthy{since}{checks}; {effect}"
+    yield what, "tidegate status; then repair it, or tidegate resume, or tidegate rollback"
 
 
-def _due(due: Document, booted: str) -> Iterator[tuple[str, str]]:
+def _rollback_due(due: Document, booted: str) -> Iterator[tuple[str, str]]:
     if due:
-        went = f"release {booted} is left again{_since(due, 'since')}: {_reason(due, 'reason')}"
-        yield went, "nothing, it reboots as soon as it may; tidegate explain tells what it waits for"
+        what = f"a rollback from release {booted} is pending{_time(due, 'since')}: {_reason(due, 'reason')}"
+        yield what, "nothing, the host reboots as soon as every rule allows it; tidegate explain shows which do not"
 
 
-def _came_back(told: Document) -> Iterator[tuple[str, str]]:
-    """The last attempt, where it did not lead to where it should have."""
-    last = table(told, "last_attempt")
+def _last_attempt(snapshot: Document) -> Iterator[tuple[str, str]]:
+    """The last attempt, if it was a rollback or failed. One that a power cut prevented is simply repeated."""
+    last = table(snapshot, "last_attempt")
     origin, target, outcome = _version(last, "from"), _version(last, "to"), text(last, "outcome")
-    when = _since(last, "ended_at", "on")
+    when = _time(last, "ended_at", "on")
     if text(last, "purpose") == "rollback" and outcome == "applied":
-        yield f"this host went back from release {origin} to {target}{when}: {_reason(last, 'reason')}", _LOOK
-    elif outcome in {"fell_back", "rejected"} and not table(told, "rollback_due"):
-        again = f"{_LOOK}; tidegate allow {target} has it tried again"
-        yield (
-            f"the update to {target} did not last, {outcome.replace('_', ' ')}{when}: {_reason(last, 'detail')}",
-            again,
-        )
+        yield f"this host was rolled back from release {origin} to {target}{when}: {_reason(last, 'reason')}", _HISTORY
+    elif outcome in _UNDONE and not table(snapshot, "rollback_due"):
+        what = f"the update to {target} {_UNDONE[outcome]}{when}: {_reason(last, 'detail')}"
+        yield what, f"{_HISTORY}; to have it tried again: tidegate allow {target}"
     elif outcome == "finalize_failed":
-        yield f"the update to {target} could not be made{when}: {_reason(last, 'detail')}", _LOOK
+        yield f"the update to {target} failed{when}: {_reason(last, 'detail')}", _HISTORY
 
 
-def _stale(failure: Document) -> Iterator[tuple[str, str]]:
+def _stale_config(failure: Document) -> Iterator[tuple[str, str]]:
     if failure:
-        what = f"the configuration is bad, an older one is in force: {_reason(failure, 'message')}"
+        what = f"the configuration is invalid, the last valid one stays in force: {_reason(failure, 'message')}"
         yield what, text(failure, "remedy") or "tidegate config check"
 
 
-def _dead_end(told: Document) -> Iterator[tuple[str, str]]:
-    if told.get("dead_end") is not None:
-        what = f"release {_version(told, 'booted')} gets no further updates: {_reason(told, 'dead_end')}"
+def _dead_end(snapshot: Document) -> Iterator[tuple[str, str]]:
+    if snapshot.get("dead_end") is not None:
+        what = f"release {_version(snapshot, 'booted')} gets no further updates: {_reason(snapshot, 'dead_end')}"
         yield what, "move the host to another release by hand; tidegate status"
 
 
-def _staged(told: Document) -> Iterator[tuple[str, str]]:
-    if table(told, "staged"):
-        gates = [gate for gate in items(told, "blocked_by") if isinstance(gate, str)]
+def _staged(snapshot: Document) -> Iterator[tuple[str, str]]:
+    if table(snapshot, "staged"):
+        gates = [gate for gate in items(snapshot, "blocked_by") if isinstance(gate, str)]
         held = f" (held by {', '.join(gates)})" if gates else ""
-        what = (
-            f"release {_version(told, 'staged')} is staged and waits for a reboot{_since(told, 'waiting_since')}{held}"
-        )
-        yield what, "nothing, or tidegate apply --reason TEXT; tidegate explain tells what it waits for"
+        since = _time(snapshot, "waiting_since")
+        what = f"release {_version(snapshot, 'staged')} is staged and waits for a reboot{since}{held}"
+        yield what, "nothing, or tidegate apply --reason TEXT; tidegate explain shows what it waits for"
 
 
-_LOOK = "tidegate history"
+_HISTORY = "tidegate history"
+
+_UNDONE = {"fell_back": "fell back", "rejected": "was rejected"}
+"""Outcomes of an update after which the host runs the previous release again."""
 
 
-def _version(told: Document, key: str) -> str:
-    return text(table(told, key), "version") or "?"
+def _version(document: Document, key: str) -> str:
+    return text(table(document, key), "version") or "?"
 
 
-def _reason(told: Document, key: str) -> str:
-    """Whoever wrote it, it goes to a terminal: :func:`~tidegate.jsonread.text` has made it printable."""
-    return text(told, key, _MAX_REASON_CHARS) or "no reason is known"
+def _reason(document: Document, key: str) -> str:
+    """Text of any origin, safe to print: :func:`~tidegate.jsonread.text` removes control characters."""
+    return text(document, key, _MAX_REASON_CHARS) or "reason unknown"
 
 
-def _since(told: Document, key: str, word: str = "since") -> str:
-    at = instant(told, key)
-    return "" if at is None else f" {word} {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+def _time(document: Document, key: str, word: str = "since") -> str:
+    secs = instant(document, key)
+    return "" if secs is None else f" {word} {datetime.fromtimestamp(secs, UTC):%Y-%m-%d %H:%M} UTC"

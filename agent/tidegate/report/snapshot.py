@@ -1,7 +1,7 @@
-"""The agent's state as everybody may read it: one JSON document in ``/run/tidegate/public``.
+"""Publish the agent's state: one world-readable JSON document in ``/run/tidegate/public``.
 
-Reading it needs no bus, no privilege and no agent that answers; ``tidegate status`` is a view of it. The document also
-names the process that wrote it, so that a reader can tell a live account from one that was left behind.
+Reading it needs neither D-Bus nor privileges nor an agent that responds; ``tidegate status`` is a view of it. The
+document names the process that wrote it, so that a reader can detect a stale one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from tidegate.clock import Now, rfc3339
 from tidegate.discovery.base import Deferred
 from tidegate.discovery.policy import PassedOver
-from tidegate.engines.base import Deployment, EngineStatus
+from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.health.judgement import CheckState
@@ -29,8 +29,7 @@ from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
 from tidegate.records.codec import encode_attempt
 from tidegate.records.model import Denial
-from tidegate.release import Release
-from tidegate.report.explain import gate_rows, last_verdicts, prospect, target_of, waits_of
+from tidegate.report.explain import gate_rows, last_verdicts, prospect, target_of, version_and_payload, waits_of
 from tidegate.report.summary import public_state, summary
 from tidegate.system.atomicfile import write_visibly
 from tidegate.system.boot import start_ticks
@@ -42,11 +41,15 @@ _MODE = 0o644
 
 
 def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, object]) -> dict[str, object]:
-    """The document; ``since`` is when its state began. Times are RFC 3339 in UTC; what is unknown is null."""
+    """The document of ``tidegate status --json``; see tidegate(1) for its keys.
+
+    ``since`` is when the present state began; ``writer`` names this process. Times are RFC 3339 in UTC; null means
+    unknown, or none.
+    """
     history = [encode_attempt(attempt) for attempt in state.records.history]
     waits = waits_of(state)
     known = state.records.waiting
-    waiting_since = None if known is None or not _waits(state) else known.since
+    waiting_since = None if known is None or not _awaits_reboot(state) else known.since
     return {
         "schema": SCHEMA,
         "writer": dict(writer),
@@ -55,7 +58,7 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "since": rfc3339(since),
         "summary": summary(state),
         **_deployments(state.host),
-        "target": _release(target_of(state)),
+        "target": version_and_payload(target_of(state)),
         "prospect": prospect(state),
         "waiting_since": waiting_since and rfc3339(waiting_since),
         "blocked_by": [wait.gate for wait in waits],
@@ -63,11 +66,11 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "lock": _lock(state),
         "progress": _progress(state),
         "last_check": state.poll.checked_at and rfc3339(state.poll.checked_at),
-        "next_check": _on_wall(poll_due(state), now),
+        "next_check": _due(poll_due(state), now),
         "next_opening": _next_opening(waits),
         "dead_end": state.dead_end,
-        "held_back": [_deferred(held) for held in state.deferred],
-        "passed_over": [_passed_over(one) for one in state.passed_over],
+        "held_back": [_deferred(deferred) for deferred in state.deferred],
+        "passed_over": [_passed_over(passed_over) for passed_over in state.passed_over],
         "health": _health(state, now),
         "rollback_due": _rollback_due(state),
         "stale_config": _failure(state.policy.stale),
@@ -79,9 +82,10 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
 
 
 class Publisher:
-    """Writes the document whenever it says something new.
+    """Writes the document whenever it has changed.
 
-    ``host`` is who the host is to servers; ``document`` is what was to be published last, but for when that was.
+    ``host`` is the host's identity towards servers. ``document`` is the latest document without ``written_at``, whether
+    or not it could be written.
     """
 
     def __init__(self, folder: Path, version: str) -> None:
@@ -94,20 +98,20 @@ class Publisher:
         self._written: Mapping[str, object] = {}
 
     def publish(self, state: State, now: Now) -> None:
-        """Write the document; readers see the old one or the new one.
+        """Replace the document atomically, if anything but the time has changed.
 
         Raises:
-            OSError: it could not be written; the old one is still there.
+            OSError: it could not be written; the old one is still there, and the next call tries again.
         """
-        document = {**snapshot(state, now, self._begun(state, now), self._writer), "host": dict(self.host)}
+        document = {**snapshot(state, now, self._state_since(state, now), self._writer), "host": dict(self.host)}
         self.document = {key: value for key, value in document.items() if key != "written_at"}
         if self.document == self._written:
             return
         write_visibly(self._path, (json.dumps(document, indent=1) + "\n").encode(), _MODE)
         self._written = self.document
 
-    def _begun(self, state: State, now: Now) -> datetime:
-        """When the present state began; what waits has done so since before this agent was started."""
+    def _state_since(self, state: State, now: Now) -> datetime:
+        """When the present state began. A staged release may have been waiting since before this process started."""
         if isinstance(state.phase, Staged) and public_state(state) == "staged":
             self._state, self._since = "", None
             return state.phase.since
@@ -116,8 +120,8 @@ class Publisher:
         return self._since
 
 
-def _waits(state: State) -> bool:
-    """Whether a release is staged, or the host is to leave the one that it runs: also while something else goes on."""
+def _awaits_reboot(state: State) -> bool:
+    """Whether a release is staged or a rollback is pending, whatever the agent is doing at present."""
     staged = state.host is not None and state.host.staged is not None
     return staged or isinstance(state.phase, RollbackPending)
 
@@ -125,22 +129,14 @@ def _waits(state: State) -> bool:
 def _deployments(host: EngineStatus | None) -> dict[str, object]:
     if host is None:
         return {"engine": None, "booted": None, "staged": None, "rollback": None, "next_boot": None}
-    staged = None if host.staged is None else {**_deployment(host.staged), "locked": host.staged.locked}
+    staged = host.staged
     return {
         "engine": host.engine,
-        "booted": _deployment(host.booted),
-        "staged": staged,
-        "rollback": None if host.rollback is None else _deployment(host.rollback),
+        "booted": version_and_payload(host.booted),
+        "staged": staged and {"version": staged.version, "payload": staged.payload, "locked": staged.locked},
+        "rollback": version_and_payload(host.rollback),
         "next_boot": host.next_boot,
     }
-
-
-def _deployment(deployment: Deployment) -> dict[str, object]:
-    return {"version": deployment.version, "payload": deployment.payload}
-
-
-def _release(release: Release | None) -> dict[str, object] | None:
-    return None if release is None else {"version": release.version, "payload": release.payload}
 
 
 def _lock(state: State) -> dict[str, object] | None:
@@ -158,7 +154,7 @@ def _lock(state: State) -> dict[str, object] | None:
 
 
 def _next_opening(waits: tuple[Wait, ...]) -> str | None:
-    """When the last of those gates opens that know when they will."""
+    """When the last gate opens, of those that know when they do: no reboot is possible before."""
     openings = [wait.until for wait in waits if wait.until is not None]
     return rfc3339(max(openings)) if openings else None
 
@@ -184,33 +180,37 @@ def _last_error(state: State) -> dict[str, object] | None:
     trouble = state.trouble
     if trouble is None:
         return None
-    told = _failure(trouble.failure) or {}
-    return {**told, "at": rfc3339(trouble.since), "count": trouble.count}
+    failure = _failure(trouble.failure) or {}
+    return {**failure, "at": rfc3339(trouble.since), "count": trouble.count}
 
 
-def _deferred(held: Deferred) -> dict[str, object]:
-    turn_at = None if held.turn_at is None else rfc3339(held.turn_at)
-    return {"release": _release(held.release), "reason": held.reason, "turn_at": turn_at}
+def _deferred(deferred: Deferred) -> dict[str, object]:
+    turn_at = None if deferred.turn_at is None else rfc3339(deferred.turn_at)
+    return {"release": version_and_payload(deferred.release), "reason": deferred.reason, "turn_at": turn_at}
 
 
-def _passed_over(one: PassedOver) -> dict[str, object]:
-    return {"release": _release(one.release), "cause": one.cause, "reason": one.reason}
+def _passed_over(passed_over: PassedOver) -> dict[str, object]:
+    return {
+        "release": version_and_payload(passed_over.release),
+        "cause": passed_over.cause,
+        "reason": passed_over.reason,
+    }
 
 
 def _health(state: State, now: Now) -> dict[str, object] | None:
-    """The watch over this boot, while there is one; an agent that is restarted in it reads the host first."""
-    watch = state.records.verification
-    if watch is None or watch.boot != state.boot or state.host is None:
+    """The verification of this boot; None without one, and until the host has been read after a restart."""
+    verification = state.records.verification
+    if verification is None or verification.boot != state.boot or state.host is None:
         return None
-    end_secs = watch.began_secs + state.policy.health.monitor_secs
-    verdict = "bad" if watch.bad else "good" if isinstance(state.phase, MarkingGood) else "watching"
+    end_secs = verification.began_secs + state.policy.health.monitor_secs
+    verdict = "bad" if verification.bad else "good" if isinstance(state.phase, MarkingGood) else "watching"
     return {
-        "release": _release(booted_release(state)),
+        "release": version_and_payload(booted_release(state)),
         "verdict": verdict,
-        "reason": watch.bad or (state.phase.pending if isinstance(state.phase, Verifying) else ""),
-        "since": _at(watch.began_secs, now),
-        "until": _at(end_secs, now),
-        "boots": watch.boots,
+        "reason": verification.bad or (state.phase.pending if isinstance(state.phase, Verifying) else ""),
+        "since": _wall_time(verification.began_secs, now),
+        "until": _wall_time(end_secs, now),
+        "boots": verification.boots,
         "checks": [_check(check) for check in checks_of(state)],
     }
 
@@ -224,17 +224,16 @@ def _rollback_due(state: State) -> dict[str, object] | None:
     if due is None:
         return None
     return {
-        "from": _release(due.origin),
-        "release": _release(due.target),
+        "from": version_and_payload(due.origin),
+        "release": version_and_payload(due.target),
         "since": rfc3339(due.since),
         "reason": due.reason,
     }
 
 
 def _denial(denial: Denial) -> dict[str, object]:
-    release = _release(denial.release)
     return {
-        "release": release,
+        "release": version_and_payload(denial.release),
         "cause": denial.cause,
         "evidence": denial.evidence,
         "at": rfc3339(denial.at),
@@ -243,12 +242,12 @@ def _denial(denial: Denial) -> dict[str, object]:
     }
 
 
-def _on_wall(boot_secs: float | None, now: Now) -> str | None:
-    """When something that is due is: its reading of the boot clock on the wall clock, not before now."""
-    return None if boot_secs is None else _at(max(boot_secs, now.boot_secs), now)
+def _due(boot_secs: float | None, now: Now) -> str | None:
+    """The wall time at which something is due on the boot clock; now if it is overdue."""
+    return None if boot_secs is None else _wall_time(max(boot_secs, now.boot_secs), now)
 
 
-def _at(boot_secs: float, now: Now) -> str:
-    """A reading of the boot clock as the wall clock shows it, steps aside."""
+def _wall_time(boot_secs: float, now: Now) -> str:
+    """A reading of the boot clock as wall time, unless the wall clock has been or will be stepped."""
     instant: datetime = now.wall + timedelta(seconds=boot_secs - now.boot_secs)
     return rfc3339(instant)

@@ -1,4 +1,4 @@
-"""What the agent is doing: one word for programs, one line for people."""
+"""Summarize the agent's state: one word for programs, one line for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.report.explain import waits_of
 
 
 def public_state(state: State) -> str:
-    """The one word for what the agent is doing; the set is closed."""
+    """The word for what the agent is doing. The set of words is part of the public interface."""
     if state.policy.blocked is not None and isinstance(state.phase, Steady | Staged | Available):
         return "failed"
     match state.phase:
@@ -23,7 +23,7 @@ def public_state(state: State) -> str:
 
 
 def summary(state: State) -> str:
-    """One line for people: what is going on and, if anything, what it waits for."""
+    """One line for people: what the agent is doing and, where it waits, for which gate."""
     if public_state(state) == "failed":
         return _failed(state)
     return state.phase.sentence(state, waits_of(state))

@@ -267,7 +267,7 @@ def test_nothing_staged_is_said_and_the_gates_are_asked_all_the_same() -> None:
         (walks.starting, "host", "the host has not been read yet"),
         (walks.unread, "host", "the host has not been read yet: the engine broke"),
         (walks.pending, "health", "this boot is being verified: boot-complete: boot-complete.target is activating"),
-        (walks.paused, "health", "this boot is not well: sshd: sshd.service failed"),
+        (walks.paused, "health", "this boot is unhealthy: sshd: sshd.service failed"),
     ],
 )
 def test_what_has_to_be_over_first_is_a_row(walk: Callable[[], Walk], gate: str, reason: str) -> None:

@@ -76,31 +76,34 @@ def test_a_configuration_that_went_bad_since() -> None:
 
 def test_a_host_that_is_paused_names_what_failed_and_both_ways_out() -> None:
     what, to_do = said(REST, state="paused", health=HEALTH)
-    assert "release 1 is not well since 2026-03-02 11:00 UTC (web)" in what
+    assert "release 1 is unhealthy since 2026-03-02 11:00 UTC (web)" in what
     assert "tidegate resume" in to_do
     assert "tidegate rollback" in to_do
 
 
 def test_a_host_that_goes_on_unwell_says_so() -> None:
     (what, _) = said(REST, health=HEALTH)
-    assert what.endswith("not well since 2026-03-02 11:00 UTC (web); it is used all the same")
+    assert what.endswith("unhealthy since 2026-03-02 11:00 UTC (web); it stays in use")
     assert said(REST, health={**HEALTH, "verdict": "good"}) == []
 
 
 def test_a_rollback_that_is_due_is_said_once() -> None:
     last = attempt("rejected")
     what, to_do = said(REST, health=HEALTH, rollback_due=DUE, last_attempt=last)
-    assert "release 1 is left again since 2026-03-02 11:30 UTC: web failed 3 times" in what
+    assert "a rollback from release 1 is pending since 2026-03-02 11:30 UTC: web failed 3 times" in what
     assert "tidegate explain" in to_do
 
 
 @pytest.mark.parametrize(
     ("last", "words"),
     [
-        (attempt("fell_back"), "the update to 2 did not last, fell back on 2026-03-01 12:00 UTC: 1 booted instead"),
-        (attempt("rejected"), "the update to 2 did not last, rejected on"),
-        (attempt("finalize_failed"), "the update to 2 could not be made on 2026-03-01 12:00 UTC"),
-        (attempt("applied", "rollback"), "this host went back from release 1 to 2 on 2026-03-01 12:00 UTC: automatic"),
+        (attempt("fell_back"), "the update to 2 fell back on 2026-03-01 12:00 UTC: 1 booted instead"),
+        (attempt("rejected"), "the update to 2 was rejected on"),
+        (attempt("finalize_failed"), "the update to 2 failed on 2026-03-01 12:00 UTC"),
+        (
+            attempt("applied", "rollback"),
+            "this host was rolled back from release 1 to 2 on 2026-03-01 12:00 UTC: automatic",
+        ),
     ],
 )
 def test_an_update_that_did_not_last_is_told_until_the_next(last: Document, words: str) -> None:
@@ -121,7 +124,7 @@ def test_a_dead_end_is_told_with_its_reason() -> None:
 def test_the_worst_comes_first_and_there_is_no_wall_of_text() -> None:
     lines = said(EVERYTHING, state="paused")
     assert len(lines) == 2 * MAX_NOTICES
-    assert "not well" in lines[0]
+    assert "unhealthy" in lines[0]
     assert all(len(line) < 400 for line in lines)
 
 
@@ -150,7 +153,7 @@ def test_in_every_situation_of_an_agent_each_notice_is_one_line_and_one_to_do(wa
     lines = notices(document).motd.splitlines()
     assert [line.startswith("Tidegate: ") for line in lines[::2]] == [True] * len(lines[::2])
     assert [line.startswith("  To do: ") for line in lines[1::2]] == [True] * len(lines[::2])
-    assert not any(word in line for line in lines for word in ("None", "?", "no reason is known"))
+    assert not any(word in line for line in lines for word in ("None", "?", "reason unknown"))
 
 
 # --------------------------------------------------------------------------- the board

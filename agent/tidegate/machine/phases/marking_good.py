@@ -79,11 +79,11 @@ class MarkingGood(Phase):
 
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """The engine has to know."""
-        return (Wait("health", "this boot is well; the engine is being told"),)
+        return (Wait("health", "this boot is healthy; marking it as good"),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """The verdict."""
-        return f"{booted_release(state).version} is well; the engine is being told"
+        return f"{booted_release(state).version} is healthy; marking it as good"
 
 
 def accept(state: State, detail: str) -> Step:

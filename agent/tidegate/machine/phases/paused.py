@@ -77,8 +77,8 @@ class Paused(Phase):
 
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """A person has to decide."""
-        remedy = "mend it, the agent looks every minute; or tidegate resume, or tidegate rollback, --reason TEXT"
-        return (Wait("health", f"this boot is not well: {self.reason}", remedy=remedy),)
+        remedy = "repair it (checked every minute); or tidegate resume, or tidegate rollback, --reason TEXT"
+        return (Wait("health", f"this boot is unhealthy: {self.reason}", remedy=remedy),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """With the reason."""

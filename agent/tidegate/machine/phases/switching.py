@@ -161,8 +161,8 @@ def _view(phase: Executing, result: Result) -> HostView:
 RULES: Mapping[PlanStep, StepRule] = {
     PlanStep.STAGE: StepRule(stage, staged, failed, "staging {}"),
     PlanStep.PRUNE: StepRule(prune, pruned, failed, "deleting older releases to make room for {}"),
-    PlanStep.WRITE_INTENT: StepRule(write_intent, never_asked, failed, "making {} the next boot's"),
-    PlanStep.ARM: StepRule(arm, armed, failed, "making {} the next boot's"),
+    PlanStep.WRITE_INTENT: StepRule(write_intent, never_asked, failed, "making {} the default for the next boot"),
+    PlanStep.ARM: StepRule(arm, armed, failed, "making {} the default for the next boot"),
     PlanStep.REQUEST_REBOOT: StepRule(
         request_reboot, reboot_answered, request_failed, "asking logind to reboot into {}"
     ),

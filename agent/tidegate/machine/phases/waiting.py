@@ -103,7 +103,7 @@ class RollbackPending(Waiting):
         """With the reason of the rollback, and the first why it has to wait."""
         due = state.records.rollback
         why = "" if due is None else f" ({due.reason})"
-        return f"going back to {self.target.version}{why}{_and_waits(waits)}"
+        return f"rolling back to {self.target.version}{why}{_and_waits(waits)}"
 
 
 def _and_waits(waits: tuple[Wait, ...]) -> str:
