@@ -22,8 +22,7 @@ from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
 from tidegate.machine.state import Policy
-from tidegate.machine.step import begin, step
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import begin, next_wakeup, step
 from tidegate.records.model import (
     Attempt,
     Denial,

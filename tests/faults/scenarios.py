@@ -15,9 +15,12 @@ from tidegate.fleetlock.account import FleetLocking, LockRelease
 from tidegate.gates.base import Allow, Wait
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.events import ResumeAsked, RollbackAsked
-from tidegate.machine.phases import AUTOMATIC, Paused, Staged, Steady
+from tidegate.machine.mandate import AUTOMATIC
+from tidegate.machine.phases.paused import Paused
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import FailureAction, Policy
-from tidegate.machine.waiting import agent_waits
+from tidegate.machine.state_gates import agent_waits
 from tidegate.reboot import RebootRefused
 from tidegate.records.model import DenialCause, Outcome
 

@@ -42,7 +42,7 @@ from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Event, Tick
 from tidegate.machine.state import State
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import next_wakeup
 from tidegate.runner import Host, Runner, World
 
 __all__ = ["Blow", "BrokenRuleError", "Fault", "Rig"]

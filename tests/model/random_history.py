@@ -60,23 +60,18 @@ from tidegate.machine.events import (
     Tick,
 )
 from tidegate.machine.lock_duty import owed
-from tidegate.machine.phases import (
-    AUTOMATIC,
-    ConfirmingLock,
-    Locking,
-    Paused,
-    Phase,
-    Rebooting,
-    RollbackPending,
-    Staged,
-    Starting,
-    Steady,
-    Verifying,
-)
+from tidegate.machine.mandate import AUTOMATIC
+from tidegate.machine.phase import Phase
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.paused import Paused
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.starting import Starting
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.waiting import RollbackPending, Staged
 from tidegate.machine.state import Policy, State
-from tidegate.machine.step import begin, step
-from tidegate.machine.waiting import agent_waits, mandate_of
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.state_gates import agent_waits, mandate_of
+from tidegate.machine.step import begin, next_wakeup, step
 from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
 from tidegate.records.model import LockState, Records
 from tidegate.release import Purpose

@@ -44,17 +44,14 @@ from tidegate.machine.events import (
     RollbackAsked,
 )
 from tidegate.machine.lock_duty import RETRY_MAX_SECS
-from tidegate.machine.phases import (
-    AUTOMATIC,
-    Finalizing,
-    Mandate,
-    Staged,
-    Staging,
-    Steady,
-    Verifying,
-)
+from tidegate.machine.mandate import AUTOMATIC, Mandate
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.staging import Staging
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import FailureAction, State
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import next_wakeup
 from tidegate.records.model import Denial, DenialCause, LockState, Records
 from tidegate.release import Purpose
 

@@ -21,23 +21,15 @@ from tidegate.machine import finalize, lock_duty, undo, update, wakeups, watch
 from tidegate.machine.effects import AcquireLock
 from tidegate.machine.events import HostView, LockAnswer
 from tidegate.machine.lock_duty import Duty
+from tidegate.machine.mandate import AUTOMATIC, Mandate
 from tidegate.machine.parts import enter, take_id
-from tidegate.machine.phases import (
-    AUTOMATIC,
-    Arming,
-    CheckingGates,
-    ConfirmingLock,
-    Disarming,
-    Finalizing,
-    Locking,
-    Mandate,
-    Paused,
-    Rebooting,
-    RecheckingGates,
-    RollbackPending,
-    Starting,
-    Verifying,
-)
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.paused import Paused
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.starting import Starting
+from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.waiting import RollbackPending
 from tidegate.machine.state import LockObligation, Policy, State, Step
 from tidegate.machine.step import begin
 from tidegate.records.model import Denial, Intent, Records

@@ -104,8 +104,8 @@ class EngineStatus:
     ``entries`` are the releases that have a boot entry, the boot loader's default first, the booted one among them;
     a staged release has none yet. ``finalize_failure`` is the engine's report of a switch that failed, or None.
     ``stream`` is the stream that the booted release's origin names, or None. ``rollback`` is the release that
-    :meth:`Engine.rollback` accepts, or None where there is none. ``fell_back`` is the payload of the release that the boot
-    loader had tried and given up, by the report of an engine whose evidence that is; else None.
+    :meth:`Engine.rollback` accepts, or None where there is none. ``fell_back`` is the payload of the release that the
+    boot loader tried and gave up, as an engine reports it whose evidence that is; else None.
     """
 
     engine: str

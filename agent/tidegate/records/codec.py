@@ -134,7 +134,6 @@ DENIAL = Table(
 
 ATTEMPT = Table(
     Attempt,
-    AttemptRecord,
     Row("id", TEXT),
     Row("origin", nested(RELEASE), "from"),
     Row("target", nested(RELEASE), "to"),

@@ -122,7 +122,7 @@ def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
 
 def _waits(state: State, verdicts: Sequence[Verdict]) -> tuple[Wait, ...]:
     """The agent's own reasons as they are now, then what the gates said; of who was not asked now, the last word."""
-    own = (*_held(state), *state.phase.hindrances(state))
+    own = (*_agent_waits(state), *state.phase.hindrances(state))
     said = [verdict for verdict in (*verdicts, *_not_asked_now(state, verdicts)) if isinstance(verdict, Wait)]
     by_gate = {wait.gate: wait for wait in (*said, *own)}
     return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *said)))

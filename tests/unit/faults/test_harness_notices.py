@@ -24,16 +24,11 @@ from tidegate.loop import Keeper
 from tidegate.machine import finalize, lock_duty, polling, step, undo, verify, waiting
 from tidegate.machine.effects import AcquireLock, Effect
 from tidegate.machine.events import Event, HostView
-from tidegate.machine.phases import (
-    Arming,
-    ConfirmingLock,
-    Disarming,
-    Finalizing,
-    RecheckingGates,
-    Staged,
-    Starting,
-    Steady,
-)
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.starting import Starting
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import State, Step
 from tidegate.records.model import Denial, Intent, Outcome, Records
 from tidegate.release import Release

@@ -11,9 +11,10 @@ from tidegate.loop import Keeper
 from tidegate.machine import effects
 from tidegate.machine.effects import Arm, AskGates, Effect, Task
 from tidegate.machine.events import Completed, Event, PolicyChanged, Tick
-from tidegate.machine.phases import Arming, Staged
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import next_wakeup
 from tidegate.records.model import Records
 from tidegate.system.boot import BootInstance
 

@@ -16,7 +16,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import WARNING, Announce, FindOffers, ReadHost, Stage, Task
 from tidegate.machine.events import ApplyAsked, CheckAsked, Completed, Errored, ShutdownSignal
-from tidegate.machine.phases import Steady
+from tidegate.machine.phases.steady import Steady
 from tidegate.machine.state import Policy, State
 from tidegate.records.model import Records
 from tidegate.runner import Report

@@ -66,20 +66,14 @@ from tidegate.machine.events import (
 )
 from tidegate.machine.lock_duty import RETRY_MAX_SECS, owed
 from tidegate.machine.parts import MAX_RETRY_AFTER_SECS, MIN_RETRY_AFTER_SECS
-from tidegate.machine.phases import (
-    Arming,
-    CheckingGates,
-    ConfirmingLock,
-    Disarming,
-    Rebooting,
-    RecheckingGates,
-    RequestingReboot,
-    Staged,
-    Steady,
-    Verifying,
-)
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import next_wakeup
 from tidegate.reboot import RebootAccepted
 from tidegate.records.model import LockState, Outcome, Records
 from tidegate.release import Purpose

@@ -44,12 +44,15 @@ from tidegate.machine.events import (
     ShutdownSignal,
     StageAsked,
 )
+from tidegate.machine.mandate import AUTOMATIC
 from tidegate.machine.parts import HOST_GOING_DOWN
-from tidegate.machine.phases import AUTOMATIC, Staged, Staging, Steady
+from tidegate.machine.phases.staging import Staging
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy
+from tidegate.machine.state_gates import agent_waits
+from tidegate.machine.step import next_wakeup
 from tidegate.machine.topics import Topic
-from tidegate.machine.waiting import agent_waits
-from tidegate.machine.wakeups import next_wakeup
 from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.release import Purpose
 

@@ -49,7 +49,12 @@ from tidegate.machine.effects import (
     Rollback,
 )
 from tidegate.machine.events import AllowAsked, DenyAsked, RollbackAsked, ShutdownSignal
-from tidegate.machine.phases import CheckingGates, Paused, Rebooting, RollbackPending, Staged, Staging, Steady
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.paused import Paused
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.staging import Staging
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.waiting import RollbackPending, Staged
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
 from tidegate.reboot import RebootAccepted

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tidegate.machine.finalize import REBOOT_GRACE_SECS, UNCERTAIN_SECS
+from tidegate.machine.undo import UNDO_RETRY_SECS
+from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 
 from tests.fakes.builders import (
     ALLOW,
@@ -40,23 +43,15 @@ from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
 from tidegate.machine.effects import Announce, Arm, AskGates, Disarm, FindOffers, Reboot, Stage
 from tidegate.machine.events import Completed, Errored, PolicyChanged, Progressed, ShutdownSignal, Tick
-from tidegate.machine.finalize import REBOOT_GRACE_SECS, UNCERTAIN_SECS
-from tidegate.machine.phases import (
-    AUTOMATIC,
-    Arming,
-    CheckingGates,
-    Disarming,
-    Rebooting,
-    RecheckingGates,
-    RequestingReboot,
-    Staged,
-    Staging,
-    Steady,
-)
+from tidegate.machine.mandate import AUTOMATIC
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.staging import Staging
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy
-from tidegate.machine.undo import UNDO_RETRY_SECS
-from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.step import next_wakeup
 from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.records.model import Outcome, Records
 from tidegate.release import Purpose

@@ -7,6 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tidegate.machine.finalize import REBOOT_GRACE_SECS
+from tidegate.machine.verify import (
+    START_RETRY_SECS,
+    decide_outcome,
+)
 
 from tests.fakes.builders import (
     BOOT,
@@ -26,13 +31,12 @@ from tidegate.machine.effects import Announce, Disarm, ReadHost
 from tidegate.machine.events import (
     ShutdownSignal,
 )
-from tidegate.machine.finalize import REBOOT_GRACE_SECS
-from tidegate.machine.phases import Disarming, Rebooting, Starting, Steady, Verifying
-from tidegate.machine.verify import (
-    START_RETRY_SECS,
-    decide_outcome,
-)
-from tidegate.machine.wakeups import next_wakeup
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.starting import Starting
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.step import next_wakeup
 from tidegate.records.model import Outcome, Records
 from tidegate.system.boot import BootInstance
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tidegate.machine.watch import PAUSED_LOOK_SECS, RETRY_SECS
 
 from tests.fakes.builders import (
     AT_ONCE,
@@ -40,11 +41,16 @@ from tidegate.machine.effects import (
     Stage,
 )
 from tidegate.machine.events import PolicyChanged, ResumeAsked
-from tidegate.machine.phases import CheckingGates, MarkingGood, Paused, RollbackPending, Starting, Steady, Verifying
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.marking_good import MarkingGood
+from tidegate.machine.phases.paused import Paused
+from tidegate.machine.phases.starting import Starting
+from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.waiting import RollbackPending
 from tidegate.machine.state import FailureAction, Policy
+from tidegate.machine.step import next_wakeup
 from tidegate.machine.topics import Topic
-from tidegate.machine.wakeups import next_wakeup
-from tidegate.machine.watch import PAUSED_LOOK_SECS, RETRY_SECS
 from tidegate.records.model import DenialCause, LockState, Outcome, Records, Verification
 from tidegate.release import Purpose
 from tidegate.system.boot import BootInstance

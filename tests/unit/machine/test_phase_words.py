@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from tidegate.machine.phases import Phase
+from tidegate.machine.phase import Phase
 from tidegate.metrics.progress import STATES
 
 WORDS = {

@@ -25,7 +25,8 @@ from tidegate.gates.base import Allow, Gate, Notice, Question, Verdict, Wait
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import FindOffers, ReadHost, ReleaseLock, Stage, Task
 from tidegate.machine.events import Completed, PolicyChanged, StageAsked
-from tidegate.machine.phases import Arming, Staged
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy, State
 from tidegate.reboot import RebootRefused
 from tidegate.records.model import Records

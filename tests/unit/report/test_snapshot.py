@@ -37,7 +37,7 @@ from tidegate.clock import parse_rfc3339
 from tidegate.fleetlock.account import LockReleased
 from tidegate.gates.base import Wait
 from tidegate.machine.events import PolicyChanged
-from tidegate.machine.phases import Staged
+from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy
 from tidegate.records.model import LockState, Records
 from tidegate.report.explain import target_of

@@ -21,7 +21,7 @@ from tests.fakes.builders import (
     steady,
     verifying,
 )
-from tidegate.machine.phases import Phase
+from tidegate.machine.phase import Phase
 from tidegate.machine.state import Policy
 from tidegate.report.summary import public_state, summary
 
