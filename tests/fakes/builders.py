@@ -21,6 +21,9 @@ from tidegate.health.base import Finding, HealthLook, Weight
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
+from tidegate.machine.phase import Phase
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
 from tidegate.machine.step import begin, next_wakeup, step
 from tidegate.records.model import (
@@ -46,6 +49,11 @@ AT_ONCE = HealthTerms(monitor_secs=0.0, interval_secs=5.0, start_delay_secs=0.0,
 """One look decides about a boot."""
 
 WELL = HealthLook((Finding("boot-complete", Weight.REQUIRED, passed=True, detail="reached"),))
+
+
+def step_of(phase: Phase) -> PlanStep | None:
+    """The step of a plan that is under way, if one is."""
+    return phase.step if isinstance(phase, Executing) else None
 
 
 def quick(policy: Policy | None = None) -> Policy:

@@ -169,7 +169,7 @@ class Rules:
 
     def _order(self) -> Mandate:
         """On whose word: what the machine says of it has to be what was asked."""
-        assert isinstance(self.state.phase, Finalizing)
+        assert isinstance(self.state.phase, Executing)
         mandate = self.state.phase.mandate
         due = self.disk.rollback is not None
         if mandate.request is None:
@@ -300,7 +300,7 @@ class Rules:
 
     def _check_people(self) -> None:
         """Whoever has no answer yet is one of those whom the machine will answer."""
-        mandate = self.state.phase.mandate if isinstance(self.state.phase, Finalizing) else AUTOMATIC
+        mandate = self.state.phase.mandate if isinstance(self.state.phase, Executing) else AUTOMATIC
         waiting = {request.id for request in self.state.requests} | {mandate.request}
         assert self.unanswered.keys() <= waiting, "somebody asked and is forgotten"
 

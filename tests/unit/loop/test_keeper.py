@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.fakes.builders import step_of
+from tidegate.machine.plan import PlanStep
+
 import pytest
 
 from tests.fakes.builders import ALLOW, BOOT, DISK_FULL, host, intent, offers
@@ -144,7 +147,7 @@ def test_with_room_again_the_next_try_succeeds() -> None:
         driven.answer(offers("2")) if driven.tasks() else driven.clock.advance(60)
         driven.feed(Tick())
     driven.answer(ALLOW)
-    assert isinstance(driven.keeper.state.phase, Arming)
+    assert step_of(driven.keeper.state.phase) is PlanStep.ARM
     assert store.saved[-1].intent is not None
 
 

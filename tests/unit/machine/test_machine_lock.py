@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.fakes.builders import step_of
+from tidegate.machine.plan import PlanStep
+
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -124,10 +127,10 @@ def test_a_grant_is_noted_and_the_intent_written_in_the_step_that_arms() -> None
 
 def test_after_arming_the_server_is_asked_again_then_every_gate_then_logind() -> None:
     walk = relocking()
-    assert isinstance(walk.state.phase, ConfirmingLock)
+    assert step_of(walk.state.phase) is PlanStep.CONFIRM_LOCK
     assert isinstance(walk.task, AcquireLock)
     assert isinstance(walk.answer(LockGranted()).task, AskGates)
-    assert isinstance(walk.state.phase, RecheckingGates)
+    assert step_of(walk.state.phase) is PlanStep.RECHECK_GATES
     assert isinstance(walk.answer(ALLOW).task, Reboot)
     assert isinstance(walk.answer(RebootAccepted()).state.phase, Rebooting)
     assert lock_state(walk) == "held"
@@ -170,7 +173,7 @@ def test_a_busy_server_leaves_nothing_owed_and_is_asked_at_the_steady_interval()
     asked_again = walk.wake()
     while not isinstance(asked_again.task, AskGates):
         asked_again = asked_again.answer(offers("2")).wake()
-    assert isinstance(asked_again.answer(ALLOW).answer(LockGranted()).state.phase, Arming)
+    assert step_of(asked_again.answer(ALLOW).answer(LockGranted()).state.phase) is PlanStep.ARM
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_a_busy_server_is_asked_when_it_wants_to_be_within_reason(said_secs: flo
 def test_a_busy_server_is_not_asked_sooner_because_an_attempt_came_to_nothing_before() -> None:
     walk = rebooting().wake().answer(STAGED)
     walk.wake().answer(LockReleased())
-    while not isinstance(walk.state.phase, CheckingGates):
+    while step_of(walk.state.phase) is not PlanStep.ASK_GATES:
         walk.wake()
         if not walk.none(FindOffers):
             walk.answer(offers("2"))
@@ -405,7 +408,7 @@ def test_a_reboot_that_passed_over_the_lock_does_not_race_the_unlock_of_the_last
     walk.secs = 1.0
     walk.wake().answer(offers("2")).answer(STAGED)
     overriding(walk)
-    assert isinstance(walk.state.phase, Arming)
+    assert step_of(walk.state.phase) is PlanStep.ARM
     walk.feed(Completed(look.id, WELL))
     assert walk.none(ReleaseLock)
     assert (lock_state(walk), next_wakeup(walk.state)) == ("release_owed", None)
@@ -478,7 +481,7 @@ def test_a_server_that_is_down_at_the_start_holds_reboots_back_and_nothing_else(
     assert gaps[:6] == sorted(gaps[:6])
     assert gaps[0] == pytest.approx(5.25, abs=0.25)
     assert RETRY_MAX_SECS <= max(gaps) <= RETRY_MAX_SECS * 1.1
-    while not isinstance(walk.state.phase, CheckingGates):
+    while step_of(walk.state.phase) is not PlanStep.ASK_GATES:
         _live(walk, lambda walk: walk.answer(LockReleased()))
     assert walk.answer(ALLOW).one(AcquireLock)
 
@@ -691,7 +694,7 @@ def test_an_agent_that_is_started_again_in_the_same_boot_never_unlocks_amid_a_re
 
 
 def _disarm_task(walk: Walk) -> int:
-    assert isinstance(walk.state.phase, Disarming)
+    assert isinstance(walk.state.phase, Undoing)
     assert walk.state.phase.task is not None
     return walk.state.phase.task
 
@@ -784,6 +787,6 @@ def test_a_refusal_of_logind_gives_the_lock_back_and_a_silence_keeps_it_for_a_mi
 
 def test_requesting_knows_the_lock_as_held_on_disk() -> None:
     walk = relocking().answer(LockGranted()).answer(ALLOW)
-    assert isinstance(walk.state.phase, RequestingReboot)
+    assert step_of(walk.state.phase) is PlanStep.REQUEST_REBOOT
     record = walk.state.records.lock
     assert record == replace(lock_record(LockState.HELD, BOOT), since=START)

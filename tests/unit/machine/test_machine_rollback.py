@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.fakes.builders import step_of
+from tidegate.machine.plan import PlanStep
+
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -121,7 +124,7 @@ def test_a_way_back_that_is_called_off_stays_due() -> None:
 def test_a_way_back_is_due_after_a_restart_of_the_agent() -> None:
     walk = in_2(Records(rollback=DUE, denied=(denial("2"),)))
     assert isinstance(walk.state.phase, RollbackPending)
-    assert isinstance(walk.wake().state.phase, CheckingGates)
+    assert step_of(walk.wake().state.phase) is PlanStep.ASK_GATES
 
 
 def test_a_way_back_to_a_release_that_somebody_has_removed_is_not_due_any_more() -> None:
@@ -149,7 +152,7 @@ def test_an_attempt_at_the_way_back_that_came_to_nothing_is_made_again_later() -
     assert [closed.outcome for closed in walk.state.records.history] == [Outcome.NOT_ATTEMPTED]
     assert isinstance(walk.state.phase, RollbackPending)
     walk.wake()
-    assert (walk.secs, isinstance(walk.state.phase, CheckingGates)) == (300.0, True)
+    assert (walk.secs, step_of(walk.state.phase) is PlanStep.ASK_GATES) == (300.0, True)
 
 
 def test_a_way_back_that_fell_back_to_the_release_that_was_left_stays_there() -> None:
@@ -163,7 +166,7 @@ def test_a_way_back_that_fell_back_to_the_release_that_was_left_stays_there() ->
 
 def test_disabled_updates_do_not_keep_a_host_in_a_release_that_is_not_well() -> None:
     walk = leaving(replace(ROLLING, enabled=False))
-    assert isinstance(walk.wake().state.phase, CheckingGates)
+    assert step_of(walk.wake().state.phase) is PlanStep.ASK_GATES
 
 
 def test_a_bad_configuration_does() -> None:
@@ -216,7 +219,7 @@ def test_without_a_lock_the_way_back_asks_for_one() -> None:
     assert walk.state.host is not None
     walk = in_2(policy=ROLLING_LOCKED).wake()
     walk.feed(RollbackAsked(1, "it is slow"))
-    assert isinstance(walk.state.phase, CheckingGates)
+    assert step_of(walk.state.phase) is PlanStep.ASK_GATES
 
 
 # --------------------------------------------------------------------------- a person asks

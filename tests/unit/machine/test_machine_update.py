@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from tests.fakes.builders import step_of
+from tidegate.machine.plan import PlanStep
+
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tidegate.machine.finalize import REBOOT_GRACE_SECS, UNCERTAIN_SECS
-from tidegate.machine.undo import UNDO_RETRY_SECS
-from tidegate.machine.waiting import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
+from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS, UNCERTAIN_SECS
+from tidegate.machine.phases.undoing import UNDO_RETRY_SECS
+from tidegate.machine.state_gates import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 
 from tests.fakes.builders import (
     ALLOW,
@@ -213,7 +216,7 @@ def test_the_gates_come_before_a_check_that_is_due_as_well() -> None:
 def test_the_gates_are_asked_about_the_staged_release() -> None:
     walk = deciding()
     assert walk.task == AskGates(4, release("2", 2), Purpose.UPDATE)
-    assert isinstance(walk.state.phase, CheckingGates)
+    assert step_of(walk.state.phase) is PlanStep.ASK_GATES
 
 
 def test_when_all_gates_allow_the_intent_is_opened_in_the_step_that_arms() -> None:
@@ -327,7 +330,7 @@ def test_after_the_last_attempt_only_a_person_or_a_newer_release_starts_another(
 def test_every_gate_is_asked_again_after_arming() -> None:
     walk = confirming()
     assert walk.task == AskGates(6, release("2", 2), Purpose.UPDATE)
-    assert isinstance(walk.state.phase, RecheckingGates)
+    assert step_of(walk.state.phase) is PlanStep.RECHECK_GATES
 
 
 def test_the_reboot_is_asked_for_after_the_last_look_and_on_disk_in_the_same_step() -> None:
@@ -490,7 +493,7 @@ def test_a_reboot_that_cannot_be_noted_is_not_asked_for() -> None:
 
 def test_an_attempt_that_cannot_be_closed_stays_open_and_is_tried_again() -> None:
     walk = disarming().answer_unsaved(host(staged="2"))
-    assert isinstance(walk.state.phase, Disarming)
+    assert isinstance(walk.state.phase, Undoing)
     assert walk.state.records.intent is not None
     assert next_wakeup(walk.state) == at(UNDO_RETRY_SECS).boot_secs
     closed = walk.wake().answer(host(staged="2")).state

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tidegate.machine.finalize import REBOOT_GRACE_SECS
+from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS
 from tidegate.machine.verify import (
     START_RETRY_SECS,
     decide_outcome,
@@ -216,7 +216,7 @@ def test_an_outcome_that_cannot_be_saved_is_found_again(phase: Callable[[], Walk
     assert walk.state.records.obligations == Records(intent())
     assert next_wakeup(walk.state) == at(START_RETRY_SECS).boot_secs
     walk.wake().answer(host("1", entries=("2", "1")))
-    assert isinstance(walk.state.phase, Disarming)
+    assert isinstance(walk.state.phase, Undoing)
     assert walk.state.records.denial_of(payload_of("2")) is not None
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from tests.fakes.builders import step_of
+from tidegate.machine.plan import PlanStep
+
 from dataclasses import replace
 
 import pytest
-from tidegate.machine.watch import PAUSED_LOOK_SECS, RETRY_SECS
+from tidegate.machine.phases.paused import PROBE_SECS as PAUSED_LOOK_SECS
+from tidegate.machine.phases.verifying import RETRY_SECS
 
 from tests.fakes.builders import (
     AT_ONCE,
@@ -291,7 +295,7 @@ def test_a_release_that_is_not_well_is_denied_closed_and_due_to_be_left_in_one_w
     assert (records.intent, records.verification, records.lock) == (None, None, lock_record())
     assert topics(walk) == [Topic.UNHEALTHY, Topic.ROLLING_BACK]
     assert isinstance(walk.state.phase, RollbackPending)
-    assert isinstance(walk.wake().state.phase, CheckingGates)
+    assert step_of(walk.wake().state.phase) is PlanStep.ASK_GATES
 
 
 def test_what_failed_before_the_update_is_no_news_after_the_way_back_either() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.fakes.builders import step_of
+from tidegate.machine.plan import PlanStep
+
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -288,7 +291,7 @@ def test_a_person_who_applies_is_not_held_by_what_holds_the_agent_alone() -> Non
     walk = walks.fleet_arming()
     walk.state = replace(walk.state, policy=replace(walk.state.policy, enabled=False))
     assert "updates" in [wait.gate for wait in waits_of(walk.state)]
-    assert isinstance(walk.state.phase, Arming)
+    assert step_of(walk.state.phase) is PlanStep.ARM
     mandate = replace(walk.state.phase.mandate, request=7)
     walk.state = replace(walk.state, phase=replace(walk.state.phase, mandate=mandate))
     assert waits_of(walk.state) == ()
