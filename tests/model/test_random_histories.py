@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.model.random_history import Life
+from tests.model.random_history import RandomHistory
 from tests.model.world import HIGHEST, Choices
 from tidegate.machine import phases
 
@@ -15,7 +15,7 @@ from tidegate.machine import phases
 @settings(max_examples=250, deadline=None, database=None)
 @given(st.lists(st.integers(0, HIGHEST), min_size=20, max_size=200))
 def test_no_history_of_a_host_breaks_a_rule(numbers: list[int]) -> None:
-    Life(Choices(numbers)).run()
+    RandomHistory(Choices(numbers)).run()
 
 
 def test_the_model_of_the_host_reaches_every_part_of_the_machine() -> None:
@@ -23,6 +23,6 @@ def test_the_model_of_the_host_reaches_every_part_of_the_machine() -> None:
     seen: set[type[phases.Phase]] = set()
     chance = random.Random(1)
     for _ in range(60):
-        life = Life(Choices([chance.randrange(HIGHEST) for _ in range(120)]))
-        life.go_wrong(lambda state: seen.add(type(state.phase)))
+        history = RandomHistory(Choices([chance.randrange(HIGHEST) for _ in range(120)]))
+        history.go_wrong(lambda state: seen.add(type(state.phase)))
     assert seen == set(phases.Phase.__args__)
