@@ -30,16 +30,18 @@ from tidegate.health.judgement import HealthTerms
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply
 from tidegate.machine.events import Event, Tick
-from tidegate.machine.phases import Rebooting, Steady
+from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.steady import Steady
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.publish.publisher import Asked, publish
 from tidegate.publish.steps import told
-from tidegate.reboot import RebootAccepted, RebootAnswer
+from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.store import FileStore
 from tidegate.report.snapshot import snapshot
 from tidegate.runner import Host, Runner, World
 from tidegate.system.boot import BootInstance
+from tidegate.workload.none import NoWorkload
 
 
 def play(teller: Teller) -> int:
@@ -98,7 +100,7 @@ class _Logind:
     async def shutting_down(self) -> bool:
         return False
 
-    async def reboot(self, announcement: str) -> RebootAnswer:  # noqa: ARG002 - the protocol's signature
+    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:  # noqa: ARG002 - the protocol's
         return RebootAccepted()
 
 
@@ -133,7 +135,7 @@ class _Host:
         clock, store = SystemClock(), FileStore(self.folder)
         engine = OstreeEngine.for_scratch(self.sysroot.path)
         world = World(StaticGraph(self.graph, NetClient()), (Immediate(),), _Well())
-        runner = Runner(clock, Host(engine, _Logind(), _Well(), NetLock(NetClient()), _Nobody()), world)
+        runner = Runner(clock, Host(engine, _Logind(), _Well(), NetLock(NetClient()), _Nobody(), NoWorkload()), world)
         keeper = Keeper(clock, store, boot, Policy(health=HealthTerms(monitor_secs=0.0)), store.load())
         events: deque[Event] = deque()
         await self._do(keeper.first_effects, runner, events)

@@ -1,5 +1,6 @@
-"""``python -m tests.cluster``: three coordinators over three members of etcd, struck under load; then every version of
-the record is read again and judged. Needs root, for namespaces, and ``etcd``.
+"""``python -m tests.cluster``: three coordinators over three members of etcd, under load and faults.
+
+Every version of the record is read again afterwards and judged. Needs root, for namespaces, and ``etcd``.
 """
 
 from __future__ import annotations

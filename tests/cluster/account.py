@@ -84,9 +84,9 @@ class Account:
 
 
 def _fault_lines(faults: Sequence[Fault]) -> Iterator[str]:
-    blows = Counter((fault.blow, " + ".join(_kinds(fault))) for fault in faults)
-    for (blow, nodes), number in sorted(blows.items()):
-        yield f"  {number:4} x {nodes} {blow}"
+    kinds = Counter((fault.kind, " + ".join(_kinds(fault))) for fault in faults)
+    for (kind, nodes), number in sorted(kinds.items()):
+        yield f"  {number:4} x {nodes} {kind}"
 
 
 def _kinds(fault: Fault) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What goes wrong in a run, drawn from a seed; nothing here does it."""
+"""The faults of a run, drawn from a seed; :mod:`.lab` injects them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ SHORTEST_PEACE_SECS = 0.1
 LONGEST_PEACE_SECS = 2.0
 
 
-class Blow(StrEnum):
-    """What is done to a node; after a time it is undone."""
+class FaultKind(StrEnum):
+    """A fault of a node, which ends after a time."""
 
     KILL = "killed"
     FREEZE = "frozen"
     CUT = "cut off"
-    MUTE = "muted"  # its replies are lost: what it is asked to do, it does, and nobody hears of it
+    MUTE = "muted"  # its replies are lost: it carries requests out, and their senders do not know
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One blow to some nodes for ``secs``, and ``peace_secs`` of nothing afterwards."""
+    """A fault of some nodes for ``secs``, and ``peace_secs`` without one afterwards."""
 
-    blow: Blow
+    kind: FaultKind
     nodes: tuple[str, ...]
     secs: float
     peace_secs: float
 
 
 def faults(seed: int, members: Sequence[str], coordinators: Sequence[str]) -> Iterator[Fault]:
-    """Without end, the same for the same seed. Every blow meets every node before a pair or a majority is met."""
+    """Draw faults without end, the same for the same seed. Every node has every kind before several nodes have one."""
     random = Random(seed)
-    singles = [(blow, (node,)) for blow in Blow for node in (*members, *coordinators)]
+    singles = [(kind, (node,)) for kind in FaultKind for node in (*members, *coordinators)]
     random.shuffle(singles)
-    for blow, nodes in singles:
-        yield _fault(random, blow, nodes)
+    for kind, nodes in singles:
+        yield _fault(random, kind, nodes)
     while True:
-        yield _fault(random, random.choice([*Blow]), _nodes(random, members, coordinators))
+        yield _fault(random, random.choice([*FaultKind]), _nodes(random, members, coordinators))
 
 
 def _nodes(random: Random, members: Sequence[str], coordinators: Sequence[str]) -> tuple[str, ...]:
@@ -57,6 +57,6 @@ def _nodes(random: Random, members: Sequence[str], coordinators: Sequence[str]) 
             return (random.choice([*members, *coordinators]),)
 
 
-def _fault(random: Random, blow: Blow, nodes: tuple[str, ...]) -> Fault:
+def _fault(random: Random, kind: FaultKind, nodes: tuple[str, ...]) -> Fault:
     secs = random.uniform(SHORTEST_SECS, LONGEST_SECS)
-    return Fault(blow, nodes, secs, random.uniform(SHORTEST_PEACE_SECS, LONGEST_PEACE_SECS))
+    return Fault(kind, nodes, secs, random.uniform(SHORTEST_PEACE_SECS, LONGEST_PEACE_SECS))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.faults import Blow, Fault
+from tests.cluster.faults import Fault, FaultKind
 from tests.cluster.faulty_server import Defect
 from tests.cluster.network import HERE, Place, open_bridge, open_place
 from tests.cluster.nodes import CLIENT_PORT, LOCK_PORT, Node, coordinator, faulty, member, snippet
@@ -35,7 +35,7 @@ class Lab:
         """Where locks are served."""
         return tuple((self.places[name].address, LOCK_PORT) for name in COORDINATORS)
 
-    async def strike(self, fault: Fault) -> None:
+    async def inject(self, fault: Fault) -> None:
         """Do it, and undo it when its time has passed, however this ends. All waits for it, for milliseconds."""
         try:
             self._do(fault)
@@ -51,26 +51,26 @@ class Lab:
 
     def _do(self, fault: Fault) -> None:
         for name in fault.nodes:
-            match fault.blow:
-                case Blow.KILL:
+            match fault.kind:
+                case FaultKind.KILL:
                     self.nodes[name].kill()
-                case Blow.FREEZE:
+                case FaultKind.FREEZE:
                     self.nodes[name].freeze()
-                case Blow.CUT:
+                case FaultKind.CUT:
                     self.places[name].cut()
-                case Blow.MUTE:
+                case FaultKind.MUTE:
                     self.places[name].mute(self._askers(name))
 
     def _undo(self, fault: Fault) -> None:
         for name in fault.nodes:
-            match fault.blow:
-                case Blow.KILL:
+            match fault.kind:
+                case FaultKind.KILL:
                     self.nodes[name].start()
-                case Blow.FREEZE:
+                case FaultKind.FREEZE:
                     self.nodes[name].thaw()
-                case Blow.CUT:
+                case FaultKind.CUT:
                     self.places[name].join()
-                case Blow.MUTE:
+                case FaultKind.MUTE:
                     self.places[name].unmute(self._askers(name))
 
     def _askers(self, name: str) -> Sequence[str]:

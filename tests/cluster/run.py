@@ -55,11 +55,11 @@ async def run(wanted: Wanted, folder: Path) -> Account:
         timeline = Timeline()
         async with _probing(lab, timeline):
             begun = time.monotonic()
-            struck, hanging = await _under_load(wanted, lab, logs)
+            injected, hanging = await _under_load(wanted, lab, logs)
             secs = time.monotonic() - begun
         await lab.wait_ready()
         findings = {group.name: await _judged(group, logs[group.name], lab, timeline) for group in GROUPS}
-    return Account(wanted.seed, secs, struck, findings, logs, len(timeline), [*hanging, *_defects(folder)])
+    return Account(wanted.seed, secs, injected, findings, logs, len(timeline), [*hanging, *_defects(folder)])
 
 
 async def _under_load(wanted: Wanted, lab: Lab, logs: dict[str, Log]) -> tuple[Sequence[Fault], Sequence[str]]:
@@ -68,32 +68,32 @@ async def _under_load(wanted: Wanted, lab: Lab, logs: dict[str, Log]) -> tuple[S
     Which faults, and the groups of which not every host came to it.
     """
     stop = asyncio.Event()
-    struck: list[Fault] = []
+    injected: list[Fault] = []
     random = Random(wanted.seed)
     using = [
         asyncio.create_task(use(group, lab.coordinators, logs[group.name], Random(random.random()), stop))
         for group in GROUPS
     ]
-    striking = asyncio.create_task(_strike(lab, wanted, struck))
-    await _enough(wanted, logs, struck)
-    striking.cancel()
-    await asyncio.wait([striking])
+    injecting = asyncio.create_task(_inject(lab, wanted, injected))
+    await _enough(wanted, logs, injected)
+    injecting.cancel()
+    await asyncio.wait([injecting])
     stop.set()
     _, late = await asyncio.wait(using, timeout=END_SECS)
     for task in late:
         task.cancel()
     done = await asyncio.gather(*using, return_exceptions=True)
     hanging = [f"group {group.name}: {error!r}" for group, error in zip(GROUPS, done, strict=True) if error]
-    return struck, hanging
+    return injected, hanging
 
 
-async def _strike(lab: Lab, wanted: Wanted, struck: list[Fault]) -> None:
+async def _inject(lab: Lab, wanted: Wanted, injected: list[Fault]) -> None:
     for fault in faults(wanted.seed, MEMBERS, COORDINATORS) if wanted.faults else ():
-        struck.append(fault)
-        await lab.strike(fault)
+        injected.append(fault)
+        await lab.inject(fault)
 
 
-async def _enough(wanted: Wanted, logs: dict[str, Log], struck: Sequence[Fault]) -> None:
+async def _enough(wanted: Wanted, logs: dict[str, Log], injected: Sequence[Fault]) -> None:
     begun = told = time.monotonic()
     while (done := sum(log.cycles for log in logs.values())) < wanted.cycles:
         now = time.monotonic()
@@ -101,7 +101,7 @@ async def _enough(wanted: Wanted, logs: dict[str, Log], struck: Sequence[Fault])
             return
         if now - told > TELL_SECS:
             told = now
-            print(f"{now - begun:6.0f} s  {done} cycles  {len(struck)} faults", file=sys.stderr)
+            print(f"{now - begun:6.0f} s  {done} cycles  {len(injected)} faults", file=sys.stderr)
         await asyncio.sleep(LOOK_SECS)
 
 

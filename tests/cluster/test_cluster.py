@@ -1,4 +1,4 @@
-"""A short run of the big one: members and coordinators are struck under load, and nobody gets a slot too many.
+"""A short cluster run: faults are injected into members and coordinators under load, and no slot is granted twice.
 
 The big run is ``python -m tests.cluster``; it prints the same account for 100,000 cycles.
 """

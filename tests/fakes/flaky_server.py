@@ -40,7 +40,7 @@ class Fault:
     pattern: str
     times: int = FOREVER
 
-    def strikes(self, path: str) -> bool:
+    def applies(self, path: str) -> bool:
         """Whether this request fails; uses up one time."""
         if self.times <= 0 or not re.search(self.pattern, path):
             return False
@@ -83,9 +83,9 @@ class FlakyServer:
         self.faults.clear()
 
     def fault_for(self, path: str) -> Kind | None:
-        """The first fault that strikes."""
+        """The first fault that applies."""
         with self._lock:
-            return next((fault.kind for fault in self.faults if fault.strikes(path)), None)
+            return next((fault.kind for fault in self.faults if fault.applies(path)), None)
 
     def note(self, path: str, sent_bytes: int) -> None:
         """Write down one request."""

@@ -1,4 +1,4 @@
-"""Every scenario with every blow at every point."""
+"""Run each scenario once for every kind of fault at every point."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.parts import strikes
+from tests.faults.parts import applies
 from tests.faults.scenarios import Scenario
-from tests.faults.world import Blow, BrokenRuleError, Fault, Rig
+from tests.faults.world import BrokenRuleError, Fault, FaultKind, Rig
+from tidegate.loop import Keeper
 
-BLOWS = (Blow.KILL_AFTER, Blow.ERROR, Blow.ERROR_AFTER, Blow.POWER_AFTER)
+KINDS = (FaultKind.KILL_AFTER, FaultKind.ERROR, FaultKind.ERROR_AFTER, FaultKind.POWER_AFTER)
 """Enough for every change: what comes before one point is, but for the engine's own work, what comes after the last."""
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -21,7 +22,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a scenario. ``point`` names what was struck; ``broken`` says which rule did not hold."""
+    """One run of a scenario. ``point`` names where the fault was; ``broken`` is the rule that did not hold."""
 
     scenario: str
     fault: Fault | None
@@ -29,10 +30,10 @@ class Trial:
     broken: str | None
 
 
-def play(scenario: Scenario, fault: Fault | None) -> tuple[Trial, list[str]]:
-    """Run a scenario with at most one fault; also the points that it passed."""
+def play(scenario: Scenario, fault: Fault | None, keeper: type[Keeper] = Keeper) -> tuple[Trial, list[str]]:
+    """Run a scenario with at most one fault, under ``keeper``; also the points that it passed."""
     with tempfile.TemporaryDirectory(prefix="tidegate-faults-", dir=MEMORY) as folder:
-        rig = Rig(Path(folder), list(scenario.versions), fault)
+        rig = Rig(Path(folder), list(scenario.versions), fault, keeper=keeper)
         scenario.prepare(rig)
         broken = None
         try:
@@ -40,33 +41,33 @@ def play(scenario: Scenario, fault: Fault | None) -> tuple[Trial, list[str]]:
             scenario.check(rig)
         except BrokenRuleError as err:
             broken = str(err)
-        if fault is not None and not rig.points.struck:
-            broken = broken or "the fault never struck"
+        if fault is not None and not rig.points.injected:
+            broken = broken or "the fault was never injected"
         names = rig.points.names
         point = "-" if fault is None or fault.at >= len(names) else names[fault.at]
         return Trial(scenario.name, fault, point, broken), names
 
 
-def trials(scenario: Scenario, blows: Collection[Blow] = tuple(Blow)) -> Iterator[Trial]:
-    """The clean run, then one for each point of it and each blow that there is at such a point."""
+def trials(scenario: Scenario, kinds: Collection[FaultKind] = tuple(FaultKind)) -> Iterator[Trial]:
+    """The clean run, then one for each of its points and each kind of fault that is possible there."""
     clean, points = play(scenario, None)
     yield clean
     for at, point in enumerate(points):
-        for blow in blows:
-            if strikes(blow, point):
-                yield play(scenario, Fault(at, blow))[0]
+        for kind in kinds:
+            if applies(kind, point):
+                yield play(scenario, Fault(at, kind))[0]
 
 
 def table(done: list[Trial]) -> str:
-    """What was tried: a row for each kind of point, a column for each blow; failures below."""
-    tried = Counter((trial.point, trial.fault.blow) for trial in done if trial.fault is not None)
+    """The trials as a table: a row for each point, a column for each kind of fault; failures below."""
+    tried = Counter((trial.point, trial.fault.kind) for trial in done if trial.fault is not None)
     points = sorted({point for point, _ in tried})
-    head = f"{'point':<18}" + "".join(f"{blow:>18}" for blow in Blow)
-    rows = [f"{point:<18}" + "".join(f"{tried[point, blow]:>18}" for blow in Blow) for point in points]
+    head = f"{'point':<18}" + "".join(f"{kind:>18}" for kind in FaultKind)
+    rows = [f"{point:<18}" + "".join(f"{tried[point, kind]:>18}" for kind in FaultKind) for point in points]
     failures = [
         f"BROKEN {trial.scenario} / {trial.fault} at {trial.point}: {trial.broken}" for trial in done if trial.broken
     ]
     runs = Counter(trial.scenario for trial in done)
-    stories = [f"{scenario:<36}{count:>6} runs" for scenario, count in runs.items()]
+    scenarios = [f"{scenario:<36}{count:>6} runs" for scenario, count in runs.items()]
     count = f"{len(done)} runs of {len(runs)} scenarios, {len(failures)} with a broken rule"
-    return "\n".join([head, *rows, "", *stories, "", *failures, count])
+    return "\n".join([head, *rows, "", *scenarios, "", *failures, count])

@@ -1,8 +1,8 @@
-"""The parts of a host in memory, each of which can be struck: a fault at any chosen point.
+"""The parts of a host in memory, with faults that can be injected into each of them.
 
 A *point* is one thing that the agent does to the world: a save of its records, a verb of the engine, a question to
 discovery, gates, logind, health or a lock server, a notice to people. Points are counted; a :class:`Fault` names the
-one at which it strikes.
+one at which it is injected.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockR
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import HealthLook
-from tidegate.reboot import RebootAccepted, RebootAnswer
+from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore
 from tidegate.release import Purpose, Release
 
 
-class Blow(StrEnum):
-    """What strikes at a point. *before* and *after* are about the act itself: was it done or not?"""
+class FaultKind(StrEnum):
+    """What goes wrong at a point. *before* and *after* refer to the act itself: whether it was done."""
 
     KILL_BEFORE = "kill before"
     KILL_AFTER = "kill after"
@@ -45,30 +45,30 @@ class Blow(StrEnum):
     POWER_AFTER = "power cut after"
 
 
-KILLS = {Blow.KILL_BEFORE, Blow.KILL_AFTER}
-CUTS = {Blow.POWER_BEFORE, Blow.POWER_AFTER}
-AFTER = {Blow.KILL_AFTER, Blow.POWER_AFTER, Blow.ERROR_AFTER}
+KILLS = {FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER}
+CUTS = {FaultKind.POWER_BEFORE, FaultKind.POWER_AFTER}
+AFTER = {FaultKind.KILL_AFTER, FaultKind.POWER_AFTER, FaultKind.ERROR_AFTER}
 ASKED = {"engine status", "find offers", "ask gates", "read health"}
-"""The points that change nothing. A blow after one of them would be the same blow before the next, so there is none."""
+"""The points that change nothing. A fault after one of them would be the same fault before the next: there is none."""
 
 
-def strikes(blow: Blow, point: str) -> bool:
-    """Whether there is such a blow at such a point. Records that could not be saved are those of before."""
+def applies(kind: FaultKind, point: str) -> bool:
+    """Whether a fault of ``kind`` is possible at ``point``. Records that could not be saved are those of before."""
     if point == "save records":
-        return blow != Blow.ERROR_AFTER
-    return blow not in AFTER or point not in ASKED
+        return kind != FaultKind.ERROR_AFTER
+    return kind not in AFTER or point not in ASKED
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``blow`` strikes at the ``at``-th point of a run, counted from 0 over all lives of the agent."""
+    """A fault at the ``at``-th point of a run, counted from 0 over all starts of the agent."""
 
     at: int
-    blow: Blow
+    kind: FaultKind
 
 
 class AgentKilled(BaseException):
-    """The process is gone; a BaseException, so that no handler on the way mends it."""
+    """The process is gone; a BaseException, so that no handler on the way catches it."""
 
 
 class PowerLost(AgentKilled):
@@ -85,43 +85,43 @@ class BrokenRuleError(BaseException):
 
 @dataclass
 class Points:
-    """Counts the points, remembers what they were, strikes at one."""
+    """Counts the points, remembers their names, and injects a fault at one."""
 
     fault: Fault | None = None
     names: list[str] = field(default_factory=list[str])
-    struck: bool = False
+    injected: bool = False
     gates_asked_since_arming: bool = False
     lock_granted_since_arming: bool = False
 
-    def before(self, name: str, error: ErrorKind = ErrorKind.ENGINE_FAILED) -> Blow | None:
-        """Pass a point; raises when the fault strikes before the act."""
+    def before(self, name: str, error: ErrorKind = ErrorKind.ENGINE_FAILED) -> FaultKind | None:
+        """Pass a point; raises where the fault comes before the act."""
         index = len(self.names)
         self.names.append(name)
         if self.fault is None or self.fault.at != index:
             return None
-        blow = self.fault.blow
-        self.struck = strikes(blow, name)
-        match blow:
-            case Blow.KILL_BEFORE:
+        kind = self.fault.kind
+        self.injected = applies(kind, name)
+        match kind:
+            case FaultKind.KILL_BEFORE:
                 raise AgentKilled
-            case Blow.POWER_BEFORE:
+            case FaultKind.POWER_BEFORE:
                 raise PowerLost
-            case Blow.ERROR:
+            case FaultKind.ERROR:
                 raise TidegateError(error, f"injected at {name}")
-            case Blow.HANG:
+            case FaultKind.HANG:
                 raise TimeoutError
             case _:
-                return blow
+                return kind
 
     @staticmethod
-    def after(blow: Blow | None, name: str, error: ErrorKind = ErrorKind.ENGINE_TIMEOUT) -> None:
-        """The act is done; raises when the fault strikes now."""
-        match blow:
-            case Blow.KILL_AFTER:
+    def after(kind: FaultKind | None, name: str, error: ErrorKind = ErrorKind.ENGINE_TIMEOUT) -> None:
+        """The act is done; raises where the fault comes after it."""
+        match kind:
+            case FaultKind.KILL_AFTER:
                 raise AgentKilled
-            case Blow.POWER_AFTER:
+            case FaultKind.POWER_AFTER:
                 raise PowerLost
-            case Blow.ERROR_AFTER:
+            case FaultKind.ERROR_AFTER:
                 raise TidegateError(error, f"injected after {name}")
             case _:
                 return
@@ -137,7 +137,7 @@ class Disk(FileStore):
         self.kept = records
 
 
-class StruckStore:
+class FaultyStore:
     """The way to the disk; a save is a point."""
 
     def __init__(self, disk: Disk, points: Points) -> None:
@@ -149,14 +149,14 @@ class StruckStore:
 
     def save(self, records: Records) -> None:
         try:
-            blow = self._points.before("save records")
+            kind = self._points.before("save records")
         except (TidegateError, TimeoutError) as err:
             raise TidegateError(ErrorKind.RECORD_UNWRITABLE, "injected: no space left on device") from err
         self._store.save(records)
-        self._points.after(blow, "save records")
+        self._points.after(kind, "save records")
 
 
-class StruckEngine:
+class FaultyEngine:
     """The fake engine; each verb is a point. ``arm`` checks that the intent is on disk."""
 
     name = "ostree"
@@ -176,9 +176,9 @@ class StruckEngine:
         return await self._engine.latest()
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
-        blow = self._points.before("engine stage")
+        kind = self._points.before("engine stage")
         await self._engine.stage(release, progress)
-        self._points.after(blow, "engine stage")
+        self._points.after(kind, "engine stage")
 
     async def arm(self, payload: str) -> None:
         intent = self._store.kept.intent
@@ -186,14 +186,14 @@ class StruckEngine:
             raise BrokenRuleError("armed without an intent on disk")
         self._points.gates_asked_since_arming = False
         self._points.lock_granted_since_arming = False
-        blow = self._points.before("engine arm")
+        kind = self._points.before("engine arm")
         await self._engine.arm(payload)
-        self._points.after(blow, "engine arm")
+        self._points.after(kind, "engine arm")
 
     async def disarm(self, payload: str) -> None:
-        blow = self._points.before("engine disarm")
+        kind = self._points.before("engine disarm")
         await self._engine.disarm(payload)
-        self._points.after(blow, "engine disarm")
+        self._points.after(kind, "engine disarm")
 
     async def discard(self, payload: str) -> None:
         await self._engine.discard(payload)
@@ -208,14 +208,14 @@ class StruckEngine:
         lock = self._store.kept.lock
         self._points.gates_asked_since_arming = False
         self._points.lock_granted_since_arming = lock is not None and lock.boot != self._host.boot
-        blow = self._points.before("engine rollback")
+        kind = self._points.before("engine rollback")
         await self._engine.rollback(payload)
-        self._points.after(blow, "engine rollback")
+        self._points.after(kind, "engine rollback")
 
     async def mark_good(self, payload: str) -> None:
-        blow = self._points.before("engine mark_good")
+        kind = self._points.before("engine mark_good")
         await self._engine.mark_good(payload)
-        self._points.after(blow, "engine mark_good")
+        self._points.after(kind, "engine mark_good")
 
 
 @dataclass
@@ -236,18 +236,18 @@ class Logind:
     async def shutting_down(self) -> bool:
         return self.going_down
 
-    async def reboot(self, announcement: str) -> RebootAnswer:
+    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
         if not self.points.gates_asked_since_arming:
             raise BrokenRuleError("a reboot is asked for, and no gate was asked after arming")
         if self.locked and not self.points.lock_granted_since_arming:
             raise BrokenRuleError("a reboot is asked for, and the lock was not granted after arming")
         self.asked_at.append(self.clock.now().wall)
-        blow = self.points.before("logind reboot")
+        fault = self.points.before("logind reboot")
         self.requests += 1
         answer = self.answers.popleft() if self.answers else RebootAccepted()
         if isinstance(answer, RebootAccepted) and not self.deaf:
             self.going_down = True
-        self.points.after(blow, "logind reboot")
+        self.points.after(fault, "logind reboot")
         return answer
 
     deaf: bool = False
@@ -347,12 +347,12 @@ class People:
 
     async def tell(self, notice: Notice) -> None:
         self.told.append(self.clock.now())
-        blow = self.points.before("give notice")
-        self.points.after(blow, "give notice")
+        kind = self.points.before("give notice")
+        self.points.after(kind, "give notice")
 
 
 @dataclass
-class StruckLocks:
+class FaultyLocks:
     """The way to the lock servers; each request is a point. What is on disk by then is checked.
 
     ``script``: what happens after each answer to a pre-reboot, in order. ``down_until``: nobody answers before.
@@ -373,10 +373,10 @@ class StruckLocks:
         record = self.disk.kept.lock
         if record is None or record.account != account:
             raise BrokenRuleError("a lock is asked for without a record of it on disk")
-        blow = self.points.before("lock pre-reboot", ErrorKind.LOCK_UNREACHABLE)
+        kind = self.points.before("lock pre-reboot", ErrorKind.LOCK_UNREACHABLE)
         self._reach()
         answer = await self.locks.acquire(account, update)
-        self.points.after(blow, "lock pre-reboot", ErrorKind.LOCK_UNCERTAIN)
+        self.points.after(kind, "lock pre-reboot", ErrorKind.LOCK_UNCERTAIN)
         self.points.lock_granted_since_arming = isinstance(answer, LockGranted)
         if self.script:
             self.script.popleft()()
@@ -390,10 +390,10 @@ class StruckLocks:
             raise BrokenRuleError("a lock is given back from a release that is not well")
         if record is not None and record.account != account:
             raise BrokenRuleError("a lock is given back with something else than its record says")
-        blow = self.points.before("lock steady-state", ErrorKind.LOCK_UNREACHABLE)
+        kind = self.points.before("lock steady-state", ErrorKind.LOCK_UNREACHABLE)
         self._reach()
         answer = await self.locks.release(account, update)
-        self.points.after(blow, "lock steady-state", ErrorKind.LOCK_UNCERTAIN)
+        self.points.after(kind, "lock steady-state", ErrorKind.LOCK_UNCERTAIN)
         return answer
 
     def take_away(self, account: LockAccount, rival: str) -> None:

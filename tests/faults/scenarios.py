@@ -1,4 +1,4 @@
-"""What a host may go through, each with what must have come of it in the end, whatever struck on the way."""
+"""Scenarios of a host, each with what must hold at its end, whatever fault was injected on the way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tidegate.records.model import DenialCause, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``prepare`` sets the host up, ``reached`` says when the story is over, ``check`` what must hold then."""
+    """``prepare`` sets the host up, ``reached`` says when the scenario is over, ``check`` what must hold then."""
 
     name: str
     versions: tuple[str, ...]
@@ -74,7 +74,7 @@ def _nothing(_rig: Rig) -> None:
 
 
 def _common(rig: Rig) -> None:
-    """What must hold at the end of every story."""
+    """What must hold at the end of every scenario."""
     records = rig.disk.load()
     _require(records.intent is None, "an intent is left on disk")
     _require(rig.host.staged is None or rig.host.staged.locked, "the next boot is left armed")
@@ -223,8 +223,8 @@ def _resumed(rig: Rig) -> bool:
     return _on("2")(rig)
 
 
-def _mended(rig: Rig) -> bool:
-    """A person mends the host as soon as it is paused."""
+def _repaired(rig: Rig) -> bool:
+    """A person repairs the host as soon as it is paused."""
     if rig.state is not None and isinstance(rig.state.phase, Paused):
         rig.health.broken.clear()
         rig.locks.kept_in.clear()
@@ -411,13 +411,13 @@ SCENARIOS = (
     Scenario("not well: kept", ("1", "2"), _not_well(CONTINUE, "2"), _on("2"), _kept_on_record),
     Scenario("not well: paused", ("1", "2"), _not_well(PAUSE, "2"), _paused_in("2"), _paused),
     Scenario("not well: paused, resumed", ("1", "2"), _not_well(PAUSE, "2"), _resumed, _applied),
-    Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _mended, _applied),
+    Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _repaired, _applied),
     Scenario("not well, nor what was before", ("1", "2"), _not_well(ROLLBACK, "2"), _neither, _both_unhealthy),
     Scenario("a person goes back", ("1", "2"), _nothing, _sent_back, _sent_back_check),
     Scenario("lock: rolled back", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _on_denied("1"), _rolled_back),
     Scenario("lock: rolled back, server down", ("1", "2"), _server_down_on_the_way_back, _on_denied("1"), _rolled_back),
     Scenario("lock: paused", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _paused_in("2"), _paused),
-    Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _mended, _applied),
+    Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _repaired, _applied),
     Scenario("lock: neither is well", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _neither, _both_unhealthy),
     Scenario("lock: a person goes back", ("1", "2"), _locked, _sent_back, _sent_back_check),
     Scenario("lock: granted", ("1", "2"), _locked, _on("2"), _applied),

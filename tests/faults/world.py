@@ -1,7 +1,7 @@
 """A whole host in memory around the real machine, keeper, runner and record files, with a fault at any chosen point.
 
-What is simulated is the host alone (:class:`tests.fakes.engine.FakeHost`): it keeps what a real one keeps over a killed
-process, a reboot and a power cut. The parts that can be struck are in :mod:`.parts`.
+Only the host is simulated (:class:`tests.fakes.engine.FakeHost`): it keeps what a real one keeps over a killed process,
+a reboot and a power cut. The parts into which faults are injected are in :mod:`.parts`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from tests.fakes.engine import FakeHost
 from tests.fakes.lock_server import FakeLocks
 from tests.faults.parts import (
     AgentKilled,
-    Blow,
     BrokenRuleError,
     Disk,
     Fault,
+    FaultKind,
+    FaultyEngine,
+    FaultyLocks,
+    FaultyStore,
     HostWentDown,
     Logind,
     NoUnits,
@@ -32,9 +35,6 @@ from tests.faults.parts import (
     ScriptedDiscovery,
     ScriptedGate,
     ScriptedHealth,
-    StruckEngine,
-    StruckLocks,
-    StruckStore,
 )
 from tidegate.fleetlock.account import FleetLocking
 from tidegate.gates.base import Gate
@@ -44,14 +44,15 @@ from tidegate.machine.events import Event, Tick
 from tidegate.machine.state import State
 from tidegate.machine.step import next_wakeup
 from tidegate.runner import Host, Runner, World
+from tidegate.workload.none import NoWorkload
 
-__all__ = ["Blow", "BrokenRuleError", "Fault", "Rig"]
+__all__ = ["BrokenRuleError", "Fault", "FaultKind", "Rig"]
 
 MAX_STEPS = 300
 
 
 class Rig:
-    """One host and the lives of its agent."""
+    """One host, on which the agent is started again whenever it has died."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Rig:
         fault: Fault | None = None,
         locks: FakeLocks | None = None,
         *,
+        keeper: type[Keeper] = Keeper,
         seed: int = 0,
     ) -> None:
         self.clock = FakeClock()
@@ -75,11 +77,12 @@ class Rig:
         self.health = ScriptedHealth(self.points, self.host)
         self.logind = Logind(self.points, self.clock)
         self.people = People(self.points, self.clock)
-        self.locks = StruckLocks(self.points, self.clock, locks or FakeLocks(), self.disk, self.host)
+        self.keeper = keeper
+        self.locks = FaultyLocks(self.points, self.clock, locks or FakeLocks(), self.disk, self.host)
         self.policy = quick()
         self.beside: list[Rig] = []
         self.boot_into: list[str | None] = []
-        self.lives = 0
+        self.starts = 0
         self.power_cuts = 0
         self.said: list[str] = []
         self.replies: dict[int, object] = {}
@@ -88,7 +91,7 @@ class Rig:
         self.staged_at: datetime | None = None
 
     def run(self, until: Callable[[Rig], bool]) -> None:
-        """Live, die and live again until ``until`` holds and nothing is under way.
+        """Run the agent, from one start to the next, until ``until`` holds and nothing is under way.
 
         Raises:
             BrokenRuleError: a rule was broken, or it never came to that.
@@ -111,9 +114,9 @@ class Rig:
 
     async def _run(self, until: Callable[[Rig], bool]) -> None:
         for _ in range(20):
-            self.lives += 1
+            self.starts += 1
             try:
-                await self._live(until)
+                await self._run_agent(until)
             except HostWentDown:
                 self._reboot()
             except PowerLost:
@@ -128,7 +131,7 @@ class Rig:
                     self.clock.advance(1)
             else:
                 return
-        raise BrokenRuleError(f"no end after {self.lives} lives; said: {self.said[-5:]}")
+        raise BrokenRuleError(f"no end after {self.starts} starts; said: {self.said[-5:]}")
 
     def _reboot(self) -> None:
         if self.logind.locked and not self.has_slot:
@@ -140,13 +143,13 @@ class Rig:
     def _loader_choice(self) -> str | None:
         return self.boot_into.pop(0) if self.boot_into else None
 
-    async def _live(self, until: Callable[[Rig], bool]) -> None:
-        store = StruckStore(self.disk, self.points)
-        engine = StruckEngine(self.host, self.points, self.disk)
+    async def _run_agent(self, until: Callable[[Rig], bool]) -> None:
+        store = FaultyStore(self.disk, self.points)
+        engine = FaultyEngine(self.host, self.points, self.disk)
         gates: tuple[Gate, ...] = (self.gate, self.people)
-        host = Host(engine, self.logind, NoUnits(), self.locks, self.people)
+        host = Host(engine, self.logind, NoUnits(), self.locks, self.people, NoWorkload())
         runner = Runner(self.clock, host, World(self.discovery, gates, self.health))
-        keeper = Keeper(self.clock, store, self.host.boot, self.policy, store.load())
+        keeper = self.keeper(self.clock, store, self.host.boot, self.policy, store.load())
         pending: deque[Task] = deque()
         self._take(keeper.first_effects, pending)
         for _ in range(MAX_STEPS):

@@ -1,6 +1,6 @@
 """Random but possible histories of a host and its lock servers, with the machine's rules checked after every step.
 
-The world here is a model of a few fields, so that thousands of steps take a second; what the machine may be told
+The world here is a model of a few fields, so that thousands of steps take a second. Which events the machine may get
 follows from it: a task that was started is answered once, or never where the agent dies first.
 """
 
@@ -22,9 +22,10 @@ from tests.fakes.lock_server import (
     UNCERTAIN,
     UNREACHABLE,
 )
+from tests.model.mutants import Mutant, unchanged
 from tests.model.rules import Rules
 from tests.model.simulated_host import VERSIONS
-from tests.model.world import GATES, MOVES, OVERRIDES, POLICIES, Choices
+from tests.model.world import GATES, MOVES, OVERRIDES, POLICIES, Choices, mandate_in
 from tidegate.gates.base import Verdict
 from tidegate.machine.effects import (
     AcquireLock,
@@ -61,8 +62,6 @@ from tidegate.machine.events import (
 )
 from tidegate.machine.lock_duty import owed
 from tidegate.machine.mandate import AUTOMATIC
-from tidegate.machine.phase import Phase
-from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.starting import Starting
@@ -79,7 +78,6 @@ from tidegate.release import Purpose
 SETTLED_WITHIN = 120
 """Steps from "all is well" to a host settled in the newest release: two updates, their checks, their retries."""
 
-BEGINNINGS: tuple[type[Phase], ...] = (Starting, Staged, Locking, ConfirmingLock, Rebooting, Verifying)
 LONGEST_BEGINNING = 20
 """Steps of a host at its best from its start through an update to the boot after it."""
 
@@ -87,12 +85,13 @@ MOST_WAKEUPS_AT_ONCE = 30
 """A lock, a check, the gates: few things are due at one instant, also where people ask for some of them."""
 
 
-class Life(Rules):
+class RandomHistory(Rules):
     """Host, servers, disk and machine, moved by choices; every step is checked."""
 
-    def __init__(self, choices: Choices) -> None:
+    def __init__(self, choices: Choices, mutant: Mutant = unchanged) -> None:
         super().__init__()
         self.choices = choices
+        self._step = mutant(step)
         self.servers_down = False
         self.shut: set[str] = set()
         self.policy = choices.of(*POLICIES)
@@ -138,7 +137,7 @@ class Life(Rules):
             case "gate":
                 self.shut = set() if self.shut else {self.choices.of(*GATES).name}
             case _:
-                self._strike_servers()
+                self._change_servers()
 
     def _hear(self, news: str) -> None:
         """Something that the machine is told."""
@@ -159,7 +158,7 @@ class Life(Rules):
         self.attempt.confirmed = self.attempt.granted is not None
         self.feed(PolicyChanged(self.policy))
 
-    def _strike_servers(self) -> None:
+    def _change_servers(self) -> None:
         account = self.choices.of(ACCOUNT, ELSEWHERE)
         server = self.servers[account.base_url]
         match self.choices.of("down", "rival", "rival leaves", "forget"):
@@ -185,7 +184,8 @@ class Life(Rules):
         """Answer a task, after news perhaps; where there is none, or it is slow, time passes or the host goes down."""
         answers = bool(self.tasks) and not self.choices.rarely()
         if answers:
-            if news := self.choices.of(*[""] * 20, "policy", "signal"):
+            amid_attempt = mandate_in(self.state) is not None  # where news matters most
+            if news := self.choices.of(*[""] * (11 if amid_attempt else 20), "policy", "policy", "signal"):
                 self._hear(news)
             self._answer()
         elif self.host.going_down and self.choices.of(True, True, True, False):
@@ -330,10 +330,10 @@ class Life(Rules):
         """Take a step as the keeper does: save first; what could not be saved was not done."""
         before, now = self.state, at(self.secs)
         self.note(event)
-        after, effects = step(before, event, now)
+        after, effects = self._step(before, event, now)
         if after.records != before.records:
             if self.choices.rarely():
-                after, effects = step(before, RecordsUnwritable(DISK_FULL, event), now)
+                after, effects = self._step(before, RecordsUnwritable(DISK_FULL, event), now)
                 assert after.records == before.records, "a step that could not be saved wants to save again"
             self.check_denials(after.records)
             self.disk = after.records
@@ -358,9 +358,9 @@ class Life(Rules):
     # ------------------------------------------------------------------ the end
 
     def run(self) -> None:
-        """Live until the choices are used up; then let everything go well and see where that leads."""
+        """Go on until the choices are used up; then let everything go well and see where that leads."""
         self.go_wrong()
-        self._mend_everything()
+        self._repair_everything()
         for _ in range(SETTLED_WITHIN):
             if self._settled():
                 return
@@ -373,14 +373,14 @@ class Life(Rules):
         choices, until = self.choices, self.choices.of(*BEGINNINGS)
         self.choices = Choices(())
         for _ in range(LONGEST_BEGINNING):
-            if not isinstance(self.state.phase, until):
+            if not until(self):
                 self.go_on()
         self.choices = choices
         while self.choices:
             self.move()
             see(self.state)
 
-    def _mend_everything(self) -> None:
+    def _repair_everything(self) -> None:
         self.shut.clear()
         self.servers_down = False
         for account in (ACCOUNT, ELSEWHERE):
@@ -418,3 +418,30 @@ class Life(Rules):
         nothing_open = self.disk.intent is None and self.disk.lock is None and not self.unanswered
         free = not any(server.counts(ACCOUNT.id) for server in self.servers.values())
         return done and nothing_open and free
+
+
+Beginning = Callable[[RandomHistory], bool]
+
+
+def _in(phase: type[Starting | Staged | Rebooting | Verifying]) -> Beginning:
+    return lambda history: isinstance(history.state.phase, phase)
+
+
+def _asks_for_the_lock(*, armed: bool) -> Beginning:
+    """The lock is asked for, for the first time or again after arming."""
+
+    def reached(history: RandomHistory) -> bool:
+        asking = any(isinstance(task, AcquireLock) for task in history.tasks)
+        return asking and armed == (history.disk.intent is not None)
+
+    return reached
+
+
+BEGINNINGS: tuple[Beginning, ...] = (
+    _in(Starting),
+    _in(Staged),
+    _asks_for_the_lock(armed=False),
+    _asks_for_the_lock(armed=True),
+    _in(Rebooting),
+    _in(Verifying),
+)

@@ -1,5 +1,7 @@
-"""The machine's rules, as far as they can be seen from outside: from what it is told, what it wants done, what is on
-disk and what the lock servers count. Never from the machine's own opinion of what it owes.
+"""The machine's rules, as far as they can be checked from outside.
+
+They are checked against the events that it gets, the effects that it wants, the records on disk and what the lock
+servers count, never against the machine's own opinion of its obligations.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from tests.fakes.lock_server import (
     FakeLockServer,
 )
 from tests.model.simulated_host import Host
-from tests.model.world import FLEET_LOCK, GATES
+from tests.model.world import FLEET_LOCK, GATES, mandate_in
 from tidegate.fleetlock.account import LockAccount, LockGranted, LockRelease
 from tidegate.gates.base import Allow
 from tidegate.health.base import HealthLook
@@ -45,7 +47,6 @@ from tidegate.machine.events import (
 )
 from tidegate.machine.lock_duty import RETRY_MAX_SECS
 from tidegate.machine.mandate import AUTOMATIC, Mandate
-from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.staging import Staging
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.verifying import Verifying
@@ -67,7 +68,7 @@ class Attempt:
 
 
 class Rules:
-    """What a life has come to so far, and what must hold of it."""
+    """One history so far, and the rules that must hold of it."""
 
     state: State
     tasks: list[Task]
@@ -98,7 +99,7 @@ class Rules:
             server.forget()
 
     def note(self, event: Event) -> None:
-        """What the machine is told, as far as the rules are about it."""
+        """Take note of an event, as far as the rules depend on it."""
         match event:
             case Completed(task_id, HealthLook() as look):
                 self.well = not failing(look)
@@ -167,10 +168,10 @@ class Rules:
         assert state.policy.enabled or any(request.wants_staging for request in before.requests)
         assert not state.shutting_down
 
-    def _order(self) -> Mandate:
-        """On whose word: what the machine says of it has to be what was asked."""
-        assert isinstance(self.state.phase, Executing)
-        mandate = self.state.phase.mandate
+    def _mandate(self) -> Mandate:
+        """The mandate of the attempt, which has to be what was asked for."""
+        mandate = mandate_in(self.state)
+        assert mandate is not None, "no attempt is under way"
         due = self.disk.rollback is not None
         if mandate.request is None:
             purpose = Purpose.ROLLBACK if due else AUTOMATIC.purpose
@@ -188,7 +189,7 @@ class Rules:
         return self.disk.rollback is not None and record is not None and record.boot != self.state.boot
 
     def _check_arm(self, task: Arm | Rollback) -> None:
-        state, opened, mandate = self.state, self.disk.intent, self._order()
+        state, opened, mandate = self.state, self.disk.intent, self._mandate()
         assert opened is not None, "armed without an intent on disk"
         assert (opened.target.payload, opened.boot) == (task.target.payload, state.boot)
         assert opened.purpose == mandate.purpose
@@ -204,7 +205,7 @@ class Rules:
         self.attempt = Attempt(granted=self.attempt.granted)
 
     def _check_reboot(self) -> None:
-        state, opened, mandate = self.state, self.disk.intent, self._order()
+        state, opened, mandate = self.state, self.disk.intent, self._mandate()
         assert opened is not None
         assert opened.requested is not None
         self._check_permitted(mandate)
@@ -300,7 +301,7 @@ class Rules:
 
     def _check_people(self) -> None:
         """Whoever has no answer yet is one of those whom the machine will answer."""
-        mandate = self.state.phase.mandate if isinstance(self.state.phase, Executing) else AUTOMATIC
+        mandate = mandate_in(self.state) or AUTOMATIC
         waiting = {request.id for request in self.state.requests} | {mandate.request}
         assert self.unanswered.keys() <= waiting, "somebody asked and is forgotten"
 

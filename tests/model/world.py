@@ -1,4 +1,4 @@
-"""What the model of a life is made of: choices, gates, settings, and the words of the rules."""
+"""The parts of the random histories: choices, moves, policies and gates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tidegate.clock import Now
 from tidegate.fleetlock.account import FleetLocking, LockRelease
 from tidegate.gates.base import Allow, Notice, Verdict, Wait
 from tidegate.health.judgement import HealthTerms
-from tidegate.machine.state import FailureAction, Policy
+from tidegate.machine.mandate import Mandate
+from tidegate.machine.state import FailureAction, Policy, State
 from tidegate.release import Purpose
 
 LOCKING = FleetLocking(ACCOUNT)
@@ -25,7 +26,7 @@ POLICIES = (
     *[quick(Policy(fleet_lock=LOCKING))] * 5,
     quick(),
     quick(Policy(fleet_lock=FleetLocking(ACCOUNT, release=LockRelease.AFTER_BOOT))),
-    quick(Policy(fleet_lock=FleetLocking(ELSEWHERE, tells=True))),
+    *[quick(Policy(fleet_lock=FleetLocking(ELSEWHERE, tells=True)))] * 3,
     quick(Policy(fleet_lock=LOCKING, enabled=False)),
     quick(Policy(fleet_lock=LOCKING, allow_downgrade=True)),
     *[quick(Policy(fleet_lock=LOCKING, failure_action=FailureAction.ROLLBACK))] * 4,
@@ -37,7 +38,7 @@ POLICIES = (
 )
 TROUBLES = ("policy", "signal", "restart", "boot", "person", "tick", "gate", "server", "clock")
 MOVES = (*["go on"] * 44, *["ask"] * 5, *TROUBLES)
-"""Mostly things take their course; a host that is struck all the time never gets anywhere near a reboot."""
+"""Mostly things take their course; a host that is disturbed all the time never gets anywhere near a reboot."""
 
 FLEET_LOCK = "fleet_lock"
 OVERRIDES = (frozenset[str](), frozenset({FLEET_LOCK}), frozenset({"window", "power", FLEET_LOCK}))
@@ -47,6 +48,12 @@ HIGHEST = 5039
 """The highest number to choose by, one less than a multiple of many: no option is favoured much."""
 
 Chosen = TypeVar("Chosen")
+
+
+def mandate_in(state: State) -> Mandate | None:
+    """The mandate of the attempt under way, from the first question to the gates to the reboot; None outside of one."""
+    mandate = getattr(state.phase, "mandate", None)
+    return mandate if isinstance(mandate, Mandate) else None
 
 
 class Choices:

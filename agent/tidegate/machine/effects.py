@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidegate.clock import Now
+from tidegate.engines.base import DEFAULT_TRAITS
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import LockAccount
 from tidegate.fleetlock.protocol import UpdateParams
@@ -18,8 +19,7 @@ from tidegate.machine.topics import Topic
 from tidegate.reboot import RebootKind
 from tidegate.release import Purpose, Release
 
-ARM_SECS = 120.0
-"""What arming is given where the engine says nothing else."""
+ARM_SECS = DEFAULT_TRAITS.arm_timeout_secs
 
 
 @dataclass(frozen=True, slots=True)

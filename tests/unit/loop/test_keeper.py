@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from tests.fakes.builders import step_of
-from tidegate.machine.plan import PlanStep
-
 import pytest
 
-from tests.fakes.builders import ALLOW, BOOT, DISK_FULL, host, intent, offers
+from tests.fakes.builders import ALLOW, BOOT, DISK_FULL, host, intent, offers, step_of
 from tests.fakes.clock import FakeClock
 from tidegate.gates.base import Wait
 from tidegate.loop import Keeper
 from tidegate.machine import effects
 from tidegate.machine.effects import Arm, AskGates, Effect, Task
 from tidegate.machine.events import Completed, Event, PolicyChanged, Tick
-from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.waiting import Staged
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
 from tidegate.machine.step import next_wakeup
 from tidegate.records.model import Records

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fakes.builders import step_of
-from tidegate.machine.plan import PlanStep
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -32,6 +29,7 @@ from tests.fakes.builders import (
     release,
     relocking,
     steady,
+    step_of,
     unhealthy,
 )
 from tests.fakes.clock import START
@@ -69,12 +67,12 @@ from tidegate.machine.events import (
 )
 from tidegate.machine.lock_duty import RETRY_MAX_SECS, owed
 from tidegate.machine.parts import MAX_RETRY_AFTER_SECS, MIN_RETRY_AFTER_SECS
-from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.undoing import Undoing
 from tidegate.machine.phases.verifying import Verifying
 from tidegate.machine.phases.waiting import Staged
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
 from tidegate.machine.step import next_wakeup
 from tidegate.reboot import RebootAccepted
@@ -695,8 +693,9 @@ def test_an_agent_that_is_started_again_in_the_same_boot_never_unlocks_amid_a_re
 
 def _disarm_task(walk: Walk) -> int:
     assert isinstance(walk.state.phase, Undoing)
-    assert walk.state.phase.task is not None
-    return walk.state.phase.task
+    (part,) = walk.state.phase.parts
+    assert part.task is not None
+    return part.task
 
 
 def test_an_unlock_that_was_under_way_is_done_again_after_a_restart() -> None:
@@ -767,7 +766,7 @@ def test_who_asked_is_told_when_the_record_cannot_be_written() -> None:
 def test_an_answer_of_another_kind_to_the_lock_is_a_defect_that_shows(reached: Callable[[], Walk]) -> None:
     with pytest.raises(TypeError, match="was answered with RebootAccepted"):
         reached().answer(RebootAccepted())
-    with pytest.raises(TypeError, match="owed to the lock server was answered with LockGranted"):
+    with pytest.raises(TypeError, match="release of the lock was answered with LockGranted"):
         steady(LOCKED).wake().answer(LockGranted())
 
 

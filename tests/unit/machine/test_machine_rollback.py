@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fakes.builders import step_of
-from tidegate.machine.plan import PlanStep
-
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -31,6 +28,7 @@ from tests.fakes.builders import (
     staged,
     staging,
     steady,
+    step_of,
     unhealthy,
     verifying,
 )
@@ -52,12 +50,12 @@ from tidegate.machine.effects import (
     Rollback,
 )
 from tidegate.machine.events import AllowAsked, DenyAsked, RollbackAsked, ShutdownSignal
-from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.staging import Staging
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.waiting import RollbackPending, Staged
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
 from tidegate.reboot import RebootAccepted

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from tests.fakes.builders import step_of
-from tidegate.machine.plan import PlanStep
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS, UNCERTAIN_SECS
-from tidegate.machine.phases.undoing import UNDO_RETRY_SECS
-from tidegate.machine.state_gates import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 
 from tests.fakes.builders import (
     ALLOW,
@@ -39,6 +33,7 @@ from tests.fakes.builders import (
     staged,
     staging,
     steady,
+    step_of,
 )
 from tests.fakes.clock import START
 from tidegate.engines.base import Progress
@@ -48,14 +43,16 @@ from tidegate.machine.effects import Announce, Arm, AskGates, Disarm, FindOffers
 from tidegate.machine.events import Completed, Errored, PolicyChanged, Progressed, ShutdownSignal, Tick
 from tidegate.machine.mandate import AUTOMATIC
 from tidegate.machine.phases.executing import Executing
-from tidegate.machine.phases.rebooting import Rebooting
+from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS, UNCERTAIN_SECS, Rebooting
 from tidegate.machine.phases.staging import Staging
 from tidegate.machine.phases.steady import Steady
-from tidegate.machine.phases.undoing import Undoing
+from tidegate.machine.phases.undoing import UNDO_RETRY_SECS, Undoing
 from tidegate.machine.phases.waiting import Staged
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
+from tidegate.machine.state_gates import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 from tidegate.machine.step import next_wakeup
-from tidegate.reboot import RebootAccepted, RebootRefused
+from tidegate.reboot import RebootAccepted, RebootKind, RebootRefused
 from tidegate.records.model import Outcome, Records
 from tidegate.release import Purpose
 
@@ -335,7 +332,7 @@ def test_every_gate_is_asked_again_after_arming() -> None:
 
 def test_the_reboot_is_asked_for_after_the_last_look_and_on_disk_in_the_same_step() -> None:
     walk = requesting()
-    assert walk.task == Reboot(7, "Tidegate reboots this host into 2 (automatic)")
+    assert walk.task == Reboot(7, RebootKind.REBOOT, "Tidegate reboots this host into 2 (automatic)")
     assert walk.state.records.intent is not None
     assert walk.state.records.intent.requested is not None
     assert walk.state.records.intent.requested.boot_secs == at(0).boot_secs
@@ -515,10 +512,10 @@ def test_stale_answers_are_dropped(phase: Callable[[], Walk]) -> None:
     ("phase", "kind"),
     [
         (staging, Staging),
-        (deciding, CheckingGates),
-        (arming, Arming),
-        (confirming, RecheckingGates),
-        (requesting, RequestingReboot),
+        (deciding, Executing),
+        (arming, Executing),
+        (confirming, Executing),
+        (requesting, Executing),
     ],
 )
 def test_a_tick_does_not_hurry_a_task(phase: Callable[[], Walk], kind: type) -> None:
@@ -529,7 +526,7 @@ def test_a_tick_does_not_hurry_a_task(phase: Callable[[], Walk], kind: type) -> 
 
 
 def test_an_answer_of_another_kind_is_a_defect_that_shows() -> None:
-    with pytest.raises(TypeError, match="CheckingGates was answered with RebootAccepted"):
+    with pytest.raises(TypeError, match="ask_gates was answered with RebootAccepted"):
         deciding().answer(RebootAccepted())
     with pytest.raises(TypeError, match="discovery was answered with RebootAccepted"):
         steady().wake().answer(RebootAccepted())

@@ -7,11 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS
-from tidegate.machine.verify import (
-    START_RETRY_SECS,
-    decide_outcome,
-)
 
 from tests.fakes.builders import (
     BOOT,
@@ -31,8 +26,9 @@ from tidegate.machine.effects import Announce, Disarm, ReadHost
 from tidegate.machine.events import (
     ShutdownSignal,
 )
-from tidegate.machine.phases.rebooting import Rebooting
-from tidegate.machine.phases.starting import Starting
+from tidegate.machine.outcome import decide_outcome
+from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS, Rebooting
+from tidegate.machine.phases.starting import START_RETRY_SECS, Starting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.undoing import Undoing
 from tidegate.machine.phases.verifying import Verifying

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fakes.builders import step_of
-from tidegate.machine.plan import PlanStep
-
 from dataclasses import replace
 
 import pytest
-from tidegate.machine.phases.paused import PROBE_SECS as PAUSED_LOOK_SECS
-from tidegate.machine.phases.verifying import RETRY_SECS
 
 from tests.fakes.builders import (
     AT_ONCE,
@@ -29,6 +24,7 @@ from tests.fakes.builders import (
     offers,
     plain,
     quick,
+    step_of,
     unhealthy,
     verifying,
 )
@@ -45,13 +41,14 @@ from tidegate.machine.effects import (
     Stage,
 )
 from tidegate.machine.events import PolicyChanged, ResumeAsked
-from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.marking_good import MarkingGood
+from tidegate.machine.phases.paused import PROBE_SECS as PAUSED_LOOK_SECS
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.starting import Starting
 from tidegate.machine.phases.steady import Steady
-from tidegate.machine.phases.verifying import Verifying
+from tidegate.machine.phases.verifying import RETRY_SECS, Verifying
 from tidegate.machine.phases.waiting import RollbackPending
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.step import next_wakeup
 from tidegate.machine.topics import Topic

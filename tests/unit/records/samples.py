@@ -6,11 +6,13 @@ sample that sets it, and a fixture (``json.dumps(encode(sample), indent=1, ensur
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tidegate.fleetlock.account import LockAccount
 from tidegate.records.model import (
     Attempt,
+    AttemptRecord,
     Denial,
     Intent,
     LockRecord,
@@ -108,4 +110,18 @@ MINIMAL = Records(
     rollback=RollbackDue(_NEW, _OLD, "41.20260302 is unhealthy", _march(10, 5)),
 )
 
-SAMPLES = {"empty": Records(), "minimal": MINIMAL, "filled": FILLED}
+UNDER_WAY = Records(
+    intent=replace(MINIMAL.intent, kind="soft-reboot") if MINIMAL.intent is not None else None,
+    attempt=AttemptRecord(
+        boot=_BOOT,
+        target=_NEW,
+        order="kill-then-download",
+        purpose="manual",
+        reason="fix (uid 0)",
+        since=_march(9, 58),
+        next_boot=_OLD.payload,
+        begun=("take_lock", "stop_workload"),
+    ),
+)
+
+SAMPLES = {"empty": Records(), "minimal": MINIMAL, "filled": FILLED, "under_way": UNDER_WAY}

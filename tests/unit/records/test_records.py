@@ -228,6 +228,7 @@ def test_an_empty_document_is_empty_records() -> None:
         "waiting": None,
         "settled": None,
         "first_seen": {},
+        "attempt": None,
         "denied": [],
         "history": [],
     }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fakes.builders import step_of
-from tidegate.machine.plan import PlanStep
-
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -18,7 +15,19 @@ import pytest
 from tests.fakes import agent_walks as walks
 from tests.fakes.alarm import FakeAlarm
 from tests.fakes.asyncs import run, until
-from tests.fakes.builders import ALLOW, BAD_CONFIG, BOOT, WAIT, Walk, arming, host, offers, requesting, staged, steady
+from tests.fakes.builders import (
+    ALLOW,
+    BAD_CONFIG,
+    BOOT,
+    WAIT,
+    Walk,
+    arming,
+    host,
+    offers,
+    requesting,
+    staged,
+    steady,
+)
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.engine import payload_of
 from tidegate.clock import Now
@@ -30,6 +39,7 @@ from tidegate.machine.effects import FindOffers, ReadHost, ReleaseLock, Stage, T
 from tidegate.machine.events import Completed, PolicyChanged, StageAsked
 from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.waiting import Staged
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy, State
 from tidegate.reboot import RebootRefused
 from tidegate.records.model import Records
@@ -291,9 +301,11 @@ def test_a_person_who_applies_is_not_held_by_what_holds_the_agent_alone() -> Non
     walk = walks.fleet_arming()
     walk.state = replace(walk.state, policy=replace(walk.state.policy, enabled=False))
     assert "updates" in [wait.gate for wait in waits_of(walk.state)]
-    assert step_of(walk.state.phase) is PlanStep.ARM
-    mandate = replace(walk.state.phase.mandate, request=7)
-    walk.state = replace(walk.state, phase=replace(walk.state.phase, mandate=mandate))
+    phase = walk.state.phase
+    assert isinstance(phase, Executing)
+    assert phase.step is PlanStep.ARM
+    mandate = replace(phase.mandate, request=7)
+    walk.state = replace(walk.state, phase=replace(phase, mandate=mandate))
     assert waits_of(walk.state) == ()
 
 

@@ -24,19 +24,24 @@ from tidegate.machine.effects import (
     Arm,
     AskGates,
     Disarm,
+    EndHandOver,
     FindOffers,
     GiveNotice,
+    HandOver,
     MarkGood,
+    Prune,
     ReadHealth,
     ReadHost,
     Reboot,
     ReleaseLock,
     Rollback,
     Stage,
+    StartWorkload,
+    StopWorkload,
     Task,
 )
 from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed
-from tidegate.reboot import RebootAccepted, RebootAnswer
+from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.release import Purpose
 from tidegate.runner import DEADLINES_SECS, Host, Runner, World
 
@@ -54,9 +59,14 @@ ONE_OF_EACH: tuple[Task, ...] = (
     Arm(7, SECOND),
     Disarm(7, SECOND),
     Rollback(7, SECOND),
-    Reboot(7, "going down"),
+    Reboot(7, RebootKind.REBOOT, "going down"),
     ReadHealth(7),
     MarkGood(7, release("1")),
+    Prune(7, SECOND),
+    HandOver(7),
+    EndHandOver(7),
+    StopWorkload(7),
+    StartWorkload(7),
 )
 
 
@@ -83,8 +93,8 @@ class Parts:
         await self._met("shutting_down")
         return True
 
-    async def reboot(self, announcement: str) -> RebootAnswer:
-        await self._met("reboot", announcement)
+    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
+        await self._met("go_down", kind, announcement)
         return RebootAccepted()
 
     async def failed_units(self) -> frozenset[str]:
@@ -110,6 +120,18 @@ class Parts:
     async def tell(self, notice: Notice) -> None:
         await self._met("tell", notice)
 
+    async def hand_over(self) -> None:
+        await self._met("hand_over")
+
+    async def end_hand_over(self) -> None:
+        await self._met("end_hand_over")
+
+    async def stop(self) -> None:
+        await self._met("stop")
+
+    async def start(self) -> None:
+        await self._met("start")
+
     async def ask(self, question: Question) -> Verdict:
         self.asked.append(question)
         return Allow("window")
@@ -123,7 +145,7 @@ class Rig:
         self.host.publish("2")
         self.engine = FakeEngine(self.host)
         self.parts = Parts()
-        host = Host(self.engine, self.parts, self.parts, self.parts, self.parts)
+        host = Host(self.engine, self.parts, self.parts, self.parts, self.parts, self.parts)
         self.runner = Runner(FakeClock(), host, World(self.parts, (self.parts,), self.parts))
         self.reports: list[Completed | Errored | Progressed] = []
 
@@ -230,8 +252,8 @@ def test_gates_of_a_new_configuration_are_the_ones_that_are_asked() -> None:
 
 def test_a_reboot_is_logind_with_the_announcement() -> None:
     rig = Rig()
-    assert rig.run(Reboot(7, "going down")) == Completed(7, RebootAccepted())
-    assert rig.parts.asked == [("reboot", "going down")]
+    assert rig.run(Reboot(7, RebootKind.REBOOT, "going down")) == Completed(7, RebootAccepted())
+    assert rig.parts.asked == [("go_down", RebootKind.REBOOT, "going down")]
 
 
 def test_health_is_looked_at() -> None:
@@ -277,7 +299,7 @@ def test_a_defect_in_a_part_is_an_answer_without_a_traceback(task: Task, caplog:
     "task",
     [
         FindOffers(7, release("1")),
-        Reboot(7, ""),
+        Reboot(7, RebootKind.REBOOT, ""),
         ReadHealth(7),
         ReadHost(7),
         GiveNotice(7, NOTICE),

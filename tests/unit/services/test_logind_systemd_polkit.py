@@ -19,7 +19,7 @@ from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed, ErrorReply
 from tidegate.bus.interface import Caller
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.reboot import RebootAccepted, RebootRefused
+from tidegate.reboot import RebootAccepted, RebootKind, RebootRefused
 from tidegate.services.logind import Inhibitor, Logind
 from tidegate.services.polkit import check_authorization
 from tidegate.services.power import LogindPower
@@ -91,7 +91,7 @@ def test_a_block_is_a_refusal_that_power_explains(daemon: PrivateBus, version: i
             with pytest.raises(CallFailed) as failed:
                 await logind.reboot()
             assert failed.value.error_name == error_name
-            answer = await LogindPower(logind).reboot("an update")
+            answer = await LogindPower(logind).go_down(RebootKind.REBOOT, "an update")
             assert isinstance(answer, RebootRefused)
             assert answer.reason == "backup holds shutdowns back: backup running"
             assert (fake.reboots, fake.wall_messages) == ([], [])
@@ -119,10 +119,10 @@ def test_power_reboots_and_announces_it(daemon: PrivateBus) -> None:
         fake.inhibit("mail", "queue", mode="delay")
         async with beside(daemon, fake.serve) as bus:
             power = LogindPower(Logind(bus))
-            assert await power.reboot("into 2") == RebootAccepted()
+            assert await power.go_down(RebootKind.REBOOT, "into 2") == RebootAccepted()
             assert fake.wall_messages == ["into 2"]
             assert await power.shutting_down()
-            assert isinstance(await power.reboot("into 2"), RebootRefused)
+            assert isinstance(await power.go_down(RebootKind.REBOOT, "into 2"), RebootRefused)
 
     run(scenario())
 
@@ -130,7 +130,7 @@ def test_power_reboots_and_announces_it(daemon: PrivateBus) -> None:
 def test_power_without_the_polkit_rule_says_what_is_missing(daemon: PrivateBus) -> None:
     async def scenario() -> None:
         async with beside(daemon, FakeLogind(polkit_allows=False).serve) as bus:
-            answer = await LogindPower(Logind(bus)).reboot("into 2")
+            answer = await LogindPower(Logind(bus)).go_down(RebootKind.REBOOT, "into 2")
             assert isinstance(answer, RebootRefused)
             assert "polkit" in answer.remedy
 
@@ -161,7 +161,7 @@ def test_the_bus_dies_over_the_reboot(daemon: PrivateBus) -> None:
             await Logind(bus).on_prepare_for_shutdown(die)
             fake.prepare = lambda active: daemon.kill()  # type: ignore[method-assign]  # the shutdown is faster than the answer
             with pytest.raises(TidegateError) as failed:
-                await LogindPower(Logind(bus)).reboot("into 2")
+                await LogindPower(Logind(bus)).go_down(RebootKind.REBOOT, "into 2")
             assert failed.value.kind is ErrorKind.BUS_UNREACHABLE
             assert fake.reboots == ["RebootWithFlags"]
 

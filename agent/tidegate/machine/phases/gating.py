@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine import lock_duty
+from tidegate.machine import attempts, lock_duty
 from tidegate.machine.effects import AskGates, Effect, GiveNotice
 from tidegate.machine.events import Result
 from tidegate.machine.parts import refusal, reply, take_id, troubled
@@ -38,10 +38,16 @@ def asked(state: State, phase: Executing, result: Result, now: Now) -> Step:
         found = (executing.GOING_DOWN, *found)
     held = waits(found)
     if not held:
-        return executing.advance(state, phase, now)
+        return executing.advance(state, _replanned(state, phase), now)
     state, notices = _noticed(state, held, now)
     state = waiting.wait(state, phase.target, phase.since, found, now)
     return state, (*reply(phase.mandate.request, refusal(held)), *notices)
+
+
+def _replanned(state: State, phase: Executing) -> Executing:
+    """With the plan as it is now: while the gates were asked the settings may have changed, and nothing has begun."""
+    plan = attempts.plan_of(state, phase.target, phase.mandate)
+    return replace(phase, plan=plan, at=plan.index(PlanStep.ASK_GATES))
 
 
 def not_asked(state: State, phase: Executing, failure: Failure, now: Now) -> Step:

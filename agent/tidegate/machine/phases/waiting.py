@@ -16,7 +16,7 @@ from tidegate.machine.lock_duty import owed
 from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import HOST_GOING_DOWN, enter, refusal, spread
 from tidegate.machine.phase import LockUse, Taskless
-from tidegate.machine.phases import executing
+from tidegate.machine.phases import executing, rebooting, undoing
 from tidegate.machine.state_gates import (
     after_failed_attempt,
     agent_waits,
@@ -124,7 +124,7 @@ def apply_asked(state: State, event: ApplyAsked, now: Now) -> Step:
 
 
 def _nothing_to_apply(state: State) -> Failure:
-    if state.phase.lock_use is LockUse.ATTEMPT:
+    if isinstance(state.phase, executing.Executing | rebooting.Rebooting | undoing.Undoing):
         return Failure(ErrorKind.AGENT_BUSY, f"the agent is {state.phase.activity}", "ask again when that is over")
     why = f"no release is staged (the agent is {state.phase.activity})"
     return Failure(ErrorKind.AGENT_NOTHING_TO_APPLY, why, "stage one first: tidegate stage")
