@@ -12,7 +12,7 @@ from tests.fakes.lock_server import ACCOUNT
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
-from tidegate.engines.base import EngineStatus, FinalizeFailure, StagedDeployment
+from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits, FinalizeFailure, StagedDeployment
 from tidegate.engines.registry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import FleetLocking, LockAccount, LockGranted, LockRelease, LockReleased
@@ -106,6 +106,8 @@ def host(
     finalize_failure: str | FinalizeFailure | None = None,
     shutting_down: bool = False,
     failed_units: tuple[str, ...] = (),
+    traits: EngineTraits = DEFAULT_TRAITS,
+    fell_back: str | None = None,
 ) -> HostView:
     """A view of the host; ``entries`` are the versions with a boot entry, the default first."""
     names = (booted,) if entries is None else entries
@@ -119,6 +121,8 @@ def host(
         tuple(deployment(name) for name in names),
         failure,
         rollback=deployment(before[0]) if before else None,
+        traits=traits,
+        fell_back=None if fell_back is None else payload_of(fell_back),
     )
     return HostView(status, shutting_down, frozenset(failed_units))
 

@@ -25,19 +25,27 @@ from tests.fakes.lock_server import (
 from tests.model.mutants import Mutant, unchanged
 from tests.model.rules import Rules
 from tests.model.simulated_host import VERSIONS
-from tests.model.world import GATES, MOVES, OVERRIDES, POLICIES, Choices, mandate_in
+from tests.model.world import GATES, MOVES, OVERRIDES, POLICIES, Choices, Setting, mandate_in
 from tidegate.gates.base import Verdict
 from tidegate.machine.effects import (
     AcquireLock,
     Announce,
+    Arm,
     AskGates,
+    Disarm,
     Effect,
+    EndHandOver,
     FindOffers,
     GiveNotice,
+    HandOver,
     ReadHealth,
     Reboot,
     ReleaseLock,
     Reply,
+    Rollback,
+    Stage,
+    StartWorkload,
+    StopWorkload,
     Task,
 )
 from tidegate.machine.events import (
@@ -59,6 +67,7 @@ from tidegate.machine.events import (
     ShutdownSignal,
     StageAsked,
     Tick,
+    WorkloadDone,
 )
 from tidegate.machine.lock_duty import owed
 from tidegate.machine.mandate import AUTOMATIC
@@ -67,7 +76,7 @@ from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.starting import Starting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.verifying import Verifying
-from tidegate.machine.phases.waiting import RollbackPending, Staged
+from tidegate.machine.phases.waiting import Available, RollbackPending, Staged
 from tidegate.machine.state import Policy, State
 from tidegate.machine.state_gates import agent_waits, mandate_of
 from tidegate.machine.step import begin, next_wakeup, step
@@ -85,16 +94,24 @@ MOST_WAKEUPS_AT_ONCE = 30
 """A lock, a check, the gates: few things are due at one instant, also where people ask for some of them."""
 
 
+CLAIMS = (Stage, Arm, Disarm, Rollback)
+"""What an engine may report as done and not have done: its status shows it."""
+
+PLAIN = Setting()
+
+
 class RandomHistory(Rules):
     """Host, servers, disk and machine, moved by choices; every step is checked."""
 
-    def __init__(self, choices: Choices, mutant: Mutant = unchanged) -> None:
+    def __init__(self, choices: Choices, mutant: Mutant = unchanged, setting: Setting = PLAIN) -> None:
         super().__init__()
         self.choices = choices
+        self.setting = setting
+        self.host.traits = setting.traits
         self._step = mutant(step)
         self.servers_down = False
         self.shut: set[str] = set()
-        self.policy = choices.of(*POLICIES)
+        self.policy = setting.applied(choices.of(*POLICIES))
         self.requests = 0
         self._start()
 
@@ -143,7 +160,7 @@ class RandomHistory(Rules):
         """Something that the machine is told."""
         match news:
             case "policy":
-                self._change_policy(self.choices.of(*POLICIES))
+                self._change_policy(self.setting.applied(self.choices.of(*POLICIES)))
             case "signal":
                 self.host.going_down = not self.host.going_down
                 self.feed(ShutdownSignal(self.host.going_down))
@@ -179,6 +196,7 @@ class RandomHistory(Rules):
             self.disk = Records()
             self.records_lost = True
             self.host.armed_by_agent = self.host.led_back = False
+            self.host.workload_runs, self.host.handed_over = True, False
 
     def go_on(self) -> None:
         """Answer a task, after news perhaps; where there is none, or it is slow, time passes or the host goes down."""
@@ -200,8 +218,9 @@ class RandomHistory(Rules):
     def _outcome(self, task: Task) -> Event:
         if isinstance(task, AcquireLock | ReleaseLock):
             return self._lock_outcome(task)
-        fate = self.choices.of(*["done"] * 9, "failed", "done, but failed")
-        done = fate != "failed" and self.host.do(task)
+        lies = ("said, and not done",) if self.setting.lies and isinstance(task, CLAIMS) else ()
+        fate = self.choices.of(*["done"] * 9, "failed", "done, but failed", *lies)
+        done = fate in lies or (fate != "failed" and self.host.do(task))
         if isinstance(task, Reboot) and done and self.choices.of(True, False):
             self.host.going_down = True
         if not done or fate == "done, but failed":
@@ -253,6 +272,8 @@ class RandomHistory(Rules):
             case Reboot():
                 answers: tuple[RebootAnswer, ...] = (RebootAccepted(), RebootRefused("a backup is running"))
                 return self.choices.of(*answers)
+            case StopWorkload() | StartWorkload() | HandOver() | EndHandOver():
+                return WorkloadDone()
             case ReadHealth():
                 return self.choices.of(WELL, unhealthy("starting"), unhealthy("sshd failed"))
             case _:
@@ -291,7 +312,7 @@ class RandomHistory(Rules):
             DenyAsked(number, version, "it breaks things"),
             AllowAsked(number, version, "it was the network"),
         )
-        likely = 6 if isinstance(self.state.phase, Staged) else 1
+        likely = 6 if isinstance(self.state.phase, Staged | Available) else 1
         asked: tuple[Event, ...] = (*[apply] * likely, StageAsked(number), CheckAsked(number), *rare)
         self.ask(self.choices.of(*asked))
 
@@ -397,7 +418,7 @@ class RandomHistory(Rules):
         if self.tasks:
             return
         match phase:
-            case Staged(target=target) if agent_waits(self.state, target, AUTOMATIC):
+            case Staged(target=target) | Available(target=target) if agent_waits(self.state, target, AUTOMATIC):
                 self.ask(ApplyAsked(number, "try again"))
             case RollbackPending(target=target) if agent_waits(self.state, target, mandate_of(self.state)) and not owed(
                 self.state
@@ -413,11 +434,19 @@ class RandomHistory(Rules):
         free = [version for version in VERSIONS if self.disk.denial_of(payload_of(version)) is None]
         return max(free, default=self.host.booted)
 
+    def _armed_for_good(self) -> bool:
+        """Whether a denied release is the next boot's, and the engine cannot take that back: it is said, no more."""
+        staged = self.host.staged
+        denied = staged is not None and self.disk.denial_of(payload_of(staged)) is not None
+        return denied and self.host.armed_by_agent and not self.host.traits.can_disarm
+
     def _settled(self) -> bool:
+        if self._armed_for_good():
+            return True
         done = isinstance(self.state.phase, Steady) and self.host.booted >= self._newest() and not self.tasks
         nothing_open = self.disk.intent is None and self.disk.lock is None and not self.unanswered
         free = not any(server.counts(ACCOUNT.id) for server in self.servers.values())
-        return done and nothing_open and free
+        return done and nothing_open and free and self.host.workload_runs and not self.host.handed_over
 
 
 Beginning = Callable[[RandomHistory], bool]

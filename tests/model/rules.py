@@ -18,6 +18,7 @@ from tests.fakes.lock_server import (
 )
 from tests.model.simulated_host import Host
 from tests.model.world import FLEET_LOCK, GATES, mandate_in
+from tidegate.engines.base import RebootOwner
 from tidegate.fleetlock.account import LockAccount, LockGranted, LockRelease
 from tidegate.gates.base import Allow
 from tidegate.health.base import HealthLook
@@ -26,14 +27,17 @@ from tidegate.machine.effects import (
     AcquireLock,
     Arm,
     Disarm,
+    EndHandOver,
     FindOffers,
     GiveNotice,
     MarkGood,
     ReadHealth,
+    ReadHost,
     Reboot,
     ReleaseLock,
     Rollback,
     Stage,
+    StartWorkload,
     Task,
 )
 from tidegate.machine.events import (
@@ -47,10 +51,15 @@ from tidegate.machine.events import (
 )
 from tidegate.machine.lock_duty import RETRY_MAX_SECS
 from tidegate.machine.mandate import AUTOMATIC, Mandate
+from tidegate.machine.phases.executing import Executing
+from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.staging import Staging
+from tidegate.machine.phases.starting import Starting
 from tidegate.machine.phases.steady import Steady
+from tidegate.machine.phases.undoing import Undoing
 from tidegate.machine.phases.verifying import Verifying
-from tidegate.machine.phases.waiting import Staged
+from tidegate.machine.phases.waiting import Available, RollbackPending, Staged
+from tidegate.machine.plan import Order, PlanStep
 from tidegate.machine.state import FailureAction, State
 from tidegate.machine.step import next_wakeup
 from tidegate.records.model import Denial, DenialCause, LockState, Records
@@ -125,6 +134,8 @@ class Rules:
                 return f"notice {task.id}"
             case ReadHealth() if task.id not in (self.state.lock.task, getattr(self.state.phase, "task", None)):
                 return f"look {task.id}"  # a person has decided meanwhile, and nobody waits for it
+            case Disarm() | ReadHost() | StartWorkload() | EndHandOver():
+                return type(task).__name__  # undone beside each other
             case _:
                 return "lock" if task.id == self.state.lock.task else "phase"
 
@@ -134,6 +145,8 @@ class Rules:
         assert not rival, f"{task} while {rival} is under way"
         match task:
             case Arm() | Rollback():
+                self._check_arm(task)
+            case Stage() if not self.host.traits.stages_locked:
                 self._check_arm(task)
             case Reboot():
                 self._check_reboot()
@@ -158,10 +171,27 @@ class Rules:
             case _:
                 pass
 
+    def _check_workload(self) -> None:
+        """It is down only for an attempt that is on record, and runs again wherever nothing of one is under way."""
+        if self.host.workload_runs and not self.host.handed_over:
+            return
+        attempt = self.disk.attempt
+        assert attempt is not None, "the workload is down, and no record says so"
+        assert attempt.boot == self.host.boot
+        step = PlanStep.HAND_OVER if self.host.handed_over else PlanStep.STOP_WORKLOAD
+        assert step in attempt.begun, "the workload is down, and no record says so"
+        busy = isinstance(self.state.phase, Starting | Executing | Undoing | Rebooting) or self.state.shutting_down
+        assert busy, "the workload was left stopped"
+
     def _check_stage(self, task: Stage, before: State) -> None:
         state = self.state
         assert state.policy.blocked is None
-        assert self.disk.intent is None, "staging while an attempt is not settled"
+        if (mandate := mandate_in(state)) is not None:
+            assert before.policy.order in (Order.KILL_THEN_DOWNLOAD, Order.DELETE_THEN_DOWNLOAD)
+            self._check_permitted(mandate)
+            return
+        armed_for_good = self.disk.intent is not None and not self.host.traits.can_disarm
+        assert self.disk.intent is None or armed_for_good, "staging while an attempt is not settled"
         assert self.disk.rollback is None, "staging while the host is to be left"
         assert not isinstance(before.phase, Verifying)
         assert self.disk.denial_of(task.target.payload) is None, "a denied release is staged"
@@ -188,7 +218,7 @@ class Rules:
         record = self.disk.lock
         return self.disk.rollback is not None and record is not None and record.boot != self.state.boot
 
-    def _check_arm(self, task: Arm | Rollback) -> None:
+    def _check_arm(self, task: Arm | Rollback | Stage) -> None:
         state, opened, mandate = self.state, self.disk.intent, self._mandate()
         assert opened is not None, "armed without an intent on disk"
         assert (opened.target.payload, opened.boot) == (task.target.payload, state.boot)
@@ -202,14 +232,22 @@ class Rules:
             assert self.disk.denial_of(booted) is not None, "a release is left that nobody denied"
         if state.policy.fleet_lock is not None and FLEET_LOCK not in mandate.overrides and not self._keeps_lock():
             assert self.attempt.granted is not None, "armed without the lock"
+        if self.host.traits.reboots is RebootOwner.ENGINE:
+            self._check_last_look(mandate)
         self.attempt = Attempt(granted=self.attempt.granted)
 
     def _check_reboot(self) -> None:
-        state, opened, mandate = self.state, self.disk.intent, self._mandate()
+        opened, mandate = self.disk.intent, self._mandate()
         assert opened is not None
         assert opened.requested is not None
         self._check_permitted(mandate)
         assert self.disk.denial_of(opened.target.payload) is None, "a denied release is booted into"
+        self._check_last_look(mandate)
+
+    def _check_last_look(self, mandate: Mandate) -> None:
+        """Every gate and the lock server have allowed once more: since arming, or right before it where it reboots."""
+        state, down = self.state, not self.host.workload_runs
+        assert down == state.policy.workload, "goes down with the workload running, or stopped what nobody named"
         for gate in GATES:
             if gate.asked(mandate.purpose, mandate.overrides):
                 assert gate.name in self.attempt.allowed, f"{gate.name} did not allow since arming"
@@ -243,7 +281,10 @@ class Rules:
         record, opened = self.disk.lock, self.disk.intent
         assert not self.state.shutting_down, "unlocks while the host goes down"
         assert self.secs > self.unlock_failed_at, "storms a server that did not take the lock back"
-        assert opened is None or opened.boot != self.state.boot, "unlocks while a reboot of this boot is under way"
+        stays_armed = isinstance(self.state.phase, Staged | Available | RollbackPending | Steady | Staging)
+        stays_armed &= not self.host.traits.can_disarm
+        under_way = opened is not None and opened.boot == self.state.boot and not stays_armed
+        assert not under_way, "unlocks while a reboot of this boot is under way"
         self.attempt.granted = None
         if record is None:
             return
@@ -306,10 +347,12 @@ class Rules:
         assert self.unanswered.keys() <= waiting, "somebody asked and is forgotten"
 
     def _idle(self) -> bool:
-        return isinstance(self.state.phase, Steady | Staging | Staged) and not self.state.shutting_down
+        idle = Steady | Staging | Staged | Available
+        return isinstance(self.state.phase, idle) and not self.state.shutting_down
 
     def check_state(self) -> None:
         """What must hold after every step."""
         self._check_host()
+        self._check_workload()
         self._check_lock()
         self._check_people()

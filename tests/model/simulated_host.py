@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.fakes.builders import host
-from tidegate.machine.effects import Arm, Disarm, Rollback, Stage, Task
+from tidegate.engines.base import DEFAULT_TRAITS, EngineTraits, RebootOwner
+from tidegate.machine.effects import (
+    Arm,
+    Disarm,
+    EndHandOver,
+    HandOver,
+    Rollback,
+    Stage,
+    StartWorkload,
+    StopWorkload,
+    Task,
+)
 from tidegate.machine.events import HostView
 from tidegate.system.boot import BootInstance
 
@@ -30,6 +41,11 @@ class Host:
     soft_reboots: int = 0
     passed_over: tuple[str, ...] = ()
     """What had a boot entry when the boot loader last took another."""
+    fell_back: str | None = None
+    """The default that the boot loader gave up when it last took another."""
+    traits: EngineTraits = DEFAULT_TRAITS
+    workload_runs: bool = True
+    handed_over: bool = False
 
     @property
     def boot(self) -> BootInstance:
@@ -43,26 +59,51 @@ class Host:
             entries=self.entries,
             finalize_failure=self.finalize_failure,
             shutting_down=self.going_down,
+            traits=self.traits,
+            fell_back=self.fell_back,
         )
 
     def do(self, task: Task) -> bool:
         """Carry out ``task``; False where the engine would refuse."""
         match task:
             case Stage(target=target):
-                foreign = self.staged is not None and not self.locked
-                if foreign:
-                    return False
-                self.staged, self.locked = target.version, True
+                return self._stage(target.version)
             case Arm(target=target):
-                if self.staged != target.version:
-                    return False
-                self.locked, self.armed_by_agent = False, True
+                return self._arm(target.version)
             case Rollback(target=target):
-                return self._roll_back(target.version)
+                return self.traits.can_rollback and self._roll_back(target.version)
             case Disarm(target=target):
-                self._disarm(target.version)
+                return self.traits.can_disarm and self._disarm(target.version)
+            case _:
+                return self._work(task)
+
+    def _work(self, task: Task) -> bool:
+        match task:
+            case StopWorkload():
+                self.workload_runs = False
+            case StartWorkload():
+                self.workload_runs = True
+            case HandOver():
+                self.handed_over = True
+            case EndHandOver():
+                self.handed_over = False
             case _:
                 pass
+        return True
+
+    def _stage(self, version: str) -> bool:
+        foreign = self.staged is not None and not self.locked and not self.armed_by_agent
+        if foreign:
+            return False
+        self.staged, self.locked, self.armed_by_agent = version, True, False
+        return True if self.traits.stages_locked else self._arm(version)
+
+    def _arm(self, version: str) -> bool:
+        if self.staged != version and self.entries[0] != version:
+            return False
+        if self.staged == version:
+            self.locked, self.armed_by_agent = False, True
+        self.going_down |= self.traits.reboots is RebootOwner.ENGINE
         return True
 
     def _roll_back(self, version: str) -> bool:
@@ -72,14 +113,18 @@ class Host:
         self.staged, self.locked = None, True
         self.entries = (version, *(entry for entry in self.entries if entry != version))
         self.led_back = True
+        self.going_down |= self.traits.reboots is RebootOwner.ENGINE
         return True
 
-    def _disarm(self, version: str) -> None:
+    def _disarm(self, version: str) -> bool:
         if self.staged == version:
             self.locked, self.armed_by_agent = True, False
+            if not self.traits.stages_locked:
+                self.staged = None  # what cannot be staged without being armed is gone
         self.led_back = False
         if self.entries[0] == version != self.booted:
             self.entries = (self.booted, *(entry for entry in self.entries if entry != self.booted))
+        return True
 
     def stage_by_hand(self, version: str) -> None:
         """Somebody stages with the engine's own tools, unlocked."""
@@ -115,6 +160,7 @@ class Host:
     def _boot_into(self, version: str) -> None:
         self._begin_anew()
         self.booted = version
+        self.fell_back = self.entries[0] if version != self.entries[0] else None
         self.passed_over = tuple(entry for entry in self.entries if entry != version)
         self.boots, self.soft_reboots = self.boots + 1, 0
 
@@ -122,3 +168,4 @@ class Host:
         """What was staged is gone, and so is whatever was under way."""
         self.staged, self.locked, self.armed_by_agent, self.going_down = None, True, False, False
         self.led_back = False
+        self.workload_runs, self.handed_over = True, False

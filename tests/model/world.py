@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,10 +13,12 @@ from tests.fakes.lock_server import (
     ELSEWHERE,
 )
 from tidegate.clock import Now
+from tidegate.engines.base import DEFAULT_TRAITS, EngineTraits, Evidence, RebootOwner
 from tidegate.fleetlock.account import FleetLocking, LockRelease
 from tidegate.gates.base import Allow, Notice, Verdict, Wait
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.mandate import Mandate
+from tidegate.machine.plan import Order
 from tidegate.machine.state import FailureAction, Policy, State
 from tidegate.release import Purpose
 
@@ -36,6 +38,35 @@ POLICIES = (
     quick(Policy(blocked=BAD_CONFIG)),
     quick(Policy(blocked=BAD_CONFIG, fleet_lock=LOCKING)),
 )
+TRAITS = (
+    DEFAULT_TRAITS,
+    EngineTraits(stages_locked=False, evidence=Evidence.BOOTED_ONLY),
+    EngineTraits(can_disarm=False),
+    EngineTraits(stages_locked=False, can_disarm=False, can_rollback=False, evidence=Evidence.BOOTED_ONLY),
+    EngineTraits(reboots=RebootOwner.ENGINE),
+    EngineTraits(stages_locked=False, reboots=RebootOwner.ENGINE, can_rollback=False, updates_offline=True),
+    EngineTraits(can_rollback=False, evidence=Evidence.ENGINE_REPORT, arm_timeout_secs=1200.0),
+    EngineTraits(can_discard=False, evidence=Evidence.ENGINE_REPORT, can_disarm=False, reboots=RebootOwner.ENGINE),
+)
+"""Engines that can and cannot do what plain OSTree can, which is the first."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What does not change in one history: what the engine can do, the order of updates, and whether it can lie."""
+
+    traits: EngineTraits = DEFAULT_TRAITS
+    order: Order = Order.DOWNLOAD_THEN_KILL
+    workload: bool = False
+    lies: bool = False
+
+    def applied(self, policy: Policy) -> Policy:
+        """``policy`` with this order."""
+        return replace(policy, order=self.order, workload=self.workload)
+
+
+SETTINGS = tuple(Setting(traits, order, workload=True, lies=True) for traits in TRAITS for order in Order)
+
 TROUBLES = ("policy", "signal", "restart", "boot", "person", "tick", "gate", "server", "clock")
 MOVES = (*["go on"] * 44, *["ask"] * 5, *TROUBLES)
 """Mostly things take their course; a host that is disturbed all the time never gets anywhere near a reboot."""

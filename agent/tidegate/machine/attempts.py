@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tidegate.clock import Now
 from tidegate.discovery.graph_keys import ROLLBACK_FLOOR_KEY
-from tidegate.engines.base import EngineTraits
+from tidegate.engines.base import EngineTraits, RebootOwner
 from tidegate.errors import ErrorKind, Failure
 from tidegate.machine import lock_duty
 from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import booted_release
-from tidegate.machine.plan import PlanStep, plan_for, rollback_plan
+from tidegate.machine.plan import PlanStep, arming_step, plan_for, rollback_plan
 from tidegate.machine.state import State
 from tidegate.reboot import RebootKind
 from tidegate.records.model import AttemptRecord, Intent, Outcome, RebootRequest
@@ -28,15 +28,24 @@ def traits(state: State) -> EngineTraits:
 
 
 def plan_of(state: State, target: Release, mandate: Mandate) -> tuple[PlanStep, ...]:
-    """The steps that lead to ``target`` from here: without the staging of what is staged already."""
+    """The steps that lead to ``target`` from here: without what is done already and stays so."""
     policy = state.policy
     locking, workload = lock_duty.wanted(state, mandate) is not None, policy.workload
     if state.records.rollback is not None:
-        return rollback_plan(traits(state), locking=locking, workload=workload)
-    plan = plan_for(policy.order, traits(state), locking=locking, workload=workload)
-    staged = None if state.host is None else state.host.staged
-    done = staged is not None and staged.payload == target.payload and PlanStep.ARM in plan
-    return tuple(step for step in plan if not (done and step is PlanStep.STAGE))
+        plan = rollback_plan(traits(state), locking=locking, workload=workload)
+    else:
+        plan = plan_for(policy.order, traits(state), locking=locking, workload=workload)
+    done = _done(state, target, plan)
+    return tuple(step for step in plan if step not in done)
+
+
+def _done(state: State, target: Release, plan: tuple[PlanStep, ...]) -> frozenset[PlanStep]:
+    host = state.host
+    if host is not None and not host.traits.can_disarm and host.next_boot == target.payload:
+        armed = {PlanStep.STAGE, PlanStep.ARM}  # by an attempt that was called off: armed for good
+        return frozenset(armed if host.traits.reboots is RebootOwner.AGENT else armed - {arming_step(plan)})
+    is_staged = host is not None and host.staged is not None and host.staged.payload == target.payload
+    return frozenset({PlanStep.STAGE}) if is_staged and PlanStep.ARM in plan else frozenset()
 
 
 def begun(state: State, phase: Executing, now: Now) -> State:

@@ -75,8 +75,11 @@ class Phase(ABC):
         """Take the error of a task that the phase waits for."""
 
     @abstractmethod
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
-        """Go back to where nothing depends on a step whose records could not be saved, so that it is tried again."""
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
+        """Go back to where nothing depends on a step whose records could not be saved, so that it is tried again.
+
+        ``task``: whose answer made the step; None where something else did.
+        """
 
     @abstractmethod
     def release(self, state: State) -> Release | None:
@@ -120,6 +123,6 @@ class Taskless(Phase):
         """Never called: no task is awaited."""
         return state, ()
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """Nothing is under way that could depend on it."""
         return state, ()

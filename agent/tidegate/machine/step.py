@@ -187,5 +187,6 @@ def _unwritable(state: State, failure: Failure, lost: Event, now: Now) -> Step:
     if isinstance(lost, ForgetLockAsked | ResumeAsked | RollbackAsked | DenyAsked | AllowAsked):
         return state, (Reply(lost.request_id, failure),)
     records = state.records
-    state, effects = state.phase.unsaved(state, failure, now)
+    task = lost.task_id if isinstance(lost, Completed | Errored) else None
+    state, effects = state.phase.unsaved(state, task, failure, now)
     return replace(state, records=records), effects

@@ -21,7 +21,7 @@ from tidegate.clock import Now
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine import attempts
+from tidegate.machine import attempts, lock_duty
 from tidegate.machine.effects import NOTICE, Announce, Effect
 from tidegate.machine.events import Result
 from tidegate.machine.mandate import Mandate
@@ -30,6 +30,7 @@ from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import gating, locking, rebooting, switching, undoing, working
 from tidegate.machine.phases.step_rule import StepRule
 from tidegate.machine.plan import PlanStep
+from tidegate.machine.state_gates import agent_waits
 from tidegate.machine.topics import Topic
 from tidegate.release import Release
 
@@ -62,11 +63,6 @@ class Executing(Phase):
         """The step that is under way."""
         return self.plan[self.at]
 
-    @property
-    def is_armed(self) -> bool:
-        """Whether the next boot leads to the target by now, or may."""
-        return PlanStep.WRITE_INTENT in self.plan[: self.at + 1]
-
     def wakeup(self, state: State) -> float | None:
         """Never: each step's task has a deadline of its own."""
         return None
@@ -87,7 +83,7 @@ class Executing(Phase):
         """The step's own rule."""
         return _rule(self).failed(state, self, failure, now)
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """A step that could not be put on record has not begun."""
         if self.step is PlanStep.REQUEST_REBOOT:  # the answer to it changes nothing on record
             return state, ()
@@ -146,13 +142,20 @@ def call_off(
     return state, (*reply(phase.mandate.request, why), *((note,) if armed or effects else ()), *effects)
 
 
-def advance_unless_down(state: State, phase: Executing, now: Now) -> Step:
-    return down_or_off(state, phase, now) if state.shutting_down else advance(state, phase, now)
+def advance_if_allowed(state: State, phase: Executing, now: Now) -> Step:
+    """Go on after a step that took long: not against new settings, and not without a lock that they ask for now."""
+    if state.shutting_down:
+        return down_or_off(state, phase, now)
+    lost = lock_duty.missing(state, phase.mandate)
+    found = (*agent_waits(state, phase.target, phase.mandate), *(() if lost is None else (lost,)))
+    return call_off(state, phase, found, now) if found else advance(state, phase, now)
 
 
 def down_or_off(state: State, phase: Executing, now: Now) -> Step:
     """The host goes down for another reason: into the target where it is armed; else that is a no like any other."""
-    return going_down(state, phase, now) if phase.is_armed else call_off(state, phase, (GOING_DOWN,), now)
+    intent = state.records.intent
+    armed = intent is not None and intent.target.payload == phase.target.payload
+    return going_down(state, phase, now) if armed else call_off(state, phase, (GOING_DOWN,), now)
 
 
 def going_down(state: State, phase: Executing, now: Now) -> Step:

@@ -69,9 +69,9 @@ class MarkingGood(Phase):
         again = replace(self, task=None, retry_at=now.boot_secs + RETRY_SECS)
         return enter(troubled(state, failure, now), again), ()
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """As if the engine had not taken it."""
-        return self.failed(state, 0, failure, now)
+        return self.failed(state, 0 if task is None else task, failure, now)
 
     def release(self, state: State) -> Release | None:
         """The one that runs."""

@@ -67,7 +67,7 @@ class Paused(Phase):
         """Probe again later."""
         return self._probe_later(state, now), ()
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """Probe again later."""
         return self._probe_later(state, now), ()
 

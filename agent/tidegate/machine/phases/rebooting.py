@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from tidegate.clock import Now
+from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.machine.effects import ERROR, Announce
-from tidegate.machine.parts import enter
+from tidegate.machine.parts import enter, troubled
 from tidegate.machine.phase import LockUse, Taskless
 from tidegate.machine.phases import undoing
 from tidegate.machine.topics import Topic
@@ -51,6 +52,11 @@ class Rebooting(Taskless):
     def due(self, state: State, now: Now) -> Step:
         """The host is still up."""
         return did_not_go_down(state, self, self.otherwise, now)
+
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
+        """That it did not go down could not be saved: conclude it a little later."""
+        later = replace(self, deadline=max(self.deadline, now.boot_secs + undoing.UNDO_RETRY_SECS))
+        return enter(troubled(state, failure, now), later), ()
 
     def release(self, state: State) -> Release | None:
         """Where it goes."""

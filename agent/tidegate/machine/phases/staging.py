@@ -76,7 +76,7 @@ class Staging(Phase):
         note = Announce(Topic.STAGING_FAILED, ERROR, f"could not stage {version}: {failure.message}", version)
         return enter(state, Steady(wanted=self.target)), (*answers, note)
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """What a staging puts on record is a note only, and lost notes are no reason to stage again."""
         return state, ()
 

@@ -75,9 +75,9 @@ class Starting(Phase):
         retry = Starting(None, now.boot_secs + START_RETRY_SECS)
         return enter(troubled(state, failure, now), retry), notes
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """Read the host again later."""
-        return self.failed(state, 0, failure, now)
+        return self.failed(state, 0 if task is None else task, failure, now)
 
     def release(self, state: State) -> Release | None:
         """None is known."""

@@ -38,7 +38,7 @@ def staged(state: State, phase: Executing, result: Result, now: Now) -> Step:
     found, state = host.engine.staged, seen(state, host)
     if found is None or found.payload != phase.target.payload:
         return failed(state, phase, attempts.without_effect(f"{phase.target.version} is not staged"), now)
-    return executing.advance_unless_down(recovered(state, "engine", "bus"), phase, now)
+    return executing.advance_if_allowed(recovered(state, "engine", "bus"), phase, now)
 
 
 def prune(state: State, phase: Executing, now: Now) -> Step:
@@ -48,7 +48,7 @@ def prune(state: State, phase: Executing, now: Now) -> Step:
 
 def pruned(state: State, phase: Executing, result: Result, now: Now) -> Step:
     """There is as much room as there can be."""
-    return executing.advance_unless_down(seen(state, _view(phase, result)), phase, now)
+    return executing.advance_if_allowed(seen(state, _view(phase, result)), phase, now)
 
 
 def write_intent(state: State, phase: Executing, now: Now) -> Step:

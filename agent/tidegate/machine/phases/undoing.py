@@ -21,7 +21,7 @@ from tidegate.clock import Now
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Verdict, Wait
-from tidegate.machine.effects import ERROR, Announce, Disarm, Effect, EndHandOver, StartWorkload
+from tidegate.machine.effects import ERROR, Announce, Disarm, Effect, EndHandOver, ReadHost, StartWorkload
 from tidegate.machine.events import HostView, Result, WorkloadDone
 from tidegate.machine.parts import SWITCHING, enter, recovered, seen, take_id, troubled
 from tidegate.machine.phase import LockUse, Phase
@@ -93,7 +93,8 @@ class Undoing(Phase):
         match part.undo, result:
             case Undo.DISARM, HostView() as host:
                 state = seen(state, host)
-                if objection := _still_armed(state, self.target, host.engine):
+                objection = _still_armed(state, self.target, host.engine) if host.engine.traits.can_disarm else None
+                if objection is not None:
                     return self.failed(state, task, objection, now)
                 return self._done(recovered(state, *SWITCHING), part, now)
             case ((Undo.START_WORKLOAD | Undo.END_HAND_OVER), WorkloadDone()):
@@ -110,11 +111,9 @@ class Undoing(Phase):
         notes: tuple[Effect, ...] = (Announce(Topic.DISARM_FAILED, ERROR, text, self.target.version),) if first else ()
         return enter(troubled(state, failure, now), self._retried(part, now)), notes
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """What was undone stays on record: undo it again, which changes nothing."""
-        phase = self
-        for part in self.parts:
-            phase = phase._retried(part, now)
+        phase = self._retried(self._part(task), now) if task is not None and self.awaits(task) else self
         return enter(troubled(state, failure, now), phase), ()
 
     def release(self, state: State) -> Release | None:
@@ -165,8 +164,8 @@ def finished(state: State, phase: Undoing, now: Now) -> State:
     """Nothing of the attempt is left: now the intent may go, unless the engine cannot take the arming back."""
     closing = phase.closing
     records = state.records if closing is None else state.records.closed(Outcome.NOT_ATTEMPTED, closing, now)
-    if _stays_armed(state, phase.target):
-        records = replace(records, intent=state.records.intent, attempt=None)
+    if (intent := state.records.intent) is not None and _stays_armed(state, phase.target):
+        records = replace(records, intent=replace(intent, requested=None), attempt=None)
     elif closing is None:
         records = records.abandoned()
     state = waiting.without_lost_rollback(replace(state, records=records))
@@ -191,11 +190,10 @@ def _stays_armed(state: State, target: Release) -> bool:
 
 def _begun_undos(state: State) -> tuple[Undo, ...]:
     """What has to be undone, by the records: an attempt of an older agent has an intent alone."""
-    attempt, host = state.records.attempt, state.host
+    attempt = state.records.attempt
     here = () if attempt is None or attempt.boot != state.boot else undos_of(attempt.begun)
-    disarms = state.records.intent is not None and host is not None and host.traits.can_disarm
     rest = tuple(undo for undo in here if undo in (Undo.START_WORKLOAD, Undo.END_HAND_OVER))
-    return (*rest, Undo.DISARM) if disarms else rest
+    return rest if state.records.intent is None else (*rest, Undo.DISARM)
 
 
 def _forgotten(state: State, undone: Undo) -> State:
@@ -224,6 +222,8 @@ def _begun(state: State, target: Release, part: Part) -> tuple[State, Part, Effe
             effect: Effect = StartWorkload(task)
         case Undo.END_HAND_OVER:
             effect = EndHandOver(task)
+        case _ if state.host is not None and not state.host.traits.can_disarm:
+            effect = ReadHost(task)  # whether it is armed decides about the intent
         case _:
             effect = Disarm(task, target)
     return state, Part(part.undo, task), effect
@@ -232,10 +232,8 @@ def _begun(state: State, target: Release, part: Part) -> tuple[State, Part, Effe
 def _still_armed(state: State, target: Release, host: EngineStatus) -> Failure | None:
     """Why the arming is not undone, by the engine's own status: it may report success and have done nothing."""
     attempt = state.records.attempt
-    before = {host.booted.payload} if attempt is None else {host.booted.payload, attempt.next_boot}
-    wrong = host.next_boot == target.payload and target.payload not in before
-    stray = attempt is not None and host.next_boot not in before
-    if not wrong and not stray:
+    stray = attempt is not None and host.next_boot not in (host.booted.payload, attempt.next_boot)
+    if host.next_boot == host.booted.payload or (host.next_boot != target.payload and not stray):
         return None
     text = f"the engine reports success, and the next boot leads to {host.next_boot}"
     return Failure(ErrorKind.ENGINE_FAILED, text, "see the engine's own account: journalctl -u tidegate-engine.service")

@@ -95,7 +95,7 @@ class Verifying(Phase):
         notes = (Announce(Topic.VERIFYING, WARNING, text, version),) if first else ()
         return _probe_later(troubled(state, failure, now), replace(self, pending=text), now), notes
 
-    def unsaved(self, state: State, failure: Failure, now: Now) -> Step:
+    def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
         """A verdict that was not saved does not count: probe again."""
         again = replace(self, task=None, look_at=now.boot_secs + RETRY_SECS)
         return enter(troubled(state, failure, now), again), ()

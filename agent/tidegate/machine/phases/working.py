@@ -34,7 +34,7 @@ def done(state: State, phase: Executing, result: Result, now: Now) -> Step:
     """Handed over, or stopped."""
     if not isinstance(result, WorkloadDone):
         raise executing.unexpected(phase, result)
-    return executing.advance_unless_down(state, phase, now)
+    return executing.advance_if_allowed(state, phase, now)
 
 
 def failed(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
