@@ -15,7 +15,7 @@ from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking
 from tidegate.fleetlock.settings import fleet_locking
 from tidegate.gates.select import Sources, Unavailable, local_gates
-from tidegate.health.base import HealthProbe
+from tidegate.health.base import HealthProber
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
 from tidegate.machine.state import FailureAction, Policy
@@ -47,7 +47,7 @@ class Outside:
     clock: Clock
     sources: Sources
     ask_engine: AskEngine
-    probe_for: Callable[[Settings], HealthProbe]
+    probe_for: Callable[[Settings], HealthProber]
 
 
 class Reader:

@@ -15,7 +15,7 @@ from tests.model.world import FLEET_LOCK, HIGHEST, Choices
 from tidegate.clock import Now
 from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Verdict
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import Bad, failing
 from tidegate.machine import finalize, lock_duty, undo, update, wakeups, watch
 from tidegate.machine.effects import AcquireLock
@@ -276,7 +276,7 @@ def _does_not_see_that_another_lock_is_asked_for_now(patch: pytest.MonkeyPatch) 
 
 @planted("unlocks while", life=305)
 def _unlocks_at_once_when_the_boot_is_well(patch: pytest.MonkeyPatch) -> None:
-    def at_once(now: State, look: HealthLook, when: Now) -> Step:
+    def at_once(now: State, look: ProbeResult, when: Now) -> Step:
         after, effects = health_read(now, look, when)
         return (after, effects) if failing(look) else lock_duty._release(after)  # pyright: ignore[reportPrivateUsage] - the defect is to go there
 

@@ -9,7 +9,7 @@ from tidegate.engines.base import EngineStatus, Progress
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.machine.state import Policy
 from tidegate.reboot import RebootAnswer
 from tidegate.release import Purpose
@@ -35,7 +35,7 @@ class NoticeGiven:
 
 LockAnswer = LockGranted | LockBusy
 
-Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | HealthLook | LockAnswer | LockReleased | NoticeGiven
+Result = HostView | Offers | tuple[Verdict, ...] | RebootAnswer | ProbeResult | LockAnswer | LockReleased | NoticeGiven
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tidegate.discovery.base import Offers
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.machine import denials, finalize, lock_duty, polling, rollback, undo, update, verify, watch
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
@@ -167,11 +167,11 @@ def _completed(state: State, task: int, result: Result, now: Now) -> Step:
     match state.phase, result:
         case Starting(), HostView() as host:
             return verify.host_read(state, host, now)
-        case Verifying() as phase, HealthLook() as found:
+        case Verifying() as phase, ProbeResult() as found:
             return watch.health_read(state, phase, found, now)
         case MarkingGood() as phase, HostView() as host:
             return watch.accepted(state, phase, host, now)
-        case Paused() as phase, HealthLook() as found:
+        case Paused() as phase, ProbeResult() as found:
             return watch.paused_health(state, phase, found, now)
         case Staging() as phase, HostView() as host:
             return update.staged(state, phase, host, now)
@@ -197,7 +197,7 @@ def _lock_answered(state: State, result: Result, now: Now) -> Step:
     match result:
         case LockReleased() as answer:
             return lock_duty.released(state, answer)
-        case HealthLook() as found:
+        case ProbeResult() as found:
             return lock_duty.health_read(state, found, now)
         case _:
             raise TypeError(f"what is owed to the lock server was answered with {type(result).__name__}")

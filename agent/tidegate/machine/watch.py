@@ -19,8 +19,8 @@ from typing import assert_never
 
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
-from tidegate.health.base import HealthLook
-from tidegate.health.judgement import NOTHING_SEEN, Bad, CheckState, Good, Watching, failing, judge, seen
+from tidegate.health.base import ProbeResult
+from tidegate.health.judgement import NO_CHECKS, Bad, CheckState, Good, Watching, failing, judge, updated
 from tidegate.machine import rollback
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, Effect, MarkGood, ReadHealth, Reply
 from tidegate.machine.events import HostView, ResumeAsked
@@ -71,7 +71,7 @@ def checks_of(state: State) -> tuple[CheckState, ...]:
         case Verifying(checks=checks) | MarkingGood(checks=checks) | Paused(checks=checks):
             return checks
         case _:
-            return NOTHING_SEEN
+            return NO_CHECKS
 
 
 def look(state: State, phase: Verifying) -> Step:
@@ -85,10 +85,10 @@ def _read_health(state: State, task: int) -> ReadHealth:
     return ReadHealth(task, frozenset() if intent is None else frozenset(intent.failed_units))
 
 
-def health_read(state: State, phase: Verifying, found: HealthLook, now: Now) -> Step:
+def health_read(state: State, phase: Verifying, found: ProbeResult, now: Now) -> Step:
     """One look at the boot's health."""
     terms, elapsed_secs = state.policy.health, now.boot_secs - phase.began
-    phase = replace(phase, checks=seen(phase.checks, found, terms, elapsed_secs))
+    phase = replace(phase, checks=updated(phase.checks, found, terms, elapsed_secs))
     state = enter(recovered(state, *LOOKING), phase)
     match judge(phase.checks, terms, elapsed_secs):  # of three; both type checkers see that none is missing
         case Watching(reason):
@@ -206,10 +206,10 @@ def look_again(state: State, phase: Paused) -> Step:
     return enter(state, replace(phase, task=task)), (_read_health(state, task),)
 
 
-def paused_health(state: State, phase: Paused, found: HealthLook, now: Now) -> Step:
+def paused_health(state: State, phase: Paused, found: ProbeResult, now: Now) -> Step:
     """Watch it anew where nothing fails any more; stay paused otherwise."""
     terms = state.policy.health
-    phase = replace(phase, checks=seen(phase.checks, found, terms, terms.monitor_secs))
+    phase = replace(phase, checks=updated(phase.checks, found, terms, terms.monitor_secs))
     if failing(found):
         return look_later(state, phase, now), ()
     known = state.records.verification

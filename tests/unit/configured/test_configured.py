@@ -22,7 +22,7 @@ from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FleetLocking, LockAccount
 from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.select import Sources
-from tidegate.health.base import HealthProbe
+from tidegate.health.base import HealthProber
 from tidegate.release import Purpose, Release
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import Timedate
@@ -55,7 +55,7 @@ update_params = true
 """
 NO_BUS = cast(Bus, None)
 """Whoever reads a configuration asks nobody."""
-NOBODY_LOOKS = cast(HealthProbe, None)
+NOBODY_LOOKS = cast(HealthProber, None)
 
 
 def reader(folder: Path) -> Reader:

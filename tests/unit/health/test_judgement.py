@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.base import Finding, ProbeResult, Weight
 from tidegate.health.judgement import (
-    NOTHING_SEEN,
+    NO_CHECKS,
     Bad,
     CheckStage,
     CheckState,
@@ -17,7 +17,7 @@ from tidegate.health.judgement import (
     Watching,
     failing,
     judge,
-    seen,
+    updated,
 )
 
 TERMS = HealthTerms(monitor_secs=300, interval_secs=10, start_delay_secs=60, retries=3)
@@ -27,15 +27,15 @@ def finding(check: str, passed: bool, weight: Weight = Weight.REQUIRED) -> Findi
     return Finding(check, weight, passed, "reached" if passed else "is failed")
 
 
-def look(**checks: bool) -> HealthLook:
-    return HealthLook(tuple(finding(check, passed) for check, passed in checks.items()))
+def probe(**checks: bool) -> ProbeResult:
+    return ProbeResult(tuple(finding(check, passed) for check, passed in checks.items()))
 
 
-def after(*looks: tuple[float, bool], terms: HealthTerms = TERMS) -> CheckState:
-    """The check ``web`` after looks at these times."""
-    known = NOTHING_SEEN
-    for elapsed_secs, passed in looks:
-        known = seen(known, look(web=passed), terms, elapsed_secs)
+def after(*probes: tuple[float, bool], terms: HealthTerms = TERMS) -> CheckState:
+    """The check ``web`` after probes at these times."""
+    known = NO_CHECKS
+    for elapsed_secs, passed in probes:
+        known = updated(known, probe(web=passed), terms, elapsed_secs)
     (state,) = known
     return state
 
@@ -45,7 +45,7 @@ def test_a_check_is_pending_until_it_passes() -> None:
     assert after((0, False), (10, True)).stage is CheckStage.PASSED
 
 
-def test_looks_within_the_start_delay_do_not_count_against_a_check_that_has_not_passed() -> None:
+def test_probes_within_the_start_delay_do_not_count_against_a_check_that_has_not_passed() -> None:
     assert after((0, False), (50, False), (60, False), (70, False)).stage is CheckStage.PENDING
     assert after((0, False), (50, False), (60, False), (70, False), (80, False)).stage is CheckStage.FAILED
 
@@ -68,8 +68,8 @@ def test_the_start_delay_is_never_longer_than_the_watch() -> None:
 
 
 def test_a_check_that_is_configured_no_longer_is_forgotten() -> None:
-    known = seen(NOTHING_SEEN, look(web=False, ssh=True), TERMS, 0)
-    assert [state.check for state in seen(known, look(ssh=True), TERMS, 10)] == ["ssh"]
+    known = updated(NO_CHECKS, probe(web=False, ssh=True), TERMS, 0)
+    assert [state.check for state in updated(known, probe(ssh=True), TERMS, 10)] == ["ssh"]
 
 
 def state(stage: CheckStage, check: str = "web", weight: Weight = Weight.REQUIRED) -> CheckState:
@@ -110,18 +110,18 @@ def test_advisory_checks_never_decide(stage: CheckStage) -> None:
     advisory = state(stage, "ping", Weight.ADVISORY)
     assert judge((state(PASSED), advisory), TERMS, 300) == Good()
     assert isinstance(judge((state(FAILED), advisory), TERMS, 0), Bad)
-    assert failing(HealthLook((finding("ping", False, Weight.ADVISORY),))) == ""
+    assert failing(ProbeResult((finding("ping", False, Weight.ADVISORY),))) == ""
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 5), st.floats(0, 100))
-def test_a_check_fails_exactly_when_its_last_looks_that_count_did(
-    looks: list[bool], retries: int, delay_secs: float
+def test_a_check_fails_exactly_when_its_last_probes_that_count_did(
+    probes: list[bool], retries: int, delay_secs: float
 ) -> None:
     terms = HealthTerms(monitor_secs=1000, interval_secs=10, start_delay_secs=delay_secs, retries=retries)
-    known = NOTHING_SEEN
+    known = NO_CHECKS
     passed_before, in_a_row = False, 0
-    for number, passed in enumerate(looks):
-        known = seen(known, look(web=passed), terms, number * 10)
+    for number, passed in enumerate(probes):
+        known = updated(known, probe(web=passed), terms, number * 10)
         counts = passed_before or number * 10 >= delay_secs
         in_a_row = 0 if passed else in_a_row + counts
         passed_before |= passed

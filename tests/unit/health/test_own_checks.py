@@ -19,9 +19,9 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health import file
 from tidegate.health.base import Weight
 from tidegate.health.boot import BootComplete
-from tidegate.health.check import Seen
-from tidegate.health.failed_units import NoneFailed
-from tidegate.health.file import FileSeen
+from tidegate.health.check import CheckResult
+from tidegate.health.failed_units import NoFailedUnits
+from tidegate.health.file import FileState
 from tidegate.health.unit import UnitActive
 from tidegate.services.systemd import Systemd, UnitState
 
@@ -64,7 +64,7 @@ def test_a_unit(address: str, state: UnitState, passed: bool, detail: str) -> No
         async with systemd(address, web=state) as asked:
             check = UnitActive(UnitCheck("w", "web.service", "advisory"), asked)
             assert (check.name, check.weight) == ("unit/w", Weight.ADVISORY)
-            seen = await check.ask()
+            seen = await check.run()
             assert (seen.passed, detail in seen.detail) == (passed, True), seen
 
     run(scenario())
@@ -75,7 +75,7 @@ def test_the_target_of_a_boot(address: str, active: str, passed: bool) -> None:
     async def scenario() -> None:
         async with two(address) as (its, ours):
             await FakeSystemd1({"boot-complete.target": UnitState("loaded", active, active)}).serve(its)
-            seen = await BootComplete(Systemd(ours)).ask()
+            seen = await BootComplete(Systemd(ours)).run()
             assert seen.passed is passed
             assert active in seen.detail or passed
 
@@ -86,9 +86,9 @@ def test_no_unit_failed_that_was_well_before(address: str) -> None:
     async def scenario() -> None:
         async with systemd(address, a=FAILED, b=ACTIVE, c=FAILED) as asked:
             assert await asked.failed_units() == {"a.service", "c.service"}
-            seen = await NoneFailed(asked, frozenset({"a.service"})).ask()
-            assert seen == Seen(passed=False, detail="failed: c.service; see: systemctl --failed")
-            seen = await NoneFailed(asked, frozenset({"a.service", "b.service", "c.service"})).ask()
+            seen = await NoFailedUnits(asked, frozenset({"a.service"})).run()
+            assert seen == CheckResult(passed=False, detail="failed: c.service; see: systemctl --failed")
+            seen = await NoFailedUnits(asked, frozenset({"a.service", "b.service", "c.service"})).run()
             assert seen.passed
             assert "a.service, c.service" in seen.detail
 
@@ -98,17 +98,17 @@ def test_no_unit_failed_that_was_well_before(address: str) -> None:
 def test_many_failed_units_fit_on_a_line(address: str) -> None:
     async def scenario() -> None:
         async with systemd(address, **{f"u{number:02}": FAILED for number in range(30)}) as asked:
-            seen = await NoneFailed(asked, frozenset()).ask()
+            seen = await NoFailedUnits(asked, frozenset()).run()
             assert "u09.service and 20 more" in seen.detail
 
     run(scenario())
 
 
-def looked(path: Path, state: str = "present", max_age_secs: int | None = None) -> Seen:
+def looked(path: Path, state: str = "present", max_age_secs: int | None = None) -> CheckResult:
     async def scenario() -> None:
-        seen.append(await FileSeen(FileCheck("f", str(path), state, max_age_secs), CLOCK).ask())
+        seen.append(await FileState(FileCheck("f", str(path), state, max_age_secs), CLOCK).run())
 
-    seen: list[Seen] = []
+    seen: list[CheckResult] = []
     run(scenario())
     return seen[0]
 
@@ -167,15 +167,15 @@ def test_a_kernel_that_does_not_answer_costs_one_thread(tmp_path: Path, monkeypa
         return real(path, **how)  # type: ignore[arg-type]  # whatever others pass
 
     async def scenario() -> None:
-        check = FileSeen(FileCheck("f", str(tmp_path)), CLOCK)
+        check = FileState(FileCheck("f", str(tmp_path)), CLOCK)
         for _look in range(3):
             with pytest.raises(TidegateError, match="has not answered"):
-                await check.ask()
+                await check.run()
         assert len(threads) == 1
         answers.set()
-        monkeypatch.setattr(file, "STAT_SECS", 5.0)
-        assert (await check.ask()).passed
+        monkeypatch.setattr(file, "STAT_TIMEOUT_SECS", 5.0)
+        assert (await check.run()).passed
 
     monkeypatch.setattr(os, "stat", stat)
-    monkeypatch.setattr(file, "STAT_SECS", 0.02)
+    monkeypatch.setattr(file, "STAT_TIMEOUT_SECS", 0.02)
     run(scenario())

@@ -17,7 +17,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.machine import effects
 from tidegate.machine.effects import (
     AcquireLock,
@@ -91,8 +91,8 @@ class Parts:
         await self._met("failed_units")
         return frozenset({"sshd.service"})
 
-    async def look(self, failed_before: frozenset[str]) -> HealthLook:
-        await self._met("look", failed_before)
+    async def probe(self, failed_before: frozenset[str]) -> ProbeResult:
+        await self._met("probe", failed_before)
         return WELL
 
     async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
@@ -234,10 +234,10 @@ def test_a_reboot_is_logind_with_the_announcement() -> None:
     assert rig.parts.asked == [("reboot", "going down")]
 
 
-def test_health_is_looked_at() -> None:
+def test_health_is_probed() -> None:
     rig = Rig()
     assert rig.run(ReadHealth(7, frozenset({"sshd.service"}))) == Completed(7, WELL)
-    assert rig.parts.asked == [("look", frozenset({"sshd.service"}))]
+    assert rig.parts.asked == [("probe", frozenset({"sshd.service"}))]
 
 
 FALLIBLE = [task for task in ONE_OF_EACH if not isinstance(task, AskGates)]
