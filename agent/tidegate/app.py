@@ -27,7 +27,7 @@ from tidegate.fleetlock.client import NetLock
 from tidegate.gates import terminals
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
-from tidegate.gates.select import Sources
+from tidegate.gates.select import GateSources
 from tidegate.health.select import checks_for
 from tidegate.journal.log import JournalLog
 from tidegate.journal.native import sink_of_process
@@ -84,7 +84,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
     systemd, logind, engine, notifier = Systemd(bus), Logind(bus), RemoteEngine(bus), Notifier()
     boot = read_boot(await systemd.soft_reboots_count())
     net = NetClient()
-    sources = Sources(logind, Timedate(bus), boot_began_secs())
+    sources = GateSources(logind, Timedate(bus), boot_began_secs())
     probe_for = partial(checks_for, systemd=systemd, net=net, bus=bus, clock=clock)
     reader = Reader(paths.config_roots, Outside(clock, sources, engine.latest, probe_for))
     store, records, unreadable = _open_records(FileStore(paths.state))
@@ -204,8 +204,8 @@ class _Announcer:
     """Tells people on their terminals. Nobody's reboot fails for want of one that can be written to."""
 
     async def tell(self, notice: Notice) -> None:
-        for untold in terminals.tell(notice):
-            _log.info("%s is not told of the reboot: %s", untold.terminal, untold.why)
+        for undelivered in terminals.deliver(notice):
+            _log.info("the notice cannot be written to %s: %s", undelivered.terminal, undelivered.why)
 
 
 class _Observer:

@@ -14,7 +14,7 @@ from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking
 from tidegate.fleetlock.settings import fleet_locking
-from tidegate.gates.select import Sources, Unavailable, local_gates
+from tidegate.gates.select import GateSources, Unavailable, local_gates
 from tidegate.health.base import HealthProber
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
@@ -45,7 +45,7 @@ class Outside:
     """What the parts of the world that the settings choose are made with."""
 
     clock: Clock
-    sources: Sources
+    sources: GateSources
     ask_engine: AskEngine
     probe_for: Callable[[Settings], HealthProber]
 

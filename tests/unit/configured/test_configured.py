@@ -21,7 +21,7 @@ from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FleetLocking, LockAccount
 from tidegate.gates.base import Allow, Question, Wait
-from tidegate.gates.select import Sources
+from tidegate.gates.select import GateSources
 from tidegate.health.base import HealthProber
 from tidegate.release import Purpose, Release
 from tidegate.services.logind import Logind
@@ -59,7 +59,7 @@ NOBODY_LOOKS = cast(HealthProber, None)
 
 
 def reader(folder: Path) -> Reader:
-    sources = Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0)
+    sources = GateSources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0)
     outside = Outside(SystemClock(), sources, FakeEngine(FakeHost("1")).latest, lambda _settings: NOBODY_LOOKS)
     return Reader([folder], outside)
 

@@ -108,7 +108,7 @@ def test_without_a_marker_it_waits_and_says_how_to_make_one(marker: Path, with_f
         ("{}" + " " * MAX_BYTES, "more than 4096 bytes"),
     ],
 )
-def test_a_marker_that_makes_no_sense_allows_nothing(marker: Path, content: str | bytes, why: str) -> None:
+def test_a_malformed_marker_allows_nothing(marker: Path, content: str | bytes, why: str) -> None:
     put(marker, content)
     verdict = refused(marker)
     assert "is malformed" in verdict.reason
@@ -218,5 +218,5 @@ def test_asking_again_and_again_leaves_no_descriptor_open(marker: Path) -> None:
     assert open_descriptors() <= before
 
 
-def test_instants_are_told_in_utc() -> None:
+def test_instants_are_shown_in_utc() -> None:
     assert expiry_in(b'{"not_after": "2026-03-02T12:00:00+01:00"}') == datetime(2026, 3, 2, 11, tzinfo=UTC)

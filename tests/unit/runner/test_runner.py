@@ -201,7 +201,7 @@ def test_gates_hear_whom_was_told_of_the_reboot_and_those_overridden_nothing() -
     rig.run(AskGates(7, SECOND, Purpose.UPDATE, noticed={"window": at(-5)}))
     assert rig.parts.asked == [Question(SECOND, Purpose.UPDATE, at(0), noticed={"window": at(-5)})]
     answer = rig.run(AskGates(7, SECOND, Purpose.UPDATE, frozenset({"window"})))
-    assert answer == Completed(7, (Allow("window", "passed over by a person"),))
+    assert answer == Completed(7, (Allow("window", "overridden by an operator"),))
     assert len(rig.parts.asked) == 1
 
 
