@@ -19,7 +19,7 @@ from tidegate.agent_api.service import serve_agent
 from tidegate.bus.bus import Bus
 from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.config import DEFAULT_ROOTS
-from tidegate.configured import Configured, Outside, Reader
+from tidegate.configured import ConfigurationReader, Configured, Dependencies
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK
@@ -85,8 +85,8 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
     boot = read_boot(await systemd.soft_reboots_count())
     net = NetClient()
     sources = GateSources(logind, Timedate(bus), boot_began_secs())
-    probe_for = partial(checks_for, systemd=systemd, net=net, bus=bus, clock=clock)
-    reader = Reader(paths.config_roots, Outside(clock, sources, engine.latest, probe_for))
+    prober_for = partial(checks_for, systemd=systemd, net=net, bus=bus, clock=clock)
+    reader = ConfigurationReader(paths.config_roots, Dependencies(clock, sources, engine.latest, prober_for))
     store, records, unreadable = _open_records(FileStore(paths.state))
 
     def configured() -> Configured:

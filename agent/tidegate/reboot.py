@@ -1,4 +1,4 @@
-"""Reboots: the answers of what is asked to take the host down."""
+"""The answers to a reboot request."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RebootAccepted:
-    """The request was accepted, or the connection broke while it may have been."""
+    """The request was accepted, or may have been before the connection was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebootRefused:
-    """The host cannot go down now; ``remedy`` is the command that would lift that, where there is one."""
+    """The request was refused. ``remedy`` is the command that removes the cause; empty where there is none."""
 
     reason: str
     remedy: str = ""
