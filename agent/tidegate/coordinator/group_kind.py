@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from tidegate.config.keys import Kind
-from tidegate.config.kinds.scalar import Text, Whole
+from tidegate.config.kinds.scalar import Integer, Text
 from tidegate.config.problems import Fault, FaultyValueError, nearest
 from tidegate.coordinator.model import Rules
 from tidegate.fleetlock.protocol import GROUP_PATTERN
@@ -32,7 +32,7 @@ class Group:
 class Groups(Kind[tuple[Group, ...]]):
     """``[[group]]``; each entry is read on its own."""
 
-    adds_up: ClassVar[bool] = True
+    accumulates: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
@@ -58,11 +58,11 @@ class Groups(Kind[tuple[Group, ...]]):
 
 
 _NAME = Text(GROUP_PATTERN, "letters, digits, dots and dashes")
-_NUMBERS: Mapping[str, Whole] = {
-    "slots": Whole(0, MAX_SLOTS),
-    "lock_ttl_secs": Whole(MIN_TTL_SECS, MAX_TTL_SECS),
-    "release_delay_secs": Whole(0, MAX_DELAY_SECS),
-    "min_gap_secs": Whole(0, MAX_DELAY_SECS),
+_NUMBERS: Mapping[str, Integer] = {
+    "slots": Integer(0, MAX_SLOTS),
+    "lock_ttl_secs": Integer(MIN_TTL_SECS, MAX_TTL_SECS),
+    "release_delay_secs": Integer(0, MAX_DELAY_SECS),
+    "min_gap_secs": Integer(0, MAX_DELAY_SECS),
 }
 _KINDS: Mapping[str, Kind[object]] = {"name": _NAME, **_NUMBERS}
 _NEEDED = ("name", "slots")

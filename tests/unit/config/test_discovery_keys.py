@@ -26,8 +26,8 @@ def test_addresses_of_a_server(tmp_path: Path, url: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('base_url = "https://h/?stream=next"', "below which there is no v1/graph"),
-        ('base_url = "https://h/#top"', "below which there is no v1/graph"),
+        ('base_url = "https://h/?stream=next"', "so v1/graph cannot be appended"),
+        ('base_url = "https://h/#top"', "so v1/graph cannot be appended"),
         ('base_url = "file:///graph.json"', "http:// or https://"),
         ('base_url = "https://${arch}/"', "unknown variable"),
     ],

@@ -63,11 +63,21 @@ def test_statuses(tmp_path: Path, status: str, range_: Statuses) -> None:
         ('[[health.unit]]\nname = "a/b"\nunit = "a.service"', 2, "health.unit[0].name", "'a/b' cannot be used"),
         ('[[health.unit]]\nname = "a"\nunit = "web"', 3, "health.unit[0].unit", "'web' cannot be used"),
         (WEB + 'weight = "reqired"', 4, "health.unit[0].weight", 'did you mean "required"?'),
-        (WEB + "weight = 1", 4, "health.unit[0].weight", "1 is a whole number, the wrong type"),
+        (WEB + "weight = 1", 4, "health.unit[0].weight", "1 is an integer, the wrong type"),
         ('[[health.http]]\nname = "a"\nurl = "h/x"', 3, "health.http[0].url", "does not start with http://"),
         ('[[health.http]]\nname = "a"\nurl = "http://${group}/"', 3, "health.http[0].url", "variables are not"),
-        ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = 99', 4, "health.http[0].status", "no status"),
-        ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = "399..200"', 4, "health.http[0].status", "no status"),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = 99',
+            4,
+            "health.http[0].status",
+            "neither a status nor a range",
+        ),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = "399..200"',
+            4,
+            "health.http[0].status",
+            "neither a status nor a range",
+        ),
         ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = true', 4, "health.http[0].status", "wrong type"),
         ('[[health.http]]\nname = "a"\nurl = "http://h"\ncontains = "a\\nb"', 4, "health.http[0].contains", "cannot"),
         ('[[health.command]]\nname = "a"\ncommand = ["true"]', 3, "health.command[0].command", "'true' cannot"),
@@ -122,7 +132,7 @@ def test_a_snippet_gives_a_key_under_one_name(tmp_path: Path, first: str, second
     _, problems = loaded(tmp_path, f"[health]\n{first} = 0.5\n{second} = 0.5\n")
     (problem,) = problems
     assert (problem.line, problem.key) == (3, f"health.{second}")
-    assert f"`health.{first}`, which is given in line 2" in problem.message
+    assert f"`health.{first}`, which is set in line 2" in problem.message
 
 
 def test_of_two_snippets_the_later_one_wins_whatever_name_it_uses(tmp_path: Path) -> None:

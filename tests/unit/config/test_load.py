@@ -14,7 +14,7 @@ import pytest
 
 from tidegate.calendar.spec import WindowSpec
 from tidegate.config import Loaded, Problem, Settings, load
-from tidegate.config.fragments import MAX_PROBLEMS_A_SNIPPET
+from tidegate.config.fragments import MAX_PROBLEMS_PER_SNIPPET
 from tidegate.config.layers import MAX_SNIPPET_BYTES
 from tidegate.config.settings import Cincinnati, FleetLock, Identity, Periodic, Timing, Updates
 
@@ -147,14 +147,14 @@ MISTAKES: dict[str, tuple[str | bytes, int, str | None, str]] = {
         "updates.fleet_lock.window",
         "`updates.periodic.window`",
     ),
-    "a value for a table": ("updates = 3\n", 1, "updates", "3 is a whole number"),
+    "a value for a table": ("updates = 3\n", 1, "updates", "3 is an integer"),
     "an array of tables for a table": ("[[identity]]\n", 1, "identity", "an array"),
-    "a whole number for a boolean": ("[updates]\nenabled = 1\n", 2, "updates.enabled", "true or false"),
+    "an integer for a boolean": ("[updates]\nenabled = 1\n", 2, "updates.enabled", "true or false"),
     "a boolean for a number": (
         "[agent.timing]\nsteady_interval_secs = true\n",
         2,
         "agent.timing.steady_interval_secs",
-        "whole number",
+        "an integer",
     ),
     "a boolean for a fraction": ("[identity]\nrollout_wariness = true\n", 2, "identity.rollout_wariness", "boolean"),
     "zero": ("[agent.timing]\nsteady_interval_secs = 0\n", 2, "agent.timing.steady_interval_secs", "out of range"),
@@ -219,7 +219,7 @@ MISTAKES: dict[str, tuple[str | bytes, int, str | None, str]] = {
     "no day": (WINDOW.replace('"Sat"', ""), 2, "updates.periodic.window[0].days", "never open"),
     "days without brackets": (WINDOW.replace('["Sat"]', '"Sat"'), 2, "updates.periodic.window[0].days", "array"),
     "time": (WINDOW.replace("23:30", "25:00"), 3, "updates.periodic.window[0].start_time", "'25:00'"),
-    "length 0": (WINDOW.replace("60", "0"), 4, "updates.periodic.window[0].length_minutes", "no time at all"),
+    "length 0": (WINDOW.replace("60", "0"), 4, "updates.periodic.window[0].length_minutes", "too short"),
     "over a week": (WINDOW.replace("60", "10081"), 4, "updates.periodic.window[0].length_minutes", "than a week"),
     "boolean length": (WINDOW.replace("60", "true"), 4, "updates.periodic.window[0].length_minutes", "boolean"),
     "property missing": (
@@ -299,8 +299,8 @@ def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
     messages = {Path(one.file).name: one.message for one in loaded.problems}
     assert "a folder" in messages["a.toml"]
     assert "No such file" in messages["b.toml"]
-    assert "no regular file" in messages["c.toml"]
-    assert "bytes are more" in messages["d.toml"]
+    assert "not a regular file" in messages["c.toml"]
+    assert "bytes exceed the limit" in messages["d.toml"]
     assert "not TOML" in messages["e\\n.toml"]
     assert "folder cannot be read" in messages["null"]
 
@@ -336,7 +336,7 @@ def test_other_files_and_hidden_ones_are_no_snippets(tmp_path: Path) -> None:
 
 def test_a_snippet_that_is_something_else_altogether_is_told_briefly(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, "".join(f"key{n} = {n}\n" for n in range(500)))
-    assert len(loaded.problems) == MAX_PROBLEMS_A_SNIPPET + 1
+    assert len(loaded.problems) == MAX_PROBLEMS_PER_SNIPPET + 1
     assert "450 more" in loaded.problems[-1].message
 
 
