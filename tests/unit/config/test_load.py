@@ -233,13 +233,13 @@ MISTAKES: dict[str, tuple[str | bytes, int, str | None, str]] = {
         "[updates.periodic]\nexclude = ['2026-02-30']\n",
         2,
         "updates.periodic.exclude[0]",
-        "there is no",
+        "does not exist",
     ),
     "excluded rule": (
         "[updates.periodic]\nexclude = [\n2026-01-01,\n'FREQ=HOURLY']\n",
         4,
         "updates.periodic.exclude[1]",
-        "more than daily",
+        "more often than daily",
     ),
     "excluded instant": (
         "[updates.periodic]\nexclude = [2026-01-01T00:00:00Z]\n",
