@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 from tidegate.config.keys import Kind
+from tidegate.config.kinds.base import TableArrayKind
 from tidegate.config.kinds.scalar import Integer, Text
 from tidegate.config.problems import Fault, FaultyValueError, nearest
 from tidegate.coordinator.model import Rules
@@ -29,19 +30,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups(Kind[tuple[Group, ...]]):
+class Groups(TableArrayKind[tuple[Group, ...]]):
     """``[[group]]``; each entry is read on its own."""
-
-    accumulates: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
         """In words."""
         return "an array of tables with `name` and `slots`"
-
-    def fits(self, value: object) -> bool:
-        """An array of tables."""
-        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
 
     def read(self, value: object) -> tuple[Group, ...]:
         """One entry, as a tuple of one."""

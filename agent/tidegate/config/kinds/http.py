@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from tidegate.config.keys import Kind, faulty
+from tidegate.config.kinds.base import StringArrayKind, StringKind
 from tidegate.config.kinds.names import AbsoluteFile
 from tidegate.config.problems import shown
 from tidegate.config.urls import why_bad
@@ -60,7 +61,7 @@ class StatusRange(Kind[Statuses]):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainUrl(Kind[str]):
+class PlainUrl(StringKind[str]):
     """A URL without variables."""
 
     schemes: tuple[str, ...]
@@ -69,10 +70,6 @@ class PlainUrl(Kind[str]):
     def wanted(self) -> str:
         """The accepted schemes."""
         return f"a URL ({' or '.join(f'{scheme}://' for scheme in self.schemes)}) without variables"
-
-    def fits(self, value: object) -> bool:
-        """Whether it is a string."""
-        return isinstance(value, str)
 
     def read(self, value: object) -> str:
         """The URL, unchanged."""
@@ -84,17 +81,13 @@ class PlainUrl(Kind[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class Argv(Kind[tuple[str, ...]]):
+class Argv(StringArrayKind[tuple[str, ...]]):
     """A program by its absolute path, and its arguments."""
 
     @property
     def wanted(self) -> str:
         """What the value has to be."""
         return 'an array of strings, a program by its absolute path first: ["/usr/bin/test", "-e", "/run/ready"]'
-
-    def fits(self, value: object) -> bool:
-        """Whether it is an array of strings."""
-        return isinstance(value, list) and all(isinstance(one, str) for one in cast(list[object], value))
 
     def read(self, value: object) -> tuple[str, ...]:
         """The arguments, unchanged; the first is the path."""

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from tidegate.config.keys import Kind, faulty
+from tidegate.config.keys import faulty
+from tidegate.config.kinds.base import StringArrayKind, StringKind
 from tidegate.config.problems import shown
 
 
 @dataclass(frozen=True, slots=True)
-class Names(Kind[tuple[str, ...]]):
+class Names(StringArrayKind[tuple[str, ...]]):
     """An array of names, possibly empty, that fully match ``pattern``. ``words`` describe them in the plural."""
 
     pattern: re.Pattern[str]
@@ -21,10 +22,6 @@ class Names(Kind[tuple[str, ...]]):
     def wanted(self) -> str:
         """What the value has to be."""
         return f"an array of {self.words}"
-
-    def fits(self, value: object) -> bool:
-        """Whether it is an array of strings."""
-        return isinstance(value, list) and all(isinstance(name, str) for name in cast(list[object], value))
 
     def read(self, value: object) -> tuple[str, ...]:
         """The names, unchanged."""
@@ -40,7 +37,7 @@ class Names(Kind[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class AbsoluteFile(Kind[str]):
+class AbsoluteFile(StringKind[str]):
     """An absolute path without ``.`` and ``..``."""
 
     empty_is_default: ClassVar[bool] = True
@@ -49,10 +46,6 @@ class AbsoluteFile(Kind[str]):
     def wanted(self) -> str:
         """What the value has to be."""
         return "an absolute path without . and .. in it"
-
-    def fits(self, value: object) -> bool:
-        """Whether it is a string."""
-        return isinstance(value, str)
 
     def read(self, value: object) -> str:
         """The path, unchanged."""

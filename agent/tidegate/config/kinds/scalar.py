@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from tidegate.config.keys import Kind, faulty
+from tidegate.config.kinds.base import StringKind, is_array_of
 from tidegate.config.problems import nearest, shown
 
 
@@ -74,7 +75,7 @@ class Fraction(Kind[float]):
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Kind[str]):
+class Text(StringKind[str]):
     """A string that fully matches ``pattern``. ``words`` describe it."""
 
     pattern: re.Pattern[str]
@@ -86,10 +87,6 @@ class Text(Kind[str]):
         """What the value has to be."""
         return self.words
 
-    def fits(self, value: object) -> bool:
-        """Whether it is a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
         """The string, unchanged."""
         text = cast(str, value)
@@ -99,7 +96,7 @@ class Text(Kind[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Kind[str]):
+class Choice(StringKind[str]):
     """One of several words."""
 
     words: tuple[str, ...]
@@ -109,10 +106,6 @@ class Choice(Kind[str]):
     def wanted(self) -> str:
         """The words to choose from."""
         return f"one of {_listed(self.words)}"
-
-    def fits(self, value: object) -> bool:
-        """Whether it is a string."""
-        return isinstance(value, str)
 
     def read(self, value: object) -> str:
         """The word, if it is one of them."""
@@ -144,9 +137,7 @@ class Choices(Kind[tuple[str, ...]]):
 
     def fits(self, value: object) -> bool:
         """Whether it is a string or an array of strings."""
-        if isinstance(value, list):
-            return all(isinstance(word, str) for word in cast(list[object], value))
-        return isinstance(value, str)
+        return isinstance(value, str) or is_array_of(str, value)
 
     def read(self, value: object) -> tuple[str, ...]:
         """The words, in their order."""
@@ -165,7 +156,7 @@ class Choices(Kind[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class Url(Kind[str]):
+class Url(StringKind[str]):
     """A URL, possibly with variables. It is checked only where it is used: see :mod:`tidegate.config.rules`."""
 
     schemes: tuple[str, ...]
@@ -176,27 +167,19 @@ class Url(Kind[str]):
         """The accepted schemes."""
         return f"a URL ({' or '.join(f'{scheme}://' for scheme in self.schemes)})"
 
-    def fits(self, value: object) -> bool:
-        """Whether it is a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
         """The string, unchecked: Zincati accepts any text as the URL of a strategy that is not selected."""
         return cast(str, value)
 
 
 @dataclass(frozen=True, slots=True)
-class ZoneName(Kind[str]):
+class ZoneName(StringKind[str]):
     """The name of a time zone in the zone database of this host."""
 
     @property
     def wanted(self) -> str:
         """What the value has to be."""
         return "UTC, a zone's name such as Europe/Berlin, or localtime"
-
-    def fits(self, value: object) -> bool:
-        """Whether it is a string."""
-        return isinstance(value, str)
 
     def read(self, value: object) -> str:
         """The name, if the zone can be loaded."""

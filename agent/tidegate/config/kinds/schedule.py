@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 from typing import ClassVar, cast
 
 from tidegate.calendar.exclusions import Exclusion, parse_exclusion
@@ -19,10 +18,8 @@ from tidegate.calendar.spec import (
     parse_day,
 )
 from tidegate.config.keys import Kind
+from tidegate.config.kinds.base import TableArrayKind, unknown_keys
 from tidegate.config.problems import Fault, FaultyValueError, described, nearest, shown
-
-_MAX_UNKNOWN_KEYS = 10
-"""That are reported for one table."""
 
 _DAYS_REMEDY = 'use days in full or by three letters, such as ["Sat", "Sun"]'
 _TIME_REMEDY = 'use "hh:mm" from "00:00" to "23:59"'
@@ -31,24 +28,18 @@ _EXCLUDE_REMEDY = 'use "2026-12-24", "2026-12-24..2027-01-02", or a rule such as
 
 
 @dataclass(frozen=True, slots=True)
-class Windows(Kind[tuple[WindowSpec, ...]]):
-    """``[[updates.periodic.window]]``: an array of tables, read one entry at a time."""
-
-    accumulates: ClassVar[bool] = True
+class Windows(TableArrayKind[tuple[WindowSpec, ...]]):
+    """``[[updates.periodic.window]]``."""
 
     @property
     def wanted(self) -> str:
         """What the value has to be."""
         return "an array of tables with `days`, `start_time` and `length_minutes`"
 
-    def fits(self, value: object) -> bool:
-        """Whether it is an array of tables."""
-        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
-
     def read(self, value: object) -> tuple[WindowSpec, ...]:
         """The window of one entry, as a tuple of one."""
         window = cast(dict[str, object], value)
-        faults = [*_unknown(window)]
+        faults = list(unknown_keys(window, _PROPERTIES))
         read = {name: _property(window, name, reader, faults) for name, reader in _PROPERTIES.items()}
         if faults:
             raise FaultyValueError(*faults)
@@ -107,19 +98,6 @@ def _property(window: dict[str, object], name: str, reader: Callable[[object], o
     except ValueError as error:
         faults.append(Fault(str(error), _PROPERTY_REMEDIES[name], (name,)))
         return None
-
-
-def _unknown(window: dict[str, object]) -> list[Fault]:
-    names = (name for name in window if name not in _PROPERTIES)
-    return [
-        Fault(f"unknown key{_meant(name)}", f"a window has {', '.join(_PROPERTIES)} only", (name,))
-        for name in islice(names, _MAX_UNKNOWN_KEYS)
-    ]
-
-
-def _meant(name: str) -> str:
-    close = nearest(name, _PROPERTIES)
-    return f"; did you mean `{close}`?" if close else ""
 
 
 def _read_days(value: object) -> tuple[int, ...]:

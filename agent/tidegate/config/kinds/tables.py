@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import ClassVar, Generic, cast
 
-from tidegate.config.keys import Key, Kind, S, Section, build, keys_of, values_of
-from tidegate.config.problems import Fault, FaultyValueError, described, nearest
-
-_MAX_UNKNOWN_KEYS = 10
-"""That are reported for one table."""
+from tidegate.config.keys import Key, S, Section, build, keys_of, values_of
+from tidegate.config.kinds.base import TableArrayKind, unknown_keys
+from tidegate.config.problems import Fault, FaultyValueError, described
 
 
 def _no_faults(_one: object) -> Iterable[Fault]:
@@ -19,7 +16,7 @@ def _no_faults(_one: object) -> Iterable[Fault]:
 
 
 @dataclass(frozen=True)  # with slots, Python 3.11 fails on a generic dataclass whose base has slots
-class Tables(Kind[tuple[S, ...]], Generic[S]):
+class Tables(TableArrayKind[tuple[S, ...]], Generic[S]):
     """``[[an.array]]``: an array of tables, each read as a ``row``, with names that are unique over all snippets.
 
     ``faults`` finds the conflicts between keys of one table that are valid one by one.
@@ -27,7 +24,6 @@ class Tables(Kind[tuple[S, ...]], Generic[S]):
 
     row: type[S]
     faults: Callable[[S], Iterable[Fault]] = _no_faults
-    accumulates: ClassVar[bool] = True
     unique_property: ClassVar[str | None] = "name"
 
     @property
@@ -43,14 +39,11 @@ class Tables(Kind[tuple[S, ...]], Generic[S]):
             f"an array of tables with {', '.join(others)} and {last}" if others else f"an array of tables with {last}"
         )
 
-    def fits(self, value: object) -> bool:
-        """Whether it is an array of tables."""
-        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
-
     def read(self, value: object) -> tuple[S, ...]:
         """The row of one table, as a tuple of one."""
         table = cast(Mapping[str, object], value)
-        faults, properties = list(_unknown(table, self.properties)), dict[str, object]()
+        faults = list(unknown_keys(table, [key.dotted for key in self.properties]))
+        properties: dict[str, object] = {}
         for key in self.properties:
             try:
                 properties[key.dotted] = _read(key, table)
@@ -86,11 +79,3 @@ def _read(key: Key, table: Mapping[str, object]) -> object:
         return key.read(value)
     except FaultyValueError as error:
         raise FaultyValueError(*(replace(fault, at=(name, *fault.at)) for fault in error.faults)) from None
-
-
-def _unknown(table: Mapping[str, object], properties: Iterable[Key]) -> Iterator[Fault]:
-    known = [key.dotted for key in properties]
-    for name in islice((name for name in table if name not in known), _MAX_UNKNOWN_KEYS):
-        close = nearest(name, known)
-        meant = f"; did you mean `{close}`?" if close else ""
-        yield Fault(f"unknown key{meant}", f"correct or remove it; there are {', '.join(known)}", (name,))
