@@ -1,4 +1,4 @@
-"""Excluded dates: what is accepted, and recurrence rules against dateutil's own walk from their start."""
+"""Excluded dates: what is accepted, and recurrence rules against dateutil's expansion from their start."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_what_is_excluded(text: str, expected: list[date]) -> None:
         ("FREQ=YEARLY;BYMONTH=1;WKST=XX", "WKST"),
     ],
 )
-def test_what_is_refused(text: str, words: str) -> None:
+def test_what_is_rejected(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         parse_exclusion(text)
     assert len(str(caught.value)) < 200
@@ -140,7 +140,7 @@ def test_a_rule_that_matches_nothing_costs_no_more_than_others() -> None:
     assert time.process_time() - began < 1
 
 
-def test_exclusions_remember_within_bounds() -> None:
+def test_the_cache_of_exclusions_is_bounded() -> None:
     exclusions = Exclusions((DateRange(date(2026, 1, 1), date(2026, 1, 1)),))
     assert sum(exclusions.contains(date(2020, 1, 1) + n * DAY) for n in range(10_000)) == 1
     assert exclusions.contains(date(2026, 1, 1))

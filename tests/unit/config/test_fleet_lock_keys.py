@@ -1,4 +1,4 @@
-"""The keys of ``[updates.fleet_lock]``, and what they must say together."""
+"""The keys of ``[updates.fleet_lock]``, and the conflicts between them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_where_a_token_may_go(tmp_path: Path, url: str) -> None:
         "Http://h/https://localhost/",
     ],
 )
-def test_a_token_does_not_cross_the_network_in_the_clear(tmp_path: Path, url: str) -> None:
+def test_a_token_is_not_sent_unencrypted(tmp_path: Path, url: str) -> None:
     loaded = load_text(tmp_path, f"{SELECTED}base_url = '{url}'\ntoken_file = '/etc/token'\n")
     (problem,) = loaded.problems
     assert (problem.line, problem.key) == (4, f"{TABLE}.base_url")
@@ -137,6 +137,6 @@ def test_each_mistake_names_line_key_and_a_remedy(tmp_path: Path, name: str) -> 
     assert "pw" not in problem.message + problem.remedy
 
 
-def test_nothing_is_asked_of_a_strategy_that_is_not_selected(tmp_path: Path) -> None:
+def test_the_keys_of_an_unselected_strategy_are_not_checked(tmp_path: Path) -> None:
     text = f"[{TABLE}]\nbase_url = 'http://h/?x'\ntoken_file = '/t'\nclient_cert_file = '/c'\n"
     assert load_text(tmp_path, text).problems == ()

@@ -1,4 +1,4 @@
-"""Settings from snippets: what Zincati's users write, layers, and every mistake with its place."""
+"""Loading settings: Zincati's configurations, layers, and every mistake with its place."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_whole_zincati_configuration(tmp_path: Path) -> None:
         "# nothing\n",
     ],
 )
-def test_what_zincati_lets_pass_means_the_defaults(tmp_path: Path, text: str) -> None:
+def test_values_that_zincati_ignores_mean_the_defaults(tmp_path: Path, text: str) -> None:
     expected = FleetLock("not selected") if "not selected" in text else FleetLock()
     assert settings_of(tmp_path, text) == replace(Settings(), fleet_lock=expected)
 
@@ -113,7 +113,7 @@ def test_several_strategies(tmp_path: Path) -> None:
     assert settings_of(tmp_path, text).updates.strategy == ("periodic", "marker_file")
 
 
-def test_windows_add_up_unless_a_snippet_replaces_them(tmp_path: Path) -> None:
+def test_windows_accumulate_unless_a_snippet_replaces_them(tmp_path: Path) -> None:
     for name, day in (("01", "Mon"), ("02", "Tue"), ("03", "Wed")):
         text = WINDOW.replace("Sat", day)
         (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
@@ -129,7 +129,7 @@ def load_windows(folder: Path) -> tuple[WindowSpec, ...]:
     return loaded.settings.periodic.windows
 
 
-def test_origins_tell_file_and_line(tmp_path: Path) -> None:
+def test_origins_have_file_and_line(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, f"[updates]\nenabled = true\n\n{WINDOW}\n{WINDOW}")
     file = tmp_path / "10-x.toml"
     assert [str(one) for one in loaded.origins["updates.enabled"]] == [f"{file}:2"]
@@ -280,7 +280,7 @@ def test_all_problems_at_once_from_top_to_bottom(tmp_path: Path) -> None:
     ]
 
 
-def test_one_mistake_is_told_once(tmp_path: Path) -> None:
+def test_one_mistake_is_reported_once(tmp_path: Path) -> None:
     """A window that cannot be read does not also make the windows missing, nor does a snippet that is lost."""
     bad_window = "[updates]\nstrategy = 'periodic'\n" + WINDOW.replace("23:30", "x")
     assert problem_of(tmp_path, bad_window).key == "updates.periodic.window[0].start_time"
@@ -288,7 +288,7 @@ def test_one_mistake_is_told_once(tmp_path: Path) -> None:
     assert problem_of(tmp_path, "[updates]\nstrategy = 'periodic'\n").file.endswith("20-windows.toml")
 
 
-def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
+def test_other_things_than_regular_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.toml").mkdir()
     (tmp_path / "b.toml").symlink_to("/nowhere/at/all")
     os.mkfifo(tmp_path / "c.toml")
@@ -305,7 +305,7 @@ def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
     assert "folder cannot be read" in messages["null"]
 
 
-def test_an_unreadable_file_is_named() -> None:
+def test_an_unreadable_file_is_reported() -> None:
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         file = Path(folder) / "10-x.toml"
@@ -328,13 +328,13 @@ def as_nobody() -> Generator[None]:
         os.seteuid(before)
 
 
-def test_other_files_and_hidden_ones_are_no_snippets(tmp_path: Path) -> None:
+def test_other_files_and_hidden_ones_are_ignored(tmp_path: Path) -> None:
     for name in (".hidden.toml", "x.toml~", "x.conf", "README"):
         (tmp_path / name).write_text("[nonsense", encoding="utf-8")
     assert load([tmp_path]).files == ()
 
 
-def test_a_snippet_that_is_something_else_altogether_is_told_briefly(tmp_path: Path) -> None:
+def test_the_problems_of_one_snippet_are_limited(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, "".join(f"key{n} = {n}\n" for n in range(500)))
     assert len(loaded.problems) == MAX_PROBLEMS_PER_SNIPPET + 1
     assert "450 more" in loaded.problems[-1].message

@@ -1,4 +1,4 @@
-"""Merging: associative, with a unit; layers replace and mask by name."""
+"""Merging is associative and has a neutral element; layers replace and mask by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ fragments = st.builds(
 
 
 def normal(fragment: Fragment) -> tuple[object, ...]:
-    """What can be told apart from outside: no entries and no key mean the same."""
+    """The observable part: no entries and no key are equivalent."""
     added = {key: given for key, given in fragment.added.items() if given}
     return dict(fragment.single), added, fragment.replaced
 
@@ -41,7 +41,7 @@ def test_merging_is_associative(one: Fragment, two: Fragment, three: Fragment) -
 
 @settings(max_examples=40, deadline=None)
 @given(fragments)
-def test_nothing_changes_nothing(one: Fragment) -> None:
+def test_the_empty_fragment_is_neutral(one: Fragment) -> None:
     assert normal(combine(EMPTY, one)) == normal(one) == normal(combine(one, EMPTY))
 
 

@@ -1,4 +1,4 @@
-"""When a check has failed, and when a boot is well."""
+"""When a check has failed, and when a boot is healthy."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def test_probes_within_the_start_delay_do_not_count_against_a_check_that_has_not
     assert after((0, False), (50, False), (60, False), (70, False), (80, False)).stage is CheckStage.FAILED
 
 
-def test_what_has_passed_once_fails_within_the_start_delay_too() -> None:
+def test_a_check_that_has_passed_may_fail_within_the_start_delay() -> None:
     assert after((0, True), (10, False), (20, False)).stage is CheckStage.PASSED
     assert after((0, True), (10, False), (20, False), (30, False)).stage is CheckStage.FAILED
 
 
-def test_one_pass_ends_a_row_of_failures() -> None:
+def test_one_success_resets_the_failures() -> None:
     state = after((60, False), (70, False), (80, True), (90, False), (100, False))
     assert (state.stage, state.failures) == (CheckStage.PASSED, 2)
     assert after((60, False), (70, False), (80, False), (90, True)).stage is CheckStage.PASSED
@@ -67,7 +67,7 @@ def test_the_start_delay_is_never_longer_than_the_watch() -> None:
     assert after((5, False), terms=short).stage is CheckStage.FAILED
 
 
-def test_a_check_that_is_configured_no_longer_is_forgotten() -> None:
+def test_a_check_that_is_no_longer_configured_is_dropped() -> None:
     known = updated(NO_CHECKS, probe(web=False, ssh=True), TERMS, 0)
     assert [state.check for state in updated(known, probe(ssh=True), TERMS, 10)] == ["ssh"]
 
@@ -85,11 +85,11 @@ def test_a_boot_is_good_when_the_watch_is_over_and_everything_passes() -> None:
     assert judge(checks, TERMS, 300) == Good()
 
 
-def test_a_boot_is_bad_as_soon_as_too_much_has_failed() -> None:
+def test_a_boot_is_bad_as_soon_as_too_many_checks_have_failed() -> None:
     assert judge((state(FAILED), state(PENDING, "ssh")), TERMS, 0) == Bad("web: is what it is")
 
 
-def test_what_is_pending_is_waited_for_beyond_the_watch() -> None:
+def test_a_pending_check_extends_the_watch() -> None:
     assert judge((state(PENDING), state(PASSED, "ssh")), TERMS, 1000) == Watching("web: is what it is")
 
 
@@ -100,7 +100,7 @@ def test_only_a_share_strictly_above_the_ratio_is_bad(failed: int, bad: bool) ->
     assert isinstance(judge(checks, half, 0), Bad) is bad
 
 
-def test_what_fails_within_the_ratio_is_on_record() -> None:
+def test_failures_within_the_ratio_are_remarked() -> None:
     half = HealthTerms(monitor_secs=0, max_failed_ratio=0.5)
     assert judge((state(FAILED), state(PASSED, "ssh")), half, 0) == Good("web: is what it is")
 
