@@ -74,6 +74,11 @@ class Question:
     noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
 
 
+def override_command(gate: str) -> str:
+    """The command by which an operator overrides ``gate`` for one reboot, for use in a remedy."""
+    return f"tidegate apply --now --override {gate} --reason TEXT"
+
+
 class Gate(Protocol):
     """One rule that a reboot must satisfy."""
 

@@ -10,13 +10,8 @@ from datetime import datetime
 
 from tidegate.clock import BUILT_AFTER, rfc3339
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
 from tidegate.release import Purpose
-
-_REMEDY = (
-    "timedatectl set-ntp true, and see timedatectl; where the clock is right without a time server: "
-    'gates.clock.require = "never"; or tidegate apply --now --override clock --reason TEXT'
-)
 
 
 def always(_question: Question) -> bool:
@@ -36,6 +31,11 @@ class ClockGate:
     guards = frozenset({Purpose.UPDATE})
     overridable = True
 
+    _remedy = (
+        "timedatectl set-ntp true, and see timedatectl; where the clock is right without a time server: "
+        f'gates.clock.require = "never"; or {override_command(name)}'
+    )
+
     def __init__(self, needed: Callable[[Question], bool], synchronized: Callable[[], Awaitable[bool]]) -> None:
         self._needed = needed
         self._synchronized = synchronized
@@ -45,7 +45,7 @@ class ClockGate:
         if not self._needed(question):
             return Allow(self.name, "nothing depends on the clock")
         doubt = await self._doubt(question.now.wall)
-        return Allow(self.name) if doubt is None else Wait(self.name, doubt, remedy=_REMEDY)
+        return Allow(self.name) if doubt is None else Wait(self.name, doubt, remedy=self._remedy)
 
     async def _doubt(self, wall: datetime) -> str | None:
         if wall < BUILT_AFTER:

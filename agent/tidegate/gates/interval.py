@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
 from tidegate.release import Purpose
 from tidegate.system.boot import start_ticks
-
-_REMEDY = "wait; a shorter gates.interval.min_secs; or tidegate apply --now --override interval --reason TEXT"
 
 
 def boot_began_secs() -> float | None:
@@ -29,6 +27,8 @@ class Interval:
     guards = frozenset({Purpose.UPDATE})
     overridable = True
 
+    _remedy = f"wait; a shorter gates.interval.min_secs; or {override_command(name)}"
+
     def __init__(self, min_secs: int, began_secs: float | None) -> None:
         self._min_secs = min_secs
         self._began_secs = began_secs
@@ -36,10 +36,12 @@ class Interval:
     async def ask(self, question: Question) -> Verdict:
         """Compare the uptime with the interval."""
         if self._began_secs is None:
-            return Wait(self.name, "it is not known when this boot began: process 1 cannot be read", remedy=_REMEDY)
+            return Wait(
+                self.name, "it is not known when this boot began: process 1 cannot be read", remedy=self._remedy
+            )
         up_secs = question.now.boot_secs - self._began_secs
         left_secs = self._min_secs - up_secs
         if left_secs <= 0:
             return Allow(self.name)
         reason = f"up for {up_secs:.0f} s of the {self._min_secs} s between two reboots"
-        return Wait(self.name, reason, question.now.wall + timedelta(seconds=left_secs), _REMEDY)
+        return Wait(self.name, reason, question.now.wall + timedelta(seconds=left_secs), self._remedy)

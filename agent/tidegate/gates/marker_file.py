@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from tidegate.clock import parse_rfc3339, rfc3339
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
 from tidegate.jsonread import DuplicateKeys, mark_duplicate_keys
 from tidegate.release import Purpose
 
@@ -27,7 +27,6 @@ MAX_BYTES = 4096
 EXPIRY_KEYS = ("not_after", "allowUntil")
 """Two names of one key: the instant from which on the marker no longer counts."""
 
-_OVERRIDE = "tidegate apply --now --override marker_file --reason TEXT"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FILE_TYPES = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -55,10 +54,10 @@ class MarkerFile:
         try:
             not_after = read_marker(self._path)
         except UnusableMarker as err:
-            return Wait(self.name, err.reason, remedy=f"{err.remedy}; or {_OVERRIDE}")
+            return Wait(self.name, err.reason, remedy=f"{err.remedy}; or {override_command(self.name)}")
         if not_after is not None and question.now.wall >= not_after:
             reason = f"the marker {self._path} expired at {rfc3339(not_after)}"
-            return Wait(self.name, reason, remedy=f"{write_anew(self._path)}; or {_OVERRIDE}")
+            return Wait(self.name, reason, remedy=f"{write_anew(self._path)}; or {override_command(self.name)}")
         return Allow(self.name, f"{self._path} is there", not_after)
 
 

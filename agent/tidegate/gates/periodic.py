@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from tidegate.calendar.schedule import Schedule
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
 from tidegate.release import Purpose
-
-_REMEDY = "see tidegate windows; or tidegate apply --now --override periodic --reason TEXT"
 
 
 class Periodic:
@@ -15,6 +13,8 @@ class Periodic:
     name = "periodic"
     guards = frozenset({Purpose.UPDATE})
     overridable = True
+
+    _remedy = f"see tidegate windows; or {override_command(name)}"
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -25,4 +25,4 @@ class Periodic:
         if state.is_open:
             return Allow(self.name, until=state.until)
         reason = "no window is open" if state.until is not None else "no window is open, and none will open"
-        return Wait(self.name, reason, state.until, _REMEDY)
+        return Wait(self.name, reason, state.until, self._remedy)

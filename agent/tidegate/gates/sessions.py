@@ -15,7 +15,7 @@ from typing import assert_never
 from tidegate.clock import rfc3339
 from tidegate.config import settings as config
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait, override_command
 from tidegate.gates.grace import NotStarted, Over, Running, TooLong, grace
 from tidegate.gates.people import Ignored, named, present, terminals
 from tidegate.release import Purpose
@@ -24,8 +24,6 @@ from tidegate.services.sessions import Session
 LIST_TIMEOUT_SECS = 10.0
 """For listing all sessions, thousands in practice; well within the time of a gate. After it, logind is taken as not
 answering, and the grace period limits how long that holds a reboot back."""
-
-OVERRIDE = "tidegate apply --now --override sessions --reason TEXT"
 
 _LOGIND = "systemctl status systemd-logind.service"
 
@@ -101,7 +99,7 @@ class Sessions:
 
 
 def _see(users: LoggedIn) -> str:
-    return f"see {users.remedy}; or {OVERRIDE}"
+    return f"see {users.remedy}; or {override_command(Sessions.name)}"
 
 
 def announcement(question: Question, until: datetime, grace_secs: int) -> str:
