@@ -41,7 +41,7 @@ class Exclusions:
         return bool(self._entries)
 
     def contains(self, day: date) -> bool:
-        """Whether ``day`` is excluded."""
+        """Whether any entry contains ``day``."""
         if day not in self._cached:
             if len(self._cached) >= _CACHED_DAYS:
                 self._cached.clear()

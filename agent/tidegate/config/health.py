@@ -48,7 +48,7 @@ class UnitCheck:
 
 @dataclass(frozen=True, slots=True)
 class HttpCheck:
-    """``[[health.http]]``: a server answers."""
+    """``[[health.http]]``: a server answers a GET request."""
 
     name: str = required(_NAME, _NAME_DOC)
     url: str = required(

@@ -39,7 +39,7 @@ class Schema(Generic[S]):
     tree: Tree = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive the keys, once."""
+        """Derive ``keys`` and ``tree`` from the dataclass, once for all loads."""
         object.__setattr__(self, "keys", tuple(keys_of(self.settings)))
         object.__setattr__(self, "tree", key_tree(self.keys))
 

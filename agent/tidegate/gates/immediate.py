@@ -14,5 +14,5 @@ class Immediate:
     overridable = True
 
     async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
-        """Allow."""
+        """Allow, whatever the question."""
         return Allow(self.name)

@@ -11,10 +11,10 @@ class Weight(StrEnum):
     """Whether a check counts in the verdict on a boot."""
 
     REQUIRED = "required"
-    """It counts."""
+    """The check counts: the boot is bad if too many of these fail."""
 
     ADVISORY = "advisory"
-    """It is shown and recorded, and never decides."""
+    """The check is shown and recorded, and never decides."""
 
 
 @dataclass(frozen=True, slots=True)

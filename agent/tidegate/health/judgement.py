@@ -77,7 +77,7 @@ class Bad:
 Judgement: TypeAlias = Watching | Good | Bad
 
 NO_CHECKS: tuple[CheckState, ...] = ()
-"""Before the first probe."""
+"""The states before the first probe of a watch."""
 
 
 def updated(

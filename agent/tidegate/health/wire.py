@@ -16,7 +16,7 @@ CHECKS = Endpoint("org.tidegate.Engine1", "/org/tidegate/Checks1", "org.tidegate
 """One process serves engine and checks, under the engine's bus name."""
 
 COMMAND = "command"
-"""The group of ``[[health.command]]``."""
+"""The group of the checks that are configured as ``[[health.command]]``."""
 
 EXECUTABLES: Mapping[str, Weight] = MappingProxyType(
     {

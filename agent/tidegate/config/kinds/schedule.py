@@ -29,7 +29,7 @@ _EXCLUDE_REMEDY = 'use "2026-12-24", "2026-12-24..2027-01-02", or a rule such as
 
 @dataclass(frozen=True, slots=True)
 class Windows(TableArrayKind[tuple[WindowSpec, ...]]):
-    """``[[updates.periodic.window]]``."""
+    """``[[updates.periodic.window]]``: the weekly windows."""
 
     @property
     def wanted(self) -> str:
