@@ -19,7 +19,7 @@ from tidegate.agent_api.service import serve_agent
 from tidegate.bus.bus import Bus
 from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.config import DEFAULT_ROOTS
-from tidegate.configured import Configured, Outside, Reader
+from tidegate.configured import ConfigurationReader, Configured, Dependencies
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK
@@ -27,7 +27,7 @@ from tidegate.fleetlock.client import NetLock
 from tidegate.gates import terminals
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
-from tidegate.gates.select import Sources
+from tidegate.gates.select import GateSources
 from tidegate.health.select import checks_for
 from tidegate.journal.log import JournalLog
 from tidegate.journal.native import sink_of_process
@@ -85,9 +85,9 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
     systemd, logind, engine, notifier = Systemd(bus), Logind(bus), RemoteEngine(bus), Notifier()
     boot = read_boot(await systemd.soft_reboots_count())
     net = NetClient()
-    sources = Sources(logind, Timedate(bus), boot_began_secs())
-    probe_for = partial(checks_for, systemd=systemd, net=net, bus=bus, clock=clock)
-    reader = Reader(paths.config_roots, Outside(clock, sources, engine.latest, probe_for))
+    sources = GateSources(logind, Timedate(bus), boot_began_secs())
+    prober_for = partial(checks_for, systemd=systemd, net=net, bus=bus, clock=clock)
+    reader = ConfigurationReader(paths.config_roots, Dependencies(clock, sources, engine.latest, prober_for))
     store, records, unreadable = _open_records(FileStore(paths.state))
 
     def configured() -> Configured:
@@ -205,8 +205,8 @@ class _Announcer:
     """Tells people on their terminals. Nobody's reboot fails for want of one that can be written to."""
 
     async def tell(self, notice: Notice) -> None:
-        for untold in terminals.tell(notice):
-            _log.info("%s is not told of the reboot: %s", untold.terminal, untold.why)
+        for undelivered in terminals.deliver(notice):
+            _log.info("the notice cannot be written to %s: %s", undelivered.terminal, undelivered.why)
 
 
 class _Observer:

@@ -1,7 +1,7 @@
-"""The only place that reads the time.
+"""Read the time: no other module does.
 
-Two readings, never mixed: wall time (UTC) for people, records and calendars; boot time (seconds since the kernel
-started, suspend included, never stepped) for every duration and deadline.
+There are two clocks, which are never mixed. The wall clock (UTC) is for people, records and calendars. The boot clock
+(CLOCK_BOOTTIME: seconds since the kernel started, suspend included, never stepped) is for durations and deadlines.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
-"""No build of this code is older, so a clock that shows less is wrong, whatever says that it is synchronised. Not the
-time of a file: builds are reproducible, and OSTree gives every file the time 0."""
+"""A lower bound for the current time: a clock that shows less is wrong, even where it counts as synchronised. It is not
+taken from a file's time, since builds are reproducible and OSTree sets every file's time to 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Now:
 
 
 class Clock(Protocol):
-    """Where the time comes from; tests bring their own."""
+    """A source of time. Tests inject their own."""
 
     def now(self) -> Now:
         """This instant on both clocks."""
@@ -33,7 +33,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The clocks of the kernel."""
 
     def now(self) -> Now:
         """This instant on both clocks."""
@@ -41,20 +41,20 @@ class SystemClock:
 
 
 def monotonic_usec() -> int:
-    """CLOCK_MONOTONIC in microseconds, by which systemd orders a service's messages about itself."""
+    """CLOCK_MONOTONIC in microseconds, as sd_notify(3) wants it in ``MONOTONIC_USEC=``."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def rfc3339(instant: datetime) -> str:
-    """An aware instant as RFC 3339 in UTC with whole seconds, the one format in records, snapshots and JSON output."""
+    """Format an aware instant as RFC 3339, in UTC with whole seconds, as records, snapshots and JSON output have it."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """The inverse of :func:`rfc3339`; any offset is accepted.
+    """Parse an RFC 3339 instant with any offset; the result is in UTC.
 
     Raises:
-        ValueError: the text is no RFC 3339 instant, or names no offset.
+        ValueError: the text is not an RFC 3339 instant, or has no offset.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:

@@ -1,4 +1,8 @@
-"""What the configuration makes of the agent, at its start and at each reload."""
+"""Read the configuration, at start and at each reload, and build what depends on it.
+
+That is the machine's policy, the discovery source, the gates and the health checks. An invalid configuration never
+replaces a valid one.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking
 from tidegate.fleetlock.settings import fleet_locking
-from tidegate.gates.select import Sources, Unavailable, local_gates
-from tidegate.health.base import HealthProbe
+from tidegate.gates.select import GateSources, Unavailable, local_gates
+from tidegate.health.base import HealthProber
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
 from tidegate.machine.state import FailureAction, Policy
@@ -29,64 +33,65 @@ _REMEDY = "tidegate config check"
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The policy for the machine, the parts of the world that it asks, and who the host is to those."""
+    """Everything that follows from the configuration: policy, parts for the runner, and the host's identity."""
 
     policy: Policy
     world: World
     identity: HostIdentity
 
     def blocked_by(self, failure: Failure) -> Configured:
-        """The same, but nothing is staged or rebooted."""
+        """A copy whose policy forbids staging and rebooting, with ``failure`` as the reason."""
         return replace(self, policy=replace(self.policy, blocked=failure))
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """What the parts of the world that the settings choose are made with."""
+class Dependencies:
+    """What discovery, gates and health checks are built with, besides the settings."""
 
     clock: Clock
-    sources: Sources
+    sources: GateSources
     ask_engine: AskEngine
-    probe_for: Callable[[Settings], HealthProbe]
+    prober_for: Callable[[Settings], HealthProber]
 
 
-class Reader:
-    """Reads the folders. A bad configuration never takes the place of a good one."""
+class ConfigurationReader:
+    """Reads the configuration below ``roots``, and remembers the last valid one."""
 
-    def __init__(self, roots: Sequence[Path], outside: Outside) -> None:
+    def __init__(self, roots: Sequence[Path], dependencies: Dependencies) -> None:
         self._roots = roots
-        self._outside = outside
-        self._good: Configured | None = None
+        self._dependencies = dependencies
+        self._last_valid: Configured | None = None
 
     def read(self) -> Configured:
-        """The configuration on disk where it is good; else the last good one, marked stale; else one that blocks.
+        """Read the configuration, and log its problems.
 
-        Without any good configuration the defaults stand in, so that a boot can be verified and the state be asked for.
+        Returns the one on disk where it is valid; otherwise the last valid one, marked stale. Without a valid one it
+        returns the defaults, blocked: the agent then verifies a boot and reports its state, and never reboots.
         """
         loaded = load(self._roots)
         if loaded.settings is not None:
-            self._good = self._configured(loaded.settings)
-            return self._good
+            self._last_valid = self._configured(loaded.settings)
+            return self._last_valid
         for problem in loaded.problems:
             _log.error("%s", problem)
         failure = _failure(loaded.problems)
-        if self._good is not None:
-            return replace(self._good, policy=replace(self._good.policy, stale=failure))
+        if (last := self._last_valid) is not None:
+            return replace(last, policy=replace(last.policy, stale=failure))
         return self._configured(Settings()).blocked_by(failure)
 
     def _configured(self, settings: Settings) -> Configured:
-        outside = self._outside
+        dependencies = self._dependencies
         identity = identify(settings.identity)
         _log.info("this host is %s, in group %s", identity.node_uuid or "without an id", identity.group)
         for doubt in identity.doubts:
             _log.warning("%s", doubt)
-        gates = local_gates(settings, outside.sources)
+        gates = local_gates(settings, dependencies.sources)
         try:
             locking = fleet_locking(settings, identity.variables)
         except TidegateError as err:
             locking, gates = None, (*gates, Unavailable(FLEET_LOCK, err.message, err.remedy))
-        discovery = discovery_for(settings, identity, NetClient(), outside.clock, outside.ask_engine)
-        world = World(discovery, gates, outside.probe_for(settings))
+        discovery = discovery_for(settings, identity, NetClient(), dependencies.clock, dependencies.ask_engine)
+        world = World(discovery, gates, dependencies.prober_for(settings))
         return Configured(_policy(settings, locking), world, identity)
 
 
@@ -114,4 +119,4 @@ def _policy(settings: Settings, locking: FleetLocking | None) -> Policy:
 def _failure(problems: Sequence[Problem]) -> Failure:
     first, *rest = problems
     more = f" (and {len(rest)} more)" if rest else ""
-    return Failure(ErrorKind.CONFIG_INVALID, f"the configuration is bad: {first}{more}", _REMEDY)
+    return Failure(ErrorKind.CONFIG_INVALID, f"the configuration is invalid: {first}{more}", _REMEDY)

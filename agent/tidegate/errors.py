@@ -1,8 +1,8 @@
-"""Everything that can go wrong, as one exception with a closed set of kinds.
+"""The project's exception, with a closed set of kinds.
 
-A kind is stable: it is the metric label, the D-Bus error name and what scripts compare. The message says what happened
-with the facts of this case (path, line, numbers); the remedy says what an operator does about it. Errors never log
-themselves: whoever decides what happens next does.
+A kind is stable: it is the metric label, the D-Bus error name, and what scripts compare. The message has the facts of
+the case (path, line, numbers), and the remedy tells an operator what to do. Errors do not log themselves: the code that
+handles them does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class ErrorKind(StrEnum):
-    """What went wrong, as ``area.fault``. Values are never renamed; new ones may be added."""
+    """The kind of an error, as ``area.fault``. Values are never renamed; new ones may be added."""
 
     CONFIG_INVALID = "config.invalid"
     IDENTITY_UNKNOWN = "identity.unknown"
@@ -89,9 +89,9 @@ class ErrorKind(StrEnum):
 
 
 class TidegateError(Exception):
-    """A failure that an operator may meet. ``kind`` is for machines, ``message`` and ``remedy`` are for people.
+    """An expected failure. ``kind`` is for programs, ``message`` and ``remedy`` are for operators.
 
-    ``retry_after_secs``: a server that was asked wants to be left alone for so long.
+    ``retry_after_secs`` is how long a server asks to be left alone (``Retry-After``); None where it does not.
     """
 
     def __init__(self, kind: ErrorKind, message: str, remedy: str = "", retry_after_secs: float | None = None) -> None:
@@ -106,13 +106,13 @@ class TidegateError(Exception):
 
     @property
     def failure(self) -> Failure:
-        """This error as a value."""
+        """The error as a value."""
         return Failure(self.kind, self.message, self.remedy, self.retry_after_secs)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as a value, for where it is kept and passed on instead of raised."""
+    """An error as a value, where it is stored or passed on instead of raised."""
 
     kind: ErrorKind
     message: str
@@ -121,9 +121,9 @@ class Failure:
 
     @property
     def area(self) -> str:
-        """The first part of the kind: where it went wrong."""
+        """The first part of the kind, such as ``engine``."""
         return self.kind.partition(".")[0]
 
     def error(self) -> TidegateError:
-        """This value as an exception."""
+        """The failure as an exception, to be raised."""
         return TidegateError(self.kind, self.message, self.remedy, self.retry_after_secs)

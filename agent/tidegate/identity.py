@@ -1,8 +1,8 @@
-"""Who this host is, to servers and to itself.
+"""The identity of this host towards update and lock servers.
 
-The machine id is confidential (machine-id(5)): what leaves the host, or is derived for a purpose, is a hash of it that
-only Tidegate makes. Hosts that were cloned with their machine id are one host to every server, and take each other's
-turns and slots; so whoever shows this host's state shows its id.
+The machine id is confidential (machine-id(5)), so only an application-specific hash of it leaves the host. Hosts that
+were cloned with their machine id have one id: servers take them for one host, and they share its slot of the fleet
+lock. That is why every report of a host's state has its id.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 ROOT = Path("/")
 MACHINE_ID_FILE = ROOT / "etc/machine-id"
 
-# Chosen at random once; another one would give every host another id.
+# Chosen at random. It must never change, since that would give every host another id.
 APP_ID = bytes.fromhex("bcb43cb0fab80c8a690dbb53e891b1d4")
 
 PLATFORM_OPTION = "ignition.platform.id"
-"""How images of Fedora CoreOS and its kin tell on the kernel's command line what they are made for: qemu, aws ..."""
+"""The kernel command line option by which Fedora CoreOS and its derivatives name their platform: qemu, aws ..."""
 
 _BASEARCHES: Mapping[str, str] = {"armv7l": "armhfp", "i586": "i386", "i686": "i386"}
-"""Where RPM, and so a Cincinnati server, calls an architecture otherwise than the kernel does (DNF's basearch)."""
+"""The architectures that RPM, and so a Cincinnati server, names otherwise than the kernel (DNF's basearch)."""
 
 _PLATFORM = re.compile(r"[a-zA-Z0-9._-]+")
 _LASTING = "(make /etc writable early enough for systemd-machine-id-commit, or set identity.node_uuid)"
@@ -38,11 +38,11 @@ _REMEDY = "run `systemd-machine-id-setup`, or set identity.node_uuid"
 
 @dataclass(frozen=True, slots=True)
 class HostIdentity:
-    """What sources of updates are told of this host.
+    """The facts about this host that are sent to update servers, and substituted in URLs.
 
-    ``node_uuid`` has 32 hexadecimal digits and is None on a host without any id. ``platform`` is empty where it is not
-    known; ``stream`` is None as long as neither the settings nor the engine name one. ``rollout_wariness`` is as set.
-    ``doubts`` are the reasons not to rely on ``node_uuid``, for people.
+    ``node_uuid`` has 32 hexadecimal digits; None on a host without an id. ``platform`` is empty where it is not known.
+    ``stream`` is None as long as neither the settings nor the engine name one. ``rollout_wariness`` is None unless
+    configured. ``doubts`` are warnings about ``node_uuid``, for people.
     """
 
     group: str
@@ -54,18 +54,18 @@ class HostIdentity:
     doubts: tuple[str, ...] = ()
 
     def following(self, stream: str | None) -> HostIdentity:
-        """This host where its engine follows ``stream``; what the settings say goes before."""
+        """A copy with the stream that the engine follows, unless the settings name one."""
         return self if self.stream is not None else replace(self, stream=stream)
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What a URL may refer to, as far as it is known."""
+        """The variables for URLs, by name; those without a value on this host are left out."""
         known = {"basearch": self.basearch, "group": self.group, "platform": self.platform, "stream": self.stream}
         return {name: value for name, value in known.items() if value}
 
 
 def identify(settings: Identity, root: Path = ROOT) -> HostIdentity:
-    """This host, whose files are below ``root``. Nothing is raised: an id that cannot be had is a doubt."""
+    """The identity of the host whose files are below ``root``. Never raises: a missing id is one of the doubts."""
     node_uuid, doubts = _node_uuid(settings, root)
     return HostIdentity(
         group=settings.group,
@@ -82,7 +82,7 @@ def host_id(identity: Identity, machine_id_file: Path = MACHINE_ID_FILE) -> str:
     """The host's id, 32 hexadecimal digits: ``identity.node_uuid``, or one that is derived from the machine id.
 
     Raises:
-        TidegateError: neither is there.
+        TidegateError: ``identity.unknown``: neither exists.
     """
     if identity.node_uuid is not None:
         return identity.node_uuid.replace("-", "").lower()
@@ -90,8 +90,8 @@ def host_id(identity: Identity, machine_id_file: Path = MACHINE_ID_FILE) -> str:
 
 
 def app_specific_id(machine_id: bytes, app_id: bytes = APP_ID) -> bytes:
-    """What ``sd_id128_get_machine_app_specific()`` derives from the 16 bytes of a machine id, for a 16-byte app id."""
-    import hmac  # noqa: PLC0415 - OpenSSL's 4 MiB are not for hosts that never ask
+    """The 16-byte id that sd_id128_get_machine_app_specific(3) derives from a machine id, for a 16-byte app id."""
+    import hmac  # noqa: PLC0415 - OpenSSL takes 4 MiB
 
     digest = bytearray(hmac.digest(machine_id, app_id, "sha256")[:16])
     digest[6] = digest[6] & 0x0F | 0x40  # a UUID of version 4 ...
@@ -103,7 +103,7 @@ def read_machine_id(path: Path = MACHINE_ID_FILE) -> bytes:
     """The 16 bytes of the machine id.
 
     Raises:
-        TidegateError: there is none, as on a host that has not finished its first boot.
+        TidegateError: ``identity.unknown``: there is none, as on a host that has not finished its first boot.
     """
     try:
         text = path.read_text(encoding="ascii").strip()
@@ -115,10 +115,10 @@ def read_machine_id(path: Path = MACHINE_ID_FILE) -> bytes:
 
 
 def boot_options(root: Path = ROOT) -> tuple[str, ...]:
-    """The options that this system was booted with.
+    """The boot options of this system; none where they cannot be read.
 
-    In a container the kernel's command line is the machine's, and the container's own options are those of its first
-    process: where systemd looks for them, too (252, ``proc_cmdline()``).
+    In a container the kernel's command line is that of the machine, and the container's options are the arguments of
+    its process 1. systemd reads them there as well (252, ``proc_cmdline()``).
     """
     in_container = (root / "run/systemd/container").exists()
     file, separator = ("proc/1/cmdline", b"\0") if in_container else ("proc/cmdline", None)
@@ -130,7 +130,7 @@ def boot_options(root: Path = ROOT) -> tuple[str, ...]:
 
 
 def platform_of(options: tuple[str, ...]) -> str:
-    """What the boot ``options`` call the platform, the first one counting; empty where they do not."""
+    """The platform that the boot ``options`` name, the first one if several; empty without any."""
     named = (
         option.removeprefix(f"{PLATFORM_OPTION}=") for option in options if option.startswith(f"{PLATFORM_OPTION}=")
     )
@@ -138,7 +138,7 @@ def platform_of(options: tuple[str, ...]) -> str:
 
 
 def basearch_of(machine: str) -> str:
-    """The architecture that ``uname -m`` calls ``machine``, as releases are sorted by it."""
+    """The base architecture, as releases are sorted by it, of the ``machine`` of ``uname -m``."""
     return _BASEARCHES.get(machine, machine)
 
 
@@ -149,14 +149,12 @@ def _node_uuid(settings: Identity, root: Path) -> tuple[str | None, tuple[str, .
     except TidegateError as error:
         return None, (f"this host has no id: {error}",)
     if settings.node_uuid is None and _lasts_one_boot(file, root / "run/machine-id"):
-        return node_uuid, (
-            f"{file} is of this boot only, so that the next one is another host to every server {_LASTING}",
-        )
+        return node_uuid, (f"{file} is transient: after the next boot, this host has another id {_LASTING}",)
     return node_uuid, ()
 
 
 def _lasts_one_boot(file: Path, transient: Path) -> bool:
-    """Whether systemd has laid a machine id in memory over the file that it could not write."""
+    """Whether systemd has mounted a transient machine id over the file, since it could not write it."""
     try:
         return file.samefile(transient)
     except OSError:
@@ -166,8 +164,8 @@ def _lasts_one_boot(file: Path, transient: Path) -> bool:
 def _no_machine_id(text: str) -> str:
     match text:
         case "":
-            return "is empty: its first boot has not given this host a machine id"
+            return "is empty: this host has not been given a machine id at its first boot"
         case "uninitialized":
             return "says uninitialized: the first boot is not over"  # systemd 247 and newer, machine-id(5)
         case _:
-            return "holds no machine id"
+            return "has no valid machine id"

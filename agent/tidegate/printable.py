@@ -1,4 +1,4 @@
-"""Texts that others wrote, made fit for journals, terminals and one line of an answer."""
+"""Make untrusted text safe to print: one line, no control characters, no secrets."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ _SECRET = re.compile(r"([?&][^=&#]*(?:token|key|secret|passw|auth|sig)[^=&#]*=)[
 
 
 def without_password(url: str) -> str:
-    """A well-formed address without user and password, and without what its query calls a secret."""
+    """``url`` with ``***`` in place of its user and password, and of query parameters that are named like secrets."""
     return _SECRET.sub(r"\1***", _USERINFO.sub(r"\1***@", url))
 
 
 def one_line(text: str, max_chars: int) -> str:
-    """``text`` in one line of at most ``max_chars`` characters, with a blank for whatever is not printable.
+    """``text`` on one line of at most ``max_chars`` characters, runs of blanks and unprintable characters collapsed.
 
-    Anybody on the host may choose the name of an inhibitor, and a terminal obeys what it is sent: escape sequences and
-    line breaks do not get through.
+    It keeps escape sequences and line breaks away from terminals and logs: any user of a host may choose the name of an
+    inhibitor, for example.
     """
     words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return words if len(words) <= max_chars else f"{words[: max_chars - 3]}..."
 
 
 def duration(secs: float) -> str:
-    """A length of time in its two largest units."""
+    """A duration for people, in its two largest units: ``2 h 5 min``."""
     minutes, hours, days = secs / 60, secs / 3600, secs / 86400
     if minutes < 1:
         return f"{int(secs)} s"

@@ -17,12 +17,12 @@ class RebootKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RebootAccepted:
-    """The request was accepted, or the connection broke while it may have been."""
+    """The request was accepted, or may have been before the connection was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebootRefused:
-    """The host cannot go down now; ``remedy`` is the command that would lift that, where there is one."""
+    """The request was refused. ``remedy`` is the command that removes the cause; empty where there is none."""
 
     reason: str
     remedy: str = ""

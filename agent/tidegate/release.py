@@ -1,4 +1,4 @@
-"""What is being moved between: releases of the OS."""
+"""Releases of the OS, and the purposes of a reboot into one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 class Release:
     """One version of the OS.
 
-    ``payload`` is the engine's opaque id (an ostree checksum, an image pullspec, a bundle digest) and is what two
-    releases are compared by; ``version`` is for people. ``age_index`` orders releases (higher is newer) where the
-    source of updates gives an order; ``metadata`` is whatever else that source says.
+    ``payload`` is the engine's opaque id (an ostree checksum, an image pullspec, a bundle digest), by which releases
+    are identified; ``version`` is for people. ``age_index`` orders releases (higher is newer); None where the source of
+    updates gives no order. ``metadata`` is everything else from that source, and not part of the comparison.
     """
 
     version: str
@@ -26,7 +26,7 @@ class Release:
 
 
 class Purpose(StrEnum):
-    """Gates declare which of these they guard."""
+    """Why the host is to reboot. Each gate declares the purposes for which it is asked."""
 
     UPDATE = "update"
     ROLLBACK = "rollback"

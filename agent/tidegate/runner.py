@@ -15,7 +15,7 @@ from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import LockServer
 from tidegate.gates.base import Gate, Notice, Question, Verdict
 from tidegate.gates.gate_set import ask_all
-from tidegate.health.base import HealthProbe
+from tidegate.health.base import HealthProber
 from tidegate.machine.effects import (
     AcquireLock,
     Arm,
@@ -135,7 +135,7 @@ class World:
 
     discovery: Discovery
     gates: Sequence[Gate]
-    health: HealthProbe
+    health: HealthProber
 
 
 _Work = HandOver | EndHandOver | StopWorkload | StartWorkload
@@ -189,7 +189,7 @@ class Runner:
             case Reboot(kind=kind, announcement=announcement):
                 return await self._host.power.go_down(kind, announcement)
             case ReadHealth(failed_before=failed_before):
-                return await self.world.health.look(failed_before)
+                return await self.world.health.probe(failed_before)
             case _:
                 return await self._change(task, report)
 

@@ -1,4 +1,4 @@
-"""The order of versions that systemd, boot loaders and image tools agree on.
+"""Compare versions in the order that systemd, boot loaders and image tools agree on.
 
 Source: the UAPI Group's Version Format Specification (UAPI.10), which ``systemd-analyze compare-versions`` implements.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _MARKS = "~-^."
-"""In ascending order. A pre-release (``~``) is older than the end of a version; the other marks are newer than it."""
+"""In ascending order. ``~`` (a pre-release) sorts before the end of a version, the other marks after it."""
 
 _SEPARATORS = re.compile(r"[^0-9a-zA-Z~\-^.]*")
 _NUMBER = re.compile(r"[0-9]*")
@@ -16,14 +16,14 @@ _WORD = re.compile(r"[a-zA-Z]*")
 
 
 def compare(one: str, other: str) -> int:
-    """Below zero where ``one`` is older than ``other``, above zero where it is newer, else zero."""
+    """A negative number where ``one`` is older than ``other``, a positive one where it is newer, zero where equal."""
     while True:
         one, other = one[_end(_SEPARATORS, one) :], other[_end(_SEPARATORS, other) :]
         for mark in _MARKS:
             if (order := other.startswith(mark) - one.startswith(mark)) != 0:
                 return order
             one, other = one.removeprefix(mark), other.removeprefix(mark)
-            # Asked after "~" and at no other place: so systemd (252 to 257) takes "1^." for older than "1^".
+            # Only after "~", as in systemd (252 to 257), by which "1^." is older than "1^".
             if mark == "~" and not (one and other):
                 return bool(one) - bool(other)
         kind = _NUMBER if one[:1].isdigit() or other[:1].isdigit() else _WORD
@@ -40,6 +40,6 @@ def _end(pattern: re.Pattern[str], text: str) -> int:
 
 
 def _key(part: str) -> tuple[int, int, str]:
-    """Numbers go by their value, above every word and above nothing at all; words go by their bytes."""
+    """The sort key of a part: numbers by value, after every word and the empty part; words by their bytes."""
     digits = part.lstrip("0")
     return (1, len(digits), digits) if part.isdigit() else (0, 0, part)

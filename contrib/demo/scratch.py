@@ -25,7 +25,7 @@ from tidegate.errors import TidegateError
 from tidegate.fleetlock.client import NetLock
 from tidegate.gates.base import Notice
 from tidegate.gates.immediate import Immediate
-from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.base import Finding, ProbeResult, Weight
 from tidegate.health.judgement import HealthTerms
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply
@@ -108,8 +108,8 @@ class _Well:
     async def failed_units(self) -> frozenset[str]:
         return frozenset()
 
-    async def look(self, failed_before: frozenset[str]) -> HealthLook:  # noqa: ARG002 - the protocol's
-        return HealthLook(
+    async def probe(self, failed_before: frozenset[str]) -> ProbeResult:  # noqa: ARG002 - the protocol's
+        return ProbeResult(
             (Finding("scratch", Weight.REQUIRED, passed=True, detail="there is nothing that could fail"),)
         )
 

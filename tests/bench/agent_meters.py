@@ -66,13 +66,13 @@ def used_ms():
 
 async def main():
     bus = await Bus.connect()
-    probe = checks_for(load(DEFAULT_ROOTS).settings, Systemd(bus), NetClient(), bus, SystemClock())
-    found = (await probe.look(frozenset())).findings
+    prober = checks_for(load(DEFAULT_ROOTS).settings, Systemd(bus), NetClient(), bus, SystemClock())
+    found = (await prober.probe(frozenset())).findings
     assert len(found) == 11 and all(one.passed for one in found), found
     rows = []
     for _ in range(int(sys.argv[1])):
         begun = used_ms()
-        await probe.look(frozenset())
+        await prober.probe(frozenset())
         looked = used_ms()
         subprocess.run(["sh", "-ec", sys.argv[2]], check=True)
         rows.append([looked - begun, used_ms() - looked])

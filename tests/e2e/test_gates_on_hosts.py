@@ -40,9 +40,9 @@ import json, sys
 from datetime import datetime, UTC
 from pathlib import Path
 from tidegate.gates.base import Notice
-from tidegate.gates.terminals import tell
-untold = tell(Notice("Save your work.", datetime.now(UTC), tuple(sys.argv[1:])))
-print(json.dumps({one.terminal: one.why for one in untold}))
+from tidegate.gates.terminals import deliver
+undelivered = deliver(Notice("Save your work.", datetime.now(UTC), tuple(sys.argv[1:])))
+print(json.dumps({one.terminal: one.why for one in undelivered}))
 """
 
 LOOK_AROUND = """
@@ -332,8 +332,8 @@ def test_people_read_the_notice_on_their_terminals(agent_guest: Guest, suite: st
                 "user" if suite == "bookworm" else "user-early"
             )
 
-            untold = in_the_agents_sandbox(guest, TELL, listening, silent, stopped, "pts/999")
-            assert untold == {
+            undelivered = in_the_agents_sandbox(guest, TELL, listening, silent, stopped, "pts/999")
+            assert undelivered == {
                 silent: "takes no messages (mesg n)",
                 stopped: "stopped",
                 "pts/999": "No such file or directory",
@@ -348,7 +348,7 @@ def test_people_read_the_notice_on_a_console_too(agent_guest: Guest) -> None:
     """A container has none of its own; to the sandbox a node with the number of one is one."""
     guest = agent_guest
     guest.sh("systemctl stop tidegate.service; mknod -m 620 /dev/tty1 c 4 1; chgrp tty /dev/tty1")
-    untold = cast("dict[str, str]", in_the_agents_sandbox(guest, TELL, "tty1", "tty2"))
-    if untold.get("tty1") == "No such device or address":
+    undelivered = cast("dict[str, str]", in_the_agents_sandbox(guest, TELL, "tty1", "tty2"))
+    if undelivered.get("tty1") == "No such device or address":
         pytest.skip("this machine's kernel has no consoles")
-    assert untold == {"tty2": "No such file or directory"}
+    assert undelivered == {"tty2": "No such file or directory"}

@@ -41,9 +41,9 @@ async def refusal(bus, name):
 
 async def main():
     bus = await Bus.connect()
-    probe = checks_for(load(DEFAULT_ROOTS).settings, Systemd(bus), NetClient(), bus, SystemClock())
+    prober = checks_for(load(DEFAULT_ROOTS).settings, Systemd(bus), NetClient(), bus, SystemClock())
     if sys.argv[1] == "look":
-        looks = [await probe.look(frozenset()) for _ in range(int(sys.argv[2]))]
+        looks = [await prober.probe(frozenset()) for _ in range(int(sys.argv[2]))]
         print(json.dumps([asdict(look) for look in looks]))
     else:
         print(json.dumps([await refusal(bus, name) for name in json.loads(sys.argv[2])]))

@@ -17,7 +17,7 @@ from tidegate.engines.registry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import FleetLocking, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Allow, Wait
-from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.base import Finding, ProbeResult, Weight
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Completed, Errored, Event, HostView, RecordsUnwritable, Result, Tick
@@ -48,7 +48,7 @@ BAD_CONFIG = Failure(ErrorKind.CONFIG_INVALID, "20-updates.toml:3: no such key",
 AT_ONCE = HealthTerms(monitor_secs=0.0, interval_secs=5.0, start_delay_secs=0.0, retries=1)
 """One look decides about a boot."""
 
-WELL = HealthLook((Finding("boot-complete", Weight.REQUIRED, passed=True, detail="reached"),))
+WELL = ProbeResult((Finding("boot-complete", Weight.REQUIRED, passed=True, detail="reached"),))
 
 
 def step_of(phase: Phase) -> PlanStep | None:
@@ -70,10 +70,10 @@ WAIT = (Wait("window", "the window is closed", remedy="wait"),)
 T = TypeVar("T", bound=Effect)
 
 
-def unhealthy(detail: str = "sshd.service is failed", check: str = "sshd", cursor: str = "s=1") -> HealthLook:
+def unhealthy(detail: str = "sshd.service is failed", check: str = "sshd", cursor: str = "s=1") -> ProbeResult:
     """A look at which a check that counts did not pass."""
     others = (finding for finding in WELL.findings if finding.check != check)
-    return HealthLook((*others, Finding(check, Weight.REQUIRED, passed=False, detail=detail)), cursor)
+    return ProbeResult((*others, Finding(check, Weight.REQUIRED, passed=False, detail=detail)), cursor)
 
 
 def at(secs: float) -> Now:

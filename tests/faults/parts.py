@@ -26,7 +26,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore
@@ -297,11 +297,11 @@ class ScriptedHealth:
 
     points: Points
     host: FakeHost
-    answers: deque[HealthLook] = field(default_factory=deque[HealthLook])
+    answers: deque[ProbeResult] = field(default_factory=deque[ProbeResult])
     broken: set[str] = field(default_factory=set[str])
     """The releases that are never well."""
 
-    async def look(self, failed_before: frozenset[str]) -> HealthLook:
+    async def probe(self, failed_before: frozenset[str]) -> ProbeResult:
         self.points.before("read health")
         if self.answers:
             return self.answers.popleft()

@@ -16,7 +16,7 @@ from tests.model.world import FLEET_LOCK, mandate_in
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import NOT_TAKEN, LockBusy, LockGranted, LockRelease, LockReleased
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import failing
 from tidegate.machine.effects import (
     AcquireLock,
@@ -273,7 +273,7 @@ def unlocks_at_once_when_the_boot_is_well(step: StepFunction) -> StepFunction:
 
     def found_well(taken: Taken) -> bool:
         match taken.event:
-            case Completed(task, HealthLook() as look):
+            case Completed(task, ProbeResult() as look):
                 return is_of_the_lock(taken.before, task) and not failing(look)
             case _:
                 return False
@@ -510,7 +510,7 @@ def leaves_a_release_that_is_well(step: StepFunction) -> StepFunction:
 
     def gloomy(state: State, event: Event) -> Event:
         match event:
-            case Completed(task, HealthLook()) if not is_of_the_lock(state, task):
+            case Completed(task, ProbeResult()) if not is_of_the_lock(state, task):
                 return Completed(task, unhealthy("anything"))
             case _:
                 return event

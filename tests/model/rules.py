@@ -21,7 +21,7 @@ from tests.model.world import FLEET_LOCK, GATES, mandate_in
 from tidegate.engines.base import RebootOwner
 from tidegate.fleetlock.account import LockAccount, LockGranted, LockRelease
 from tidegate.gates.base import Allow
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import failing
 from tidegate.machine.effects import (
     AcquireLock,
@@ -110,7 +110,7 @@ class Rules:
     def note(self, event: Event) -> None:
         """Take note of an event, as far as the rules depend on it."""
         match event:
-            case Completed(task_id, HealthLook() as look):
+            case Completed(task_id, ProbeResult() as look):
                 self.well = not failing(look)
                 self.unhealthy |= task_id != self.state.lock.task and not self.well
                 self.vouched |= self.state.policy.failure_action is FailureAction.CONTINUE

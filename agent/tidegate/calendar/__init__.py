@@ -1,5 +1,5 @@
-"""When windows are open: weekly minutes, zones, exclusions. Nothing here knows the present.
+"""Maintenance windows: weekly minutes, time zones and excluded dates. Pure: the present time is always an argument.
 
-:mod:`.spec` and :mod:`.exclusions` read what an operator writes, :mod:`.weekly` knows dates and minutes of the wall
-clock, :mod:`.zones` knows clocks, and :mod:`.schedule` answers all questions.
+:mod:`.spec` and :mod:`.exclusions` parse the configuration, :mod:`.weekly` computes with wall-clock dates and minutes,
+:mod:`.zones` converts between wall clocks and UTC, and :mod:`.schedule` combines them.
 """

@@ -1,4 +1,4 @@
-"""Dates on which no window opens: single days, ranges and recurrence rules."""
+"""Excluded dates, on which no window opens: single days, ranges and recurrence rules."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import date
 from tidegate.calendar.recurrence import Rule, parse_rule
 from tidegate.calendar.spec import parse_date
 
-# Some years of days, so that looking ahead for windows asks about each once.
-_KEPT_ANSWERS = 4096
+_CACHED_DAYS = 4096
+"""Some years, so that a search for the next window evaluates each day once."""
 
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """From ``first`` to ``last``, both included."""
+    """The days from ``first`` to ``last``, both included."""
 
     first: date
     last: date
@@ -23,7 +23,7 @@ class DateRange:
         return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
 
     def contains(self, day: date) -> bool:
-        """Whether ``day`` is excluded."""
+        """Whether ``day`` is in the range."""
         return self.first <= day <= self.last
 
 
@@ -31,29 +31,29 @@ Exclusion = DateRange | Rule
 
 
 class Exclusions:
-    """All that an operator excludes."""
+    """A set of excluded dates, with a cache of the days that were asked for."""
 
     def __init__(self, entries: tuple[Exclusion, ...] = ()) -> None:
         self._entries = entries
-        self._asked: dict[date, bool] = {}
+        self._cached: dict[date, bool] = {}
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
     def contains(self, day: date) -> bool:
-        """Whether no window opens on ``day``. The last few answers are kept: a day is asked about again and again."""
-        if day not in self._asked:
-            if len(self._asked) >= _KEPT_ANSWERS:
-                self._asked.clear()
-            self._asked[day] = any(entry.contains(day) for entry in self._entries)
-        return self._asked[day]
+        """Whether any entry contains ``day``."""
+        if day not in self._cached:
+            if len(self._cached) >= _CACHED_DAYS:
+                self._cached.clear()
+            self._cached[day] = any(entry.contains(day) for entry in self._entries)
+        return self._cached[day]
 
 
 def parse_exclusion(text: str) -> Exclusion:
-    """Read ``2026-12-24``, ``2026-12-24..2027-01-02`` (both included) or ``FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25``.
+    """Parse ``2026-12-24``, ``2026-12-24..2027-01-02`` (both included) or ``FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25``.
 
     Raises:
-        ValueError: with a message that says what is wrong.
+        ValueError: the text is none of these, or ends before it starts; the message is for operators.
     """
     return parse_rule(text) if "=" in text else _parse_range(text.strip())
 

@@ -1,4 +1,4 @@
-"""What a schedule will do, for people and scripts."""
+"""Preview a schedule: its state at an instant, and the next windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tidegate.calendar.schedule import ClockChange, Opening, Schedule, State
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The state at ``at``, the windows that this host enters after it, and the clock changes that touch them."""
+    """The state at ``at``, the next windows of this host, and the clock changes that affect them."""
 
     at: datetime
     state: State
@@ -20,9 +20,9 @@ class Preview:
 
 
 def preview(schedule: Schedule, at: datetime, count: int) -> Preview:
-    """Look ahead from ``at``, over at most ``count`` windows that are still to come."""
-    to_come = (opening for opening in schedule.openings(at) if opening.opens > at)
-    upcoming = tuple(islice(to_come, count))
+    """Preview at most ``count`` windows that open for this host after ``at``."""
+    later = (opening for opening in schedule.openings(at) if opening.opens > at)
+    upcoming = tuple(islice(later, count))
     ends = (opening.end or opening.start for opening in upcoming)
     changes = schedule.clock_changes(at, max(ends, default=at))
     return Preview(at, schedule.state(at), upcoming, tuple(changes))

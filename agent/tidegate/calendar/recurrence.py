@@ -1,8 +1,8 @@
-"""Recurrence rules: which dates recur.
+"""Recurrence rules (RFC 5545) for excluded dates.
 
-A rule is RFC 5545 text, no more frequent than daily and without a count: whether a date matches is decided from that
-date's own year, month, week or day, so an answer never walks from the start of the rule, and a rule that matches
-nothing (30 February) costs what any other costs. dateutil expands one such period; it is imported when a rule is asked.
+A rule recurs daily at most and has no count. Whether it contains a date can then be decided from the year or month of
+that date alone: no evaluation iterates from the start of the rule, and a rule that matches nothing (30 February) costs
+no more than others. dateutil expands that one period, and is imported on the first evaluation.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _WEEKDAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4}", re.ASCII)
 
-# Each part that picks days: its bounds either side of zero, as RFC 5545 has them; BYEASTER is dateutil's own, in days
-# from Easter Sunday.
+# The parts that select days, with their bounds, zero excluded, as in RFC 5545. BYEASTER is an extension of dateutil:
+# days from Easter Sunday, zero included.
 _DAY_PARTS: Mapping[str, tuple[int, int]] = {
     "BYMONTH": (1, 12),
     "BYMONTHDAY": (-31, 31),
@@ -38,14 +38,15 @@ _SETPOS_BOUNDS = (-366, 366)
 _MAX_INTERVAL = 1000
 _KNOWN_PARTS = ("FREQ", "INTERVAL", "UNTIL", "WKST", "BYDAY", "BYSETPOS", *_DAY_PARTS)
 
-# A step of so many years (or months, for a monthly rule) leads past 9999 and ends dateutil's walk after one period.
+# An interval of so many years (or months, for a monthly rule) ends after the year 9999, so that dateutil expands one
+# period only.
 _ONE_PERIOD = {False: 10_000, True: 120_000}
 _RULE_CACHE_PERIODS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A recurrence rule. ``text`` is what the operator wrote; the rest is that text, read."""
+    """A recurrence rule. ``text`` is the rule as configured; the other fields are parsed from it."""
 
     text: str
     frequency: Frequency = field(compare=False)
@@ -60,7 +61,7 @@ class Rule:
         return self.text
 
     def contains(self, day: date) -> bool:
-        """Whether ``day`` is excluded."""
+        """Whether the rule recurs on ``day``."""
         if (self.start and day < self.start) or (self.until and day > self.until):
             return False
         return self._in_chosen_period(day) and day in self._days_around(day)
@@ -83,18 +84,18 @@ class Rule:
         return day.toordinal() - (day.weekday() - self.week_start) % 7
 
     def _days_around(self, day: date) -> frozenset[date]:
-        """The days that the rule picks in the month (monthly rules) or year (all others) of ``day``.
+        """The days of the rule in the month (monthly rules) or year (all others) of ``day``.
 
-        Below a month every part is a filter on single days, and means the same for a year of them.
+        In weekly and daily rules every part filters single days, so that a year can be expanded at once.
         """
         return _expand(self, day.year, day.month if self.frequency == "MONTHLY" else 1)
 
 
 def parse_rule(text: str) -> Rule:
-    """Read ``FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25``; ``RRULE:`` and a ``DTSTART:20260105`` line may be before it.
+    """Parse ``FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25``, optionally after ``RRULE:`` and ``DTSTART:20260105``.
 
     Raises:
-        ValueError: with a message that says what is wrong.
+        ValueError: the text is not such a rule; the message is for operators.
     """
     start = None
     parts: dict[str, str] = {}
@@ -115,19 +116,19 @@ def _split_parts(text: str, earlier: Mapping[str, str]) -> dict[str, str]:
         if name in parts or name in earlier:
             raise ValueError(f"{name} is given twice")
         if name not in (*_KNOWN_PARTS, "DTSTART"):
-            raise ValueError(_why_unknown(name))
+            raise ValueError(_unknown_part(name))
         parts[name] = value
     return parts
 
 
-def _why_unknown(name: str) -> str:
+def _unknown_part(name: str) -> str:
     match name:
         case "COUNT":
-            return "COUNT would have every answer walk from the start of the rule; use UNTIL"
+            return "COUNT is not supported; use UNTIL"
         case "BYHOUR" | "BYMINUTE" | "BYSECOND":
-            return f"{name} is below a day; whole dates are excluded"
+            return f"{name} selects a part of a day; only whole dates can be excluded"
         case _:
-            return f"{name[:40]!r} is no part of a recurrence rule; it has {', '.join(_KNOWN_PARTS)}"
+            return f"{name[:40]!r} is not a part of a recurrence rule; use {', '.join(_KNOWN_PARTS)}"
 
 
 def _rule(text: str, parts: Mapping[str, str], start: date | None) -> Rule:
@@ -152,7 +153,7 @@ def _frequency(text: str) -> Frequency:
         if text == frequency:
             return frequency
     if text in {"HOURLY", "MINUTELY", "SECONDLY"}:
-        raise ValueError(f"FREQ={text} is more than daily; whole dates are excluded")
+        raise ValueError(f"FREQ={text} is more often than daily; only whole dates can be excluded")
     raise ValueError(f"FREQ must be one of {', '.join(FREQUENCIES)}")
 
 
@@ -174,7 +175,7 @@ def _week_start(text: str) -> int:
 
 
 def _weekdays(text: str | None) -> tuple[tuple[int, int], ...]:
-    """Pairs of a weekday and which of them (0 for all); ``-1FR`` is the last Friday."""
+    """Pairs of a weekday (0 is Monday) and its ordinal, 0 for every one; ``-1FR`` is ``(4, -1)``, the last Friday."""
     found: list[tuple[int, int]] = []
     for word in text.split(",") if text is not None else ():
         match = _WEEKDAY.fullmatch(word)
@@ -189,7 +190,7 @@ def _checked(rule: Rule) -> Rule:
     if rule.interval > 1 and rule.start is None:
         raise ValueError("INTERVAL needs a DTSTART to count from, such as DTSTART:20260105")
     if below_month and "BYSETPOS" in rule.numbers:
-        raise ValueError(f"BYSETPOS has no use with FREQ={rule.frequency}")
+        raise ValueError(f"BYSETPOS has no effect with FREQ={rule.frequency}; remove it")
     if below_month and any(which for _, which in rule.weekdays):
         raise ValueError(f"a numbered BYDAY has no meaning with FREQ={rule.frequency}; use FREQ=MONTHLY")
     if rule.start and rule.until and rule.until < rule.start:
@@ -198,20 +199,20 @@ def _checked(rule: Rule) -> Rule:
 
 
 def _with_days(rule: Rule) -> Rule:
-    """The rule with the days that RFC 5545 takes from DTSTART where no part picks any."""
-    if _picks_days(rule) or (rule.frequency == "DAILY" and (rule.start or rule.numbers)):
+    """The rule with the days of DTSTART, where no part selects any: the default of RFC 5545."""
+    if _selects_days(rule) or (rule.frequency == "DAILY" and (rule.start or rule.numbers)):
         return rule
     if rule.start is None:
-        raise ValueError("the rule names no days: give BYDAY, BYMONTHDAY or the like, or a DTSTART")
-    return _taking_days_from(rule.start, rule)
+        raise ValueError("the rule selects no days: add BYDAY, BYMONTHDAY or the like, or a DTSTART")
+    return _with_days_of(rule.start, rule)
 
 
-def _picks_days(rule: Rule) -> bool:
-    """Whether a part names days; BYMONTH and BYSETPOS choose among days that others name."""
+def _selects_days(rule: Rule) -> bool:
+    """Whether a part selects days; BYMONTH and BYSETPOS only limit the days that other parts select."""
     return bool(rule.weekdays or rule.numbers.keys() - {"BYMONTH", "BYSETPOS"})
 
 
-def _taking_days_from(start: date, rule: Rule) -> Rule:
+def _with_days_of(start: date, rule: Rule) -> Rule:
     if rule.frequency == "WEEKLY":
         return replace(rule, weekdays=((start.weekday(), 0),))
     implied: dict[str, tuple[int, ...]] = {"BYMONTHDAY": (start.day,)}
@@ -227,17 +228,17 @@ def _parse_compact_date(text: str) -> date:
 
 @lru_cache(maxsize=_RULE_CACHE_PERIODS)
 def _expand(rule: Rule, year: int, month: int) -> frozenset[date]:
-    from dateutil import rrule  # noqa: PLC0415 - 20 ms that most hosts never need
+    from dateutil import rrule  # noqa: PLC0415 - takes 20 ms, and most hosts have no rule
 
     monthly = rule.frequency == "MONTHLY"
     found = rrule.rrule(
         rrule.MONTHLY if monthly else rrule.YEARLY,
-        dtstart=datetime(year, month, 1),  # noqa: DTZ001 - a date in dateutil's terms, of no zone
+        dtstart=datetime(year, month, 1),  # noqa: DTZ001 - dateutil wants a date as a naive datetime
         interval=_ONE_PERIOD[monthly],
         wkst=rule.week_start,
         byweekday=[rrule.weekday(day, which or None) for day, which in rule.weekdays] or None,
         bymonth=rule.numbers.get("BYMONTH"),
-        bymonthday=rule.numbers.get("BYMONTHDAY", () if _picks_days(rule) else range(1, 32)),
+        bymonthday=rule.numbers.get("BYMONTHDAY", () if _selects_days(rule) else range(1, 32)),
         byyearday=rule.numbers.get("BYYEARDAY"),
         byweekno=rule.numbers.get("BYWEEKNO"),
         byeaster=rule.numbers.get("BYEASTER"),

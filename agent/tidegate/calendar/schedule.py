@@ -1,7 +1,7 @@
-"""When the host may reboot: the wall calendar in a zone, and the host's own moment in each window.
+"""The schedule of a host: weekly windows in a time zone, and the host's moment to open in each of them.
 
-Instants are aware and in UTC. The clock of the zone is obeyed: an hour that it skips opens nothing, an hour that it
-shows twice opens twice.
+All instants are aware and in UTC. Windows follow the wall clock of the zone: an hour that it skips opens nothing, and
+an hour that it repeats opens twice.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
 from tidegate.errors import ErrorKind, TidegateError
 
-# What does not change for so long is called unchanging: windows recur weekly, and no blackout that is meant to end is
-# longer.
 HORIZON = timedelta(days=2 * 366)
+"""A state that lasts longer is reported as permanent. Windows recur weekly, and no planned blackout is this long."""
 
-# A window (a week at most, unless windows touch) and the host's moment in it (a week at most) both fit.
+# Longer than a window (a week, unless windows touch) plus the spread in it (a week).
 _LOOK_BACK = timedelta(days=15)
 
-# More than any clock was ever put forward or back at once (Samoa and Kiribati skipped a day).
+# More than any change of a clock so far: Samoa and Kiribati skipped a day.
 _MAX_CLOCK_CHANGE = timedelta(hours=26)
 _ONE_SECOND = timedelta(seconds=1)
 
 
 class ScheduleSettings(Protocol):
-    """The settings of a schedule, as ``[updates.periodic]`` has them."""
+    """The settings of a schedule; ``[updates.periodic]`` implements it."""
 
     @property
     def time_zone(self) -> str:
-        """The name of the zone whose wall clock the windows follow."""
+        """The name of the time zone of the windows."""
         ...
 
     @property
@@ -44,22 +43,21 @@ class ScheduleSettings(Protocol):
 
     @property
     def exclude(self) -> tuple[Exclusion, ...]:
-        """Dates without windows."""
+        """The dates on which no window opens."""
         ...
 
     @property
     def spread_minutes(self) -> int:
-        """How far the hosts of a fleet are spread over each window."""
+        """Minutes from the start of a window over which the hosts of a fleet are spread."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A time that is in a window throughout, half-open; windows that touch make one.
+    """A contiguous time in windows, half-open; windows that overlap or touch are merged.
 
-    ``opens`` is this host's own moment to begin: ``start``, or later where the starts are spread. ``end`` is None for a
-    time that goes on for longer than :data:`HORIZON`. A start more than two weeks before the instant that was asked
-    about may be cut there.
+    ``opens`` is this host's moment: ``start``, or later with a spread. ``end`` is None where the time lasts longer than
+    :data:`HORIZON`. A ``start`` more than two weeks before the instant of the query may be cut off there.
     """
 
     start: datetime
@@ -68,13 +66,13 @@ class Opening:
 
     @property
     def length_minutes(self) -> int | None:
-        """The real length of the window, clock changes included, in whole minutes."""
+        """The elapsed length of the window, clock changes included, in whole minutes; None without an end."""
         return None if self.end is None else (self.end - self.start) // timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether this host is in a window, and ``until`` when that holds; None is for longer than :data:`HORIZON`."""
+    """Whether this host is in a window, and ``until`` when; None where that lasts longer than :data:`HORIZON`."""
 
     is_open: bool
     until: datetime | None
@@ -82,9 +80,9 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """The zone's clock jumps, at ``at``, from ``shown_before`` to ``shown_after``, and windows are touched.
+    """The zone's wall clock jumps, at ``at``, from ``shown_before`` to ``shown_after``, within windows.
 
-    ``window_minutes`` in windows fall away where the clock is put forward, and come twice where it is put back.
+    ``window_minutes`` minutes in windows are skipped where the clock is put forward, and repeated where it is put back.
     """
 
     at: datetime
@@ -94,25 +92,28 @@ class ClockChange:
 
     @property
     def is_forward(self) -> bool:
-        """Whether the clock skips a time, rather than showing one twice."""
+        """Whether the clock skips a time; otherwise it repeats one."""
         return self.shown_after > self.shown_before
 
 
 class Schedule:
-    """All questions about windows."""
+    """The windows of one host.
+
+    ``spread`` and ``host_id`` determine the host's moment in each window.
+    """
 
     def __init__(self, wall: WallCalendar, zone: tzinfo, spread: timedelta = timedelta(), host_id: str = "") -> None:
         self._wall = wall
         self._spread = spread
-        self._share = _share_of(host_id) if spread else 0.0
+        self._fraction = _fraction_of(host_id) if spread else 0.0
         self.zone = zone
 
     @classmethod
     def of(cls, periodic: ScheduleSettings, host_id: str) -> Schedule:
-        """The schedule that ``[updates.periodic]`` describes, for the host ``host_id``.
+        """The schedule of ``[updates.periodic]`` for the host ``host_id``.
 
         Raises:
-            TidegateError: the zone, known when the configuration was read, is gone.
+            TidegateError: ``config.invalid``: the zone is no longer known, though it was when the settings were read.
         """
         try:
             zone = zones.load_zone(periodic.time_zone)
@@ -124,17 +125,17 @@ class Schedule:
 
     @property
     def weekly_minutes(self) -> int:
-        """How many minutes an ordinary week has in windows."""
+        """The minutes in windows of a week without clock changes and excluded dates."""
         return self._wall.weekly_minutes
 
     def is_open(self, at: datetime) -> bool:
-        """Whether this host may begin at ``at``."""
-        if self._share:
+        """Whether a window is open for this host at ``at``."""
+        if self._fraction:
             return self.state(at).is_open
         return self._wall.covers(zones.to_wall(self.zone, at))
 
     def state(self, at: datetime) -> State:
-        """Whether this host may begin at ``at``, and when that changes next."""
+        """Whether a window is open for this host at ``at``, and when that changes."""
         first = next(self.openings(at), None)
         if first is None:
             return State(is_open=False, until=None)
@@ -142,32 +143,32 @@ class Schedule:
         return State(is_open, first.end if is_open else first.opens)
 
     def openings(self, at: datetime) -> Iterator[Opening]:
-        """The times in windows that end after ``at``, in order; the first may have begun before."""
+        """The times in windows that end after ``at``, in order; the first may have started before it."""
         for start, end in self._runs(self._run_start(at)):
             if end is None or end > at:
-                yield Opening(start, self._own_moment(start, end), end)
+                yield Opening(start, self._host_moment(start, end), end)
 
     def clock_changes(self, start: datetime, end: datetime) -> Iterator[ClockChange]:
-        """The changes of the zone's clock between two instants that touch windows."""
+        """The changes of the zone's clock from ``start`` to ``end`` that are within windows."""
         offset = zones.offset_at(self.zone, start)
         for piece in zones.pieces(self.zone, start):
             if piece.start >= end:
                 return
             if piece.offset != offset:
                 before, after = _shown(piece.start, offset), _shown(piece.start, piece.offset)
-                touched = self._wall.spans(min(before, after), max(before, after))
-                minutes = sum(((high - low) for low, high in touched), timedelta()) // timedelta(minutes=1)
+                affected = self._wall.spans(min(before, after), max(before, after))
+                minutes = sum(((high - low) for low, high in affected), timedelta()) // timedelta(minutes=1)
                 if minutes:
                     yield ClockChange(piece.start, before, after, minutes)
             offset = piece.offset
 
-    def _own_moment(self, start: datetime, end: datetime | None) -> datetime:
-        """A share of the spread after the start, the same in every window; all of it lies in the window."""
+    def _host_moment(self, start: datetime, end: datetime | None) -> datetime:
+        """The start plus the host's fraction of the spread, which is limited to the length of the window."""
         spread = self._spread if end is None else min(self._spread, end - start)
-        return start + timedelta(seconds=int(spread.total_seconds() * self._share))
+        return start + timedelta(seconds=int(spread.total_seconds() * self._fraction))
 
     def _runs(self, start: datetime) -> Iterator[tuple[datetime, datetime | None]]:
-        """Times in windows from ``start`` on, touching ones made one; those longer than the horizon have no end."""
+        """The times in windows from ``start`` on, merged where they touch; one longer than the horizon has no end."""
         begun = ended = start
         for low, high in self._parts(start):
             if low > ended:
@@ -182,7 +183,7 @@ class Schedule:
             yield begun, ended
 
     def _parts(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """Times in windows from ``start`` on, cut anyhow, until there is none for the length of the horizon."""
+        """The times in windows from ``start`` on, in pieces, until there is none for the length of the horizon."""
         last = start
         for piece in zones.pieces(self.zone, start):
             if piece.start - last > HORIZON:
@@ -192,9 +193,9 @@ class Schedule:
                 yield _instant(low, piece.offset), last
 
     def _run_start(self, at: datetime) -> datetime:
-        """An instant at or before the start of the window that holds ``at``; ``at`` itself outside of windows.
+        """An instant at or before the start of the window around ``at``; ``at`` itself outside of windows.
 
-        Where the clock does not change meanwhile it is that start.
+        It is exactly that start unless the clock changes in between.
         """
         wall = zones.to_wall(self.zone, at)
         if not self._wall.covers(wall):
@@ -205,9 +206,9 @@ class Schedule:
         return start - _MAX_CLOCK_CHANGE
 
 
-def _share_of(host_id: str) -> float:
-    """A number from 0 to (not including) 1 that spreads hosts evenly, and stays the same for each."""
-    import hashlib  # noqa: PLC0415 - OpenSSL, for hosts whose starts are spread
+def _fraction_of(host_id: str) -> float:
+    """A hash of the host's id, from 0 inclusive to 1 exclusive: evenly distributed over hosts, and stable for each."""
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, which only a spread needs
 
     return int.from_bytes(hashlib.sha256(host_id.encode()).digest()[:6], "big") / 2**48
 

@@ -1,4 +1,4 @@
-"""What an operator writes about windows, and how its words are read."""
+"""The specification of windows, and parsers for its days, times and dates."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MINUTES_A_WEEK = 7 * MINUTES_A_DAY
 
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-# Zincati reads each half as an unsigned number, so "7:5", "07:5" and "007:05" are all five past seven.
+# Zincati parses each half as an unsigned number, so "7:5", "07:5" and "007:05" are all 07:05.
 _CLOCK = re.compile(r"0*([0-9]{1,2}):0*([0-9]{1,2})", re.ASCII)
 
-# date.fromisoformat() takes more since Python 3.11, such as 20261224 and 2026-W52-4.
+# Since Python 3.11, date.fromisoformat() alone would also accept 20261224 and 2026-W52-4.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 _DAY_BY_WORD = {name[:length].lower(): day for day, name in enumerate(DAY_NAMES) for length in (3, None)}
-# Zincati's own list of days has this spelling where the full name should be: a config with it works there.
+# Zincati misspells the full name in its list of days, so configurations with that spelling exist.
 _DAY_BY_WORD["tuesady"] = 1
 
 
@@ -36,17 +36,17 @@ class WindowSpec:
 
 
 def day_words() -> tuple[str, ...]:
-    """The words that are suggested for a misspelt day."""
+    """The words to suggest for a misspelt day."""
     return tuple(name[:length] for name in DAY_NAMES for length in (3, None))
 
 
 def parse_day(word: str) -> int | None:
-    """The weekday that ``word`` names, in full or by three letters in any case; 0 is Monday, None is no day."""
+    """The weekday that ``word`` names in full or by three letters, in any case; 0 is Monday. None if it names none."""
     return _DAY_BY_WORD.get(word.lower())
 
 
 def parse_clock(text: str) -> int | None:
-    """``hh:mm`` in minutes after midnight, or None when the text is no time of a day."""
+    """Parse ``hh:mm`` into minutes after midnight; None if the text is not a time of day."""
     match = _CLOCK.fullmatch(text)
     if match is None:
         return None
@@ -55,19 +55,19 @@ def parse_clock(text: str) -> int | None:
 
 
 def parse_date(text: str) -> date:
-    """``yyyy-mm-dd``.
+    """Parse ``yyyy-mm-dd``.
 
     Raises:
-        ValueError: with a message that says what is wrong.
+        ValueError: the text is not a date; the message is for operators.
     """
     if not _DATE.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no date")
+        raise ValueError(f"{text[:40]!r} is not a date")
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"there is no {text}") from None
+        raise ValueError(f"the date {text} does not exist") from None
 
 
 def clock_text(minute: int) -> str:
-    """Minutes after midnight as ``hh:mm``."""
+    """Format minutes after midnight as ``hh:mm``."""
     return f"{minute // 60:02}:{minute % 60:02}"

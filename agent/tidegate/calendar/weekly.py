@@ -1,7 +1,4 @@
-"""The week as the wall clock shows it: which minutes of which date are in a window.
-
-Everything here is arithmetic on dates and minutes; there is no zone and no present.
-"""
+"""Windows on wall-clock dates: which minutes of a date are in a window. Pure arithmetic, without time zones."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ _ONE_MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Half-open spans of minutes, in order, neither overlapping nor touching."""
+    """Half-open spans of minutes, sorted, which neither overlap nor touch."""
 
     starts: tuple[int, ...]
     ends: tuple[int, ...]
@@ -30,17 +27,17 @@ class Spans:
         return before > 0 and minute < self.ends[before - 1]
 
     def start_of(self, minute: int) -> int:
-        """The start of the span that holds ``minute``."""
+        """The start of the span around ``minute``, which must be in one."""
         return self.starts[bisect_right(self.starts, minute) - 1]
 
     def between(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """The spans that reach into ``low`` to ``high`` (half-open), cut to it."""
+        """The intersection of the spans with ``low`` to ``high`` (half-open)."""
         for at in range(bisect_right(self.ends, low), bisect_left(self.starts, high)):
             yield max(low, self.starts[at]), min(high, self.ends[at])
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> Spans:
-    """Spans in any order, overlapping and touching ones made one."""
+    """Sort ``spans``, and merge those that overlap or touch."""
     starts: list[int] = []
     ends: list[int] = []
     for start, end in sorted(spans):
@@ -53,10 +50,10 @@ def merged(spans: Iterable[tuple[int, int]]) -> Spans:
 
 
 class WallCalendar:
-    """Windows less exclusions, on dates and clock times without a zone.
+    """Windows minus exclusions, on dates and clock times without a zone.
 
-    A window belongs to the date on which it starts. On an excluded date none starts, and none that started before
-    reaches into it.
+    A window belongs to the date on which it starts. On an excluded date no window starts, and one from an earlier date
+    ends at midnight.
     """
 
     def __init__(self, windows: Iterable[WindowSpec], exclusions: Exclusions) -> None:
@@ -69,15 +66,15 @@ class WallCalendar:
 
     @property
     def weekly_minutes(self) -> int:
-        """How many minutes of a week without exclusions are in a window."""
+        """The minutes in windows of a week without exclusions."""
         return sum(sum(day.ends) - sum(day.starts) for day in self._plain)
 
     def covers(self, wall: datetime) -> bool:
-        """Whether a clock that shows ``wall`` (without a zone) is in a window."""
+        """Whether the clock time ``wall`` (naive) is in a window."""
         return self._on(wall.date()).covers(wall.hour * 60 + wall.minute)
 
     def spans(self, low: datetime, high: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """The clock times from ``low`` to ``high`` (half-open) that are in a window; touching ones may come apart."""
+        """The clock times in windows from ``low`` to ``high`` (half-open); spans that touch at midnight stay apart."""
         day = low.date()
         while (midnight := datetime.combine(day, time())) < high:
             first = max(0, (low - midnight) // _ONE_MINUTE)
@@ -87,7 +84,7 @@ class WallCalendar:
             day += _ONE_DAY
 
     def start_of(self, wall: datetime, limit: timedelta) -> datetime:
-        """When the window that holds ``wall`` began by the clock, ``limit`` before ``wall`` at the latest."""
+        """The clock time at which the window around ``wall`` began, but at most ``limit`` before ``wall``."""
         minute = wall.hour * 60 + wall.minute
         day = wall.date()
         earliest = wall - limit
@@ -99,7 +96,7 @@ class WallCalendar:
             day, minute = day - _ONE_DAY, MINUTES_A_DAY - 1
 
     def _on(self, day: date) -> Spans:
-        """The spans of one date, in minutes after its midnight."""
+        """The spans of one date, in minutes after midnight."""
         if not self._exclusions:
             return self._plain[day.weekday()]
         everything = range(self._reach_days + 1)
@@ -109,7 +106,7 @@ class WallCalendar:
         return self._spans_of(day.weekday(), back if 0 in back else ())
 
     def _spans_of(self, weekday: int, days_back: Iterable[int]) -> Spans:
-        """What the windows that started so many days back leave in a day."""
+        """The spans, in a day, of the windows that started the given numbers of days before it."""
         return merged(
             (start - days * MINUTES_A_DAY, end - days * MINUTES_A_DAY)
             for days in days_back

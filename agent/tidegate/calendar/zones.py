@@ -1,4 +1,4 @@
-"""Time zones by name, and when their clocks change."""
+"""Load time zones by name, and find the changes of their clocks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 LOCALTIME = "localtime"
 LOCALTIME_FILE = Path("/etc/localtime")
 
-# No clock changes twice within a step: the closest two changes in the zone database (2025b) are 3.98 days apart, in
-# Freetown in 1932; since 1970 they are nearly a week.
+# No clock changes twice within one step: the closest two changes in the zone database (2025b) are 3.98 days apart
+# (Freetown, 1932), and nearly a week since 1970.
 _SCAN_STEP = timedelta(days=3)
 _ONE_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A time from ``start`` to ``end`` (UTC, half-open) in which the zone's clock runs ``offset`` ahead of UTC."""
+    """A time from ``start`` to ``end`` (UTC, half-open) in which the zone is ``offset`` ahead of UTC."""
 
     start: datetime
     end: datetime
@@ -26,13 +26,13 @@ class Piece:
 
 
 class UnknownZoneError(Exception):
-    """The host knows no such zone; the text says why."""
+    """A zone cannot be loaded; the text says why."""
 
 
 def load_zone(name: str, localtime_file: Path = LOCALTIME_FILE) -> tzinfo:
-    """The zone called ``name``: UTC, an IANA name, or ``localtime`` for the host's own.
+    """Load the zone ``name``: UTC, an IANA name, or ``localtime`` for that of the host.
 
-    Read afresh each time, so that a reload sees a changed ``/etc/localtime`` or zone database.
+    There is no cache, so that a reload sees a changed ``/etc/localtime`` or zone database.
 
     Raises:
         UnknownZoneError: there is no such zone, or its file cannot be used.
@@ -43,14 +43,14 @@ def load_zone(name: str, localtime_file: Path = LOCALTIME_FILE) -> tzinfo:
 
 
 def zone_names() -> set[str]:
-    """Every name that :func:`load_zone` takes, for suggestions; reads the whole database."""
+    """Every name that :func:`load_zone` accepts, for suggestions. Reads the whole zone database."""
     from zoneinfo import available_timezones  # noqa: PLC0415 - only a mistake needs it
 
     return available_timezones() | {"UTC", LOCALTIME}
 
 
 def pieces(zone: tzinfo, start: datetime) -> Iterator[Piece]:
-    """The time from ``start`` on, without end, cut wherever the zone's clock changes (and now and then between)."""
+    """The time from ``start`` on, endlessly, in pieces of constant offset; adjacent ones may have the same."""
     while True:
         offset = offset_at(zone, start)
         end = start + _SCAN_STEP
@@ -61,17 +61,17 @@ def pieces(zone: tzinfo, start: datetime) -> Iterator[Piece]:
 
 
 def to_wall(zone: tzinfo, at: datetime) -> datetime:
-    """What the zone's clock shows at ``at``, without a zone."""
+    """The wall-clock time of the zone at ``at``, naive."""
     return at.astimezone(zone).replace(tzinfo=None)
 
 
 def offset_at(zone: tzinfo, at: datetime) -> timedelta:
-    """How far the zone's clock is ahead of UTC at ``at``."""
+    """The offset of the zone from UTC at ``at``; positive to the east."""
     return at.astimezone(zone).utcoffset() or timedelta()
 
 
 def _change_between(zone: tzinfo, before: datetime, after: datetime) -> datetime:
-    """The first second of the new offset, which holds at ``after`` and not at ``before``."""
+    """The first second with another offset than at ``before``; bisects, given that the offset at ``after`` differs."""
     offset = offset_at(zone, before)
     while after - before > _ONE_SECOND:
         middle = before + (after - before) // 2
@@ -86,7 +86,7 @@ def _load_named(name: str) -> tzinfo:
     try:
         return ZoneInfo.no_cache(name)
     except (ValueError, OSError, KeyError):  # KeyError: what ZoneInfoNotFoundError is
-        raise UnknownZoneError(f"the zone database has no usable {name[:60]!r}") from None
+        raise UnknownZoneError(f"the zone database has no usable zone {name[:60]!r}") from None
 
 
 def _load_localtime(file: Path) -> tzinfo:

@@ -1,8 +1,8 @@
-"""Layered TOML that explains itself.
+"""Load the configuration: layered TOML snippets, merged into settings with the origin of each value.
 
-Snippets in a few folders (:mod:`.layers`) are parsed and sorted by key (:mod:`.fragments`), merged with their origins
-(:mod:`.merge`) and checked into settings (:mod:`.loader`). :mod:`.settings` is the one table of the agent's keys; the
-coordinator brings a table of its own.
+The steps: find the snippets in a few folders (:mod:`.layers`), parse each into values by key (:mod:`.fragments`), merge
+them (:mod:`.merge`), and check the result (:mod:`.loader`). :mod:`.settings` is the table of the agent's keys; the
+coordinator has a table of its own.
 """
 
 from __future__ import annotations

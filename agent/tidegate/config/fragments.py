@@ -1,4 +1,4 @@
-"""One snippet: TOML whose keys and types are right, or problems."""
+"""Parse one snippet into a fragment: its values by key, and its problems."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import tomli
 
 from tidegate.config.keys import Key
 from tidegate.config.layers import Source
-from tidegate.config.merge import NOTHING, Fragment, Given, Origin
-from tidegate.config.problems import Fault, FaultyValueError, Path, Problem, dotted, nearest, shown, type_name
+from tidegate.config.merge import EMPTY, Fragment, Given, Origin
+from tidegate.config.problems import Fault, FaultyValueError, Path, Problem, described, dotted, nearest
 
-# A snippet that is something else altogether has a problem on each line; these tell what is going on.
-MAX_PROBLEMS_A_SNIPPET = 50
+MAX_PROBLEMS_PER_SNIPPET = 50
+"""A file that is not meant as a snippet has a problem on each line; more of them say nothing new."""
 
 MERGE_SUFFIX = "_merge"
 REPLACE = "replace"
 
 Tree = Mapping[str, Union[Key, "Tree"]]
-"""The tables and keys that there are, nested as in TOML."""
+"""The known tables and keys, nested as in TOML."""
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What one snippet gives, and what is wrong in it. ``lost``: it is not TOML, so what it gives is unknown."""
+class ParsedSnippet:
+    """The values of one snippet and its problems. ``malformed``: it is not TOML, so its values are not known."""
 
     fragment: Fragment
     problems: tuple[Problem, ...]
-    lost: bool = False
+    malformed: bool = False
 
 
-def tree_of(keys: tuple[Key, ...]) -> Tree:
-    """The keys, nested."""
+def key_tree(keys: tuple[Key, ...]) -> Tree:
+    """``keys`` nested by their paths, each also under its alias."""
     tree: dict[str, object] = {}
     for key in keys:
         table = tree
@@ -45,75 +45,77 @@ def tree_of(keys: tuple[Key, ...]) -> Tree:
     return cast(Tree, tree)
 
 
-def read_fragment(source: Source, tree: Tree) -> Read:
-    """Parse a snippet and sort its values by key.
+def parse_snippet(source: Source, tree: Tree) -> ParsedSnippet:
+    """Parse a snippet, and assign its values to the keys of ``tree``.
 
-    Never raises for what a snippet may say: everything that is wrong is in the problems.
+    Only types are checked here, since a later snippet may override a value; see :attr:`.Kind.checked_early` for the
+    exception. Never raises because of the content: every error is one of the problems.
     """
     try:
         document = tomli.loads(source.text)
     except (ValueError, RecursionError) as error:
-        return Read(NOTHING, (_syntax_problem(source, error),), lost=True)
-    findings = tuple(_walk(document, tree, ()))
-    values = [one for one in findings if isinstance(one, _Value)]
-    wrong = [one for one in findings if not isinstance(one, _Value)]
-    return Read(_fragment(source, values), _problems(source, [*wrong, *_twice(source, values)], tree))
+        return ParsedSnippet(EMPTY, (_syntax_problem(source, error),), malformed=True)
+    found = tuple(_walk(document, tree, ()))
+    values = [one for one in found if isinstance(one, _Value)]
+    errors = [one for one in found if not isinstance(one, _Value)]
+    errors += _given_by_both_names(source, values)
+    return ParsedSnippet(_fragment(source, values), _problems(source, errors, tree))
 
 
 def located(source: Source, path: Path, fault: Fault) -> Problem:
-    """A fault of the value at ``path``, with its line."""
+    """The problem for a fault of the value at ``path`` in ``source``, with its line."""
     where = (*path, *fault.at)
     return Problem(
         source.file, source.index.line(where), dotted(where), f"`{dotted(where)}`: {fault.message}", fault.remedy
     )
 
 
-def _problems(source: Source, wrong: list[Fault | _Stray], tree: Tree) -> tuple[Problem, ...]:
-    told = wrong[:MAX_PROBLEMS_A_SNIPPET]
-    faults = (_why_stray(one, tree) if isinstance(one, _Stray) else one for one in told)
-    found = [located(source, (), fault) for fault in faults]
-    if more := len(wrong) - len(told):
-        remedy = "mend those above first, or move the file away"
-        found.append(Problem(source.file, None, None, f"there are {more} more problems in this snippet", remedy))
-    return tuple(found)
+def _problems(source: Source, errors: list[Fault | _UnknownKey], tree: Tree) -> tuple[Problem, ...]:
+    shown = errors[:MAX_PROBLEMS_PER_SNIPPET]
+    faults = (_unknown_key(one, tree) if isinstance(one, _UnknownKey) else one for one in shown)
+    problems = [located(source, (), fault) for fault in faults]
+    if more := len(errors) - len(shown):
+        message = f"there {'is' if more == 1 else 'are'} {more} more problem{'' if more == 1 else 's'} in this snippet"
+        problems.append(Problem(source.file, None, None, message, "fix those above first, or move the file away"))
+    return tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)
-class _Stray:
-    """A key or table at ``path`` that there is not; ``here`` is what there is beside it."""
+class _UnknownKey:
+    """A key or table that is not in the tree; ``siblings`` are the known ones of its table."""
 
     path: tuple[str, ...]
-    here: Tree
+    siblings: Tree
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value of the right type, and where it stands: ``key.path``, or where that leads with the key's alias."""
+    """A value of the right type. ``path`` is ``key.path``, or the same with the key's alias as its last part."""
 
     key: Key
     value: object
     path: tuple[str, ...]
 
 
-def _walk(values: Mapping[str, object], tree: Tree, path: tuple[str, ...]) -> Iterator[_Value | Fault | _Stray]:
-    """Each value with its key, and each thing that has no place."""
+def _walk(values: Mapping[str, object], tree: Tree, path: tuple[str, ...]) -> Iterator[_Value | Fault | _UnknownKey]:
+    """Every value below ``path``: with its key, or as the error that it is."""
     for name, value in values.items():
         here = (*path, name)
         match tree.get(name):
             case None:
-                yield _Stray(here, tree)
+                yield _UnknownKey(here, tree)
             case Key() as key if key.kind.fits(value):
                 yield from _early_faults(key, value, here) or (_Value(key, value, here),)
             case Key() as key:
-                yield Fault(f"{_what_is(value)}, the wrong type", f"use {key.kind.wanted}", here)
+                yield Fault(f"{described(value)}, the wrong type", f"use {key.kind.wanted}", here)
             case below if isinstance(value, dict):
                 yield from _walk(cast(dict[str, object], value), below, here)
             case _:
-                yield Fault(f"{_what_is(value)} where a table is meant", f"write it as [{dotted(here)}]", here)
+                yield Fault(f"{described(value)}, not a table", f"write it as [{dotted(here)}]", here)
 
 
 def _early_faults(key: Key, value: object, path: tuple[str, ...]) -> tuple[Fault, ...]:
-    if not key.kind.acts_in_its_snippet:
+    if not key.kind.checked_early:
         return ()
     try:
         key.read(value)
@@ -122,14 +124,14 @@ def _early_faults(key: Key, value: object, path: tuple[str, ...]) -> tuple[Fault
     return ()
 
 
-def _twice(source: Source, values: Iterable[_Value]) -> Iterator[Fault]:
-    """Keys that one snippet gives under both of their names. (Of two snippets, the later one wins as ever.)"""
+def _given_by_both_names(source: Source, values: Iterable[_Value]) -> Iterator[Fault]:
+    """Keys that one snippet sets by name and by alias. (Of two snippets, the later one wins as usual.)"""
     first: dict[str, _Value] = {}
     for one in values:
         other = first.setdefault(one.key.dotted, one)
         if other is not one:
             line = source.index.line(other.path)
-            message = f"this is another name for `{dotted(other.path)}`, which is given in line {line}"
+            message = f"this is another name for `{dotted(other.path)}`, which is set in line {line}"
             yield Fault(message, f"keep one of them; {one.key.dotted} is the name that is shown", one.path)
 
 
@@ -137,35 +139,35 @@ def _fragment(source: Source, values: Iterable[_Value]) -> Fragment:
     single: dict[str, Given] = {}
     added: dict[str, tuple[Given, ...]] = {}
     for one in values:
-        if one.key.kind.adds_up:
+        if one.key.kind.accumulates:
             entries = enumerate(cast(list[object], one.value))
             added[one.key.dotted] = tuple(Given(entry, Origin(source, (*one.path, at))) for at, entry in entries)
         else:
             single[one.key.dotted] = Given(one.value, Origin(source, one.path))
-    return Fragment(single, added, _fresh(single))
+    return Fragment(single, added, _replaced(single))
 
 
-def _fresh(single: Mapping[str, Given]) -> frozenset[str]:
-    """The keys whose earlier entries this snippet drops: ``window`` where ``window_merge`` says so."""
+def _replaced(single: Mapping[str, Given]) -> frozenset[str]:
+    """The keys whose entries replace earlier ones: ``window``, where ``window_merge`` is ``replace``."""
     replacing = (key for key, given in single.items() if given.value == REPLACE and key.endswith(MERGE_SUFFIX))
     return frozenset(key.removesuffix(MERGE_SUFFIX) for key in replacing)
 
 
-def _why_stray(stray: _Stray, root: Tree) -> Fault:
-    """A namesake of a key that is elsewhere, or one misspelt."""
-    path, here = stray.path, stray.here
-    sibling = nearest(path[-1], here)
+def _unknown_key(unknown: _UnknownKey, root: Tree) -> Fault:
+    """The fault, with the key that was probably meant: one of that name in another table, or one spelt alike."""
+    path, siblings = unknown.path, unknown.siblings
+    sibling = nearest(path[-1], siblings)
     namesakes = [name for name in _names(root, ()) if name.rpartition(".")[2] == path[-1]]
     meant = dotted((*path[:-1], sibling)) if sibling and not namesakes else _nearest_name(path, namesakes, root)
     return Fault(
         "unknown key or table" + (f"; did you mean `{meant}`?" if meant else ""),
-        f"correct or remove it; there {'are' if len(here) > 1 else 'is'} {', '.join(here)} here",
+        f"correct or remove it; there {'are' if len(siblings) > 1 else 'is'} {', '.join(siblings)} here",
         path,
     )
 
 
 def _nearest_name(path: tuple[str, ...], namesakes: list[str], root: Tree) -> str | None:
-    """Of several namesakes the one whose table is most alike; without any, the key or table that is most alike."""
+    """Of several keys of that name, the one with the most similar path; without any, the most similar key or table."""
     return namesakes[0] if len(namesakes) == 1 else nearest(dotted(path), namesakes or _names(root, ()))
 
 
@@ -176,13 +178,8 @@ def _names(tree: Tree, path: tuple[str, ...]) -> Iterator[str]:
             yield from _names(below, (*path, name))
 
 
-def _what_is(value: object) -> str:
-    name = type_name(value)
-    return f"{name} is given" if shown(value) == name else f"{shown(value)} is {name}"
-
-
 def _syntax_problem(source: Source, error: Exception) -> Problem:
-    """What tomli did not accept, with its line and, where that can be told, its key."""
+    """The problem for an error of tomli, with its line and, where it is known, its key."""
     if isinstance(error, tomli.TOMLDecodeError):
         return _not_toml(source, error)
     line = _first_line_that_raises(source.text, type(error))
@@ -194,7 +191,7 @@ def _not_toml(source: Source, error: tomli.TOMLDecodeError) -> Problem:
     repeat = next(iter(source.index.repeats), None)
     if repeat is not None and repeat.line <= error.lineno:
         key = dotted(repeat.path)
-        message = f"`{key}` is given twice, first in line {repeat.first_line}"
+        message = f"`{key}` is set twice, first in line {repeat.first_line}"
         return Problem(source.file, repeat.line, key, message, "keep one of them")
     message = f"this is not TOML: {error.msg[:1].lower()}{error.msg[1:]}, column {error.colno}"
     return _at_line(source, error.lineno, message, "strings need quotes, and each key its own line")
@@ -208,7 +205,7 @@ def _at_line(source: Source, line: int, message: str, remedy: str) -> Problem:
 
 
 def _first_line_that_raises(text: str, error: type[Exception]) -> int:
-    """The first line by whose end tomli fails with just this error, which it raises without a position."""
+    """The first line up to whose end the text makes tomli raise ``error``, which has no position."""
     ends = [at for at, sign in enumerate(text) if sign == "\n"] + [len(text)]
     return bisect_left(ends, 1, key=lambda end: int(_raises(text[:end], error))) + 1
 

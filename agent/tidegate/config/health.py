@@ -1,4 +1,4 @@
-"""``[health]``: how a boot is watched, and the checks that an operator writes."""
+"""``[health]``: the settings of the watch after a boot, and the checks that an operator configures."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidegate.config.keys import key, needed
+from tidegate.config.keys import key, required
 from tidegate.config.kinds.http import Argv, PlainUrl, Statuses, StatusRange
 from tidegate.config.kinds.names import AbsoluteFile, Names
-from tidegate.config.kinds.scalar import Choice, Fraction, Text, Whole
+from tidegate.config.kinds.scalar import Choice, Fraction, Integer, Text
 from tidegate.config.kinds.tables import Tables
 from tidegate.config.problems import Fault
 
@@ -19,10 +19,10 @@ WEIGHTS = ("required", "advisory")
 FILE_STATES = ("present", "absent")
 
 MAX_MONITOR_SECS = 24 * 3600
-"""A boot that is watched for longer than a day keeps its slot of the fleet's lock for as long."""
+"""One day. The host keeps its slot of the fleet lock during the watch."""
 MAX_RETRIES = 100
 MAX_TIMEOUT_SECS = 300
-"""A look waits for the slowest check. What takes longer than this to answer is asked for its last result instead."""
+"""A probe waits for its slowest check. A check that takes longer should report the result of an earlier run."""
 MAX_AGE_SECS = 366 * 24 * 3600
 
 _UNIT_TYPES = "service|socket|target|mount|automount|swap|timer|path|slice|scope|device"
@@ -30,116 +30,126 @@ UNIT = re.compile(rf"[A-Za-z0-9:_.\\@-]{{1,240}}\.(?:{_UNIT_TYPES})")
 UNIT_WORDS = 'the name of a unit with its suffix, such as "web.service"'
 
 _NAME = Text(re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), "up to 64 letters, digits, dots, dashes and underscores")
-_NAME_DOC = "What the check is called; each of its kind has a name of its own."
+_NAME_DOC = "The name of the check, unique among those of its kind."
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,30}\$?")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{1,1000}")
 _WEIGHT = Choice(WEIGHTS)
-_WEIGHT_DOC = "Whether it counts, or is only shown."
+_WEIGHT_DOC = "Whether the check decides on the boot, or is only shown."
 
 
 @dataclass(frozen=True, slots=True)
 class UnitCheck:
-    """``[[health.unit]]``: a unit of systemd is active."""
+    """``[[health.unit]]``: a systemd unit is active."""
 
-    name: str = needed(_NAME, _NAME_DOC)
-    unit: str = needed(Text(UNIT, UNIT_WORDS), "The unit that has to be active.")
+    name: str = required(_NAME, _NAME_DOC)
+    unit: str = required(Text(UNIT, UNIT_WORDS), "The unit that must be active.")
     weight: str = key("required", _WEIGHT, _WEIGHT_DOC)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpCheck:
-    """``[[health.http]]``: a server answers."""
+    """``[[health.http]]``: a server answers a GET request."""
 
-    name: str = needed(_NAME, _NAME_DOC)
-    url: str = needed(PlainUrl(("http", "https")), "What to get. Redirects are answers, and not followed.")
-    status: Statuses = key(  # noqa: RUF009 - what it gives is frozen
-        NO_ERROR, StatusRange(), "The status that it has to answer with."
+    name: str = required(_NAME, _NAME_DOC)
+    url: str = required(
+        PlainUrl(("http", "https")), "The URL to get. Redirects are not followed, and count as the answer."
+    )
+    status: Statuses = key(  # noqa: RUF009 - the default is frozen
+        NO_ERROR, StatusRange(), "The status, or range of statuses, that counts as success."
     )
     contains: str | None = key(
-        None, Text(_LINE, "1 to 1000 printable characters"), "A text that has to be in the first MiB of the answer."
+        None, Text(_LINE, "1 to 1000 printable characters"), "A text that the first MiB of the answer must contain."
     )
-    timeout_secs: int = key(10, Whole(1, MAX_TIMEOUT_SECS), "Seconds for the whole of it.")
+    timeout_secs: int = key(10, Integer(1, MAX_TIMEOUT_SECS), "Seconds for the whole request.")
     ca_file: str | None = key(
-        None, AbsoluteFile(), "Certificates, in PEM form, of the authorities to trust in place of the system's."
+        None, AbsoluteFile(), "Certificate authorities to trust in place of the system's, in PEM form."
     )
     weight: str = key("advisory", _WEIGHT, _WEIGHT_DOC)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandCheck:
-    """``[[health.command]]``: a program ends with exit code 0."""
+    """``[[health.command]]``: a program exits with status 0."""
 
-    name: str = needed(_NAME, _NAME_DOC)
-    command: tuple[str, ...] = needed(Argv(), "The program and its arguments; no shell reads them.")
+    name: str = required(_NAME, _NAME_DOC)
+    command: tuple[str, ...] = required(Argv(), "The program and its arguments; they are not passed through a shell.")
     user: str | None = key(
-        None, Text(_USER, "the name or number of a user"), "Who runs it; unless set, a user of its own for each run."
+        None,
+        Text(_USER, "the name or number of a user"),
+        "The user to run it as; unless set, a dynamic user for each run.",
     )
-    timeout_secs: int = key(30, Whole(1, MAX_TIMEOUT_SECS), "Seconds after which it is killed, and has not passed.")
+    timeout_secs: int = key(
+        30, Integer(1, MAX_TIMEOUT_SECS), "Seconds after which the program is killed and the check has failed."
+    )
     weight: str = key("required", _WEIGHT, _WEIGHT_DOC)
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """``[[health.file]]``: a file is there or is not, or was written lately."""
+    """``[[health.file]]``: a file exists, does not exist, or was written recently."""
 
-    name: str = needed(_NAME, _NAME_DOC)
-    path: str = needed(AbsoluteFile(), "The file or folder, which the user tidegate must be able to see.")
-    state: str = key("present", Choice(FILE_STATES), "Whether it has to be there, or must not be.")
+    name: str = required(_NAME, _NAME_DOC)
+    path: str = required(
+        AbsoluteFile(), "The file or folder. The user tidegate needs search permission for the folders above it."
+    )
+    state: str = key("present", Choice(FILE_STATES), "Whether the file must exist, or must not.")
     max_age_secs: int | None = key(
-        None, Whole(1, MAX_AGE_SECS), "Seconds since it was last written that are still young enough."
+        None, Integer(1, MAX_AGE_SECS), "The maximum number of seconds since the file was last written."
     )
     weight: str = key("required", _WEIGHT, _WEIGHT_DOC)
 
 
 def file_faults(check: FileCheck) -> Iterator[Fault]:
-    """What does not go together."""
+    """The conflict between ``state`` and ``max_age_secs``."""
     if check.state == "absent" and check.max_age_secs is not None:
-        yield Fault("what must be absent has no age", "leave away max_age_secs, or state", ("max_age_secs",))
+        yield Fault("a file that must be absent has no age", "remove max_age_secs, or state", ("max_age_secs",))
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``[health]``."""
+    """``[health]``: the watch, and its checks."""
 
     monitor_secs: int = key(
         300,
-        Whole(0, MAX_MONITOR_SECS),
+        Integer(0, MAX_MONITOR_SECS),
         "Seconds after a boot into another release for which its health is watched before it counts as good. (Docker's "
         "default of 5 is for containers; hosts and what they serve take longer to fail.)",
     )
-    interval_secs: int = key(10, Whole(1, 3600), "Seconds between two looks with every check.")
+    interval_secs: int = key(10, Integer(1, 3600), "Seconds between two probes. Each probe runs every check.")
     start_delay_secs: int = key(
         120,
-        Whole(0, MAX_MONITOR_SECS),
-        "Seconds after the boot in which a check that has not passed yet counts as pending, not as failed.",
+        Integer(0, MAX_MONITOR_SECS),
+        "Seconds after the boot during which a check that has not passed yet counts as pending, not as failed.",
     )
-    retries: int = key(3, Whole(1, MAX_RETRIES), "Looks in a row that have to fail before a check counts as failed.")
+    retries: int = key(
+        3, Integer(1, MAX_RETRIES), "Consecutive probes that have to fail before a check counts as failed."
+    )
     max_failed_checks_ratio: float = key(
         0.0,
         Fraction(),
-        "The share of required checks that may have failed; more than that, and the boot is not well. "
+        "The share of required checks that may fail; if more do, the boot is unhealthy. "
         "`max_failure_ratio` is another name for it.",
         alias="max_failure_ratio",
     )
     failure_action: str = key(
         "pause",
         Choice(FAILURE_ACTIONS),
-        "What follows when a boot is not well: `pause` updates and keep the lock until somebody mends it or says "
-        "`tidegate resume`; `continue` with the release, on record; `rollback` to the release before it.",
+        "What to do when a boot is unhealthy: `pause` updates and keep the lock until the checks pass again or an "
+        "operator runs `tidegate resume`; `continue` with the release, and record it; `rollback` to the previous one.",
     )
     ignore_units: tuple[str, ...] = key(
         (),
         Names(UNIT, "names of units with their suffixes"),
-        "Units whose failure is no news, where it is asked whether any unit has failed.",
+        "Units that the check `failed-units` ignores.",
     )
     executables_timeout_secs: int = key(
         120,
-        Whole(1, MAX_TIMEOUT_SECS),
-        "Seconds after which a program in `health.d` or in greenboot's folders is killed, and has not passed.",
+        Integer(1, MAX_TIMEOUT_SECS),
+        "Seconds after which a program in `health.d` or in greenboot's folders is killed and has failed.",
     )
-    unit: tuple[UnitCheck, ...] = key((), Tables(UnitCheck), "Units that have to be active.")
-    http: tuple[HttpCheck, ...] = key((), Tables(HttpCheck), "Servers that have to answer.")
-    command: tuple[CommandCheck, ...] = key((), Tables(CommandCheck), "Programs that have to end with exit code 0.")
+    unit: tuple[UnitCheck, ...] = key((), Tables(UnitCheck), "Units that must be active.")
+    http: tuple[HttpCheck, ...] = key((), Tables(HttpCheck), "Servers that must answer.")
+    command: tuple[CommandCheck, ...] = key((), Tables(CommandCheck), "Programs that must exit with status 0.")
     file: tuple[FileCheck, ...] = key(
-        (), Tables(FileCheck, file_faults), "Files that have to be there, or not, or written lately."
+        (), Tables(FileCheck, file_faults), "Files that must exist, must not exist, or must have been written recently."
     )

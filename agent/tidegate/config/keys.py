@@ -1,8 +1,7 @@
-"""How a dataclass field becomes a configuration key.
+"""Declare configuration keys as dataclass fields.
 
-:mod:`tidegate.config.settings` is the one table of keys: each field there names its default, its kind and its
-documentation. Parsing, defaults, errors, ``config show`` and the reference all walk that table; adding a key is adding
-a line to it.
+Each field of :mod:`tidegate.config.settings` has a default, a kind and its documentation. Parsing, defaults, errors,
+``config show`` and the reference are derived from those fields, so that a new key is one more field.
 """
 
 from __future__ import annotations
@@ -19,52 +18,52 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Kind(ABC, Generic[T_co]):
-    """What values a key takes."""
+    """The set of values that a key takes: how they are checked, read and written."""
 
     __slots__ = ()
 
-    adds_up: ClassVar[bool] = False
-    """Whether this is an array whose entries of all snippets add up, rather than the last snippet winning."""
+    accumulates: ClassVar[bool] = False
+    """Whether this is an array whose entries accumulate over all snippets; otherwise the last snippet wins."""
 
     empty_is_default: ClassVar[bool] = False
     """Whether an empty string means the same as not setting the key, as it does in Zincati."""
 
-    acts_in_its_snippet: ClassVar[bool] = False
-    """Whether the value does something where it stands, so that it must be right even where a later one wins."""
+    checked_early: ClassVar[bool] = False
+    """Whether the value is read in every snippet, since it takes effect even where a later one overrides it."""
 
-    distinct_by: ClassVar[str | None] = None
-    """Of a kind that adds up: the property that no two entries may share, whatever snippets they are in."""
+    unique_property: ClassVar[str | None] = None
+    """Of a kind that accumulates: the property whose values must be unique among the entries of all snippets."""
 
     @property
     def properties(self) -> tuple[Key, ...]:
-        """Of an array of tables: what each of them may say, where that is described as keys are."""
+        """Of an array of tables: the keys that each table takes, where those are declared as keys."""
         return ()
 
     @property
     @abstractmethod
     def wanted(self) -> str:
-        """The values in words, after "use": ``a whole number from 1 to 60``."""
+        """A description of the values that completes the sentence "use ...": ``an integer from 1 to 60``."""
 
     @abstractmethod
     def fits(self, value: object) -> bool:
-        """Whether the TOML type is right. Asked of every snippet, even where a later one wins."""
+        """Whether ``value`` has the right TOML type. Checked in every snippet, even where a later one wins."""
 
     @abstractmethod
     def read(self, value: object) -> T_co:
-        """The setting that a fitting value stands for; of a kind that adds up, that of one entry as a tuple.
+        """The setting for a value that :meth:`fits`; of a kind that accumulates, that of one entry, as a tuple.
 
         Raises:
-            FaultyValueError: with every reason why the value cannot be used.
+            FaultyValueError: the value cannot be used; it has every reason.
         """
 
     def plain(self, setting: object) -> object:
-        """The inverse of :meth:`read`: what one would write in TOML."""
+        """The inverse of :meth:`read`: the TOML value for a setting."""
         return setting
 
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """One line of the table, as it hangs on a dataclass field."""
+    """The declaration of a key, in the metadata of a dataclass field."""
 
     kind: Kind[T]
     doc: str
@@ -76,8 +75,8 @@ class Entry(Generic[T]):
 class Key:
     """A configuration key.
 
-    ``path`` leads to it in TOML; ``default`` is what holds where no snippet sets it. ``alias`` is another name for the
-    last part of the path, which is read and never shown.
+    ``path`` is its path in TOML, and ``default`` its setting where no snippet sets it. ``alias`` is another name for
+    the last part of the path, accepted on input only.
     """
 
     path: tuple[str, ...]
@@ -87,13 +86,13 @@ class Key:
     alias: str | None = None
 
     @property
-    def needed(self) -> bool:
-        """Whether there is no default, as some properties of tables in an array have none."""
+    def required(self) -> bool:
+        """Whether there is no default, as for some keys of tables in an array."""
         return self.default is MISSING
 
     @property
     def dotted(self) -> str:
-        """``updates.periodic.time_zone``."""
+        """The path as one string, such as ``updates.periodic.time_zone``."""
         return ".".join(self.path)
 
     @property
@@ -102,12 +101,12 @@ class Key:
         return ".".join(self.path[:-1])
 
     def read(self, value: object) -> object:
-        """The setting that one entry or value stands for, the default for an empty string where that is meant.
+        """The setting for one value or entry: as of :meth:`Kind.read`, or the default for an empty string.
 
         Raises:
-            FaultyValueError: with every reason why the value cannot be used.
+            FaultyValueError: the value cannot be used; it has every reason.
         """
-        if value == "" and self.kind.empty_is_default and not self.needed:
+        if value == "" and self.kind.empty_is_default and not self.required:
             return self.default
         return self.kind.read(value)
 
@@ -125,22 +124,22 @@ _TABLE = "tidegate-table"
 
 
 def key(default: T, kind: Kind[T], doc: str, *, name: str | None = None, alias: str | None = None) -> T:
-    """Declare a key; ``name`` is given where TOML's name is not the field's, ``alias`` where there is another one."""
+    """Declare a key. ``name`` is its name in TOML, unless that is the field's; ``alias`` is a second name for it."""
     return field(default=default, metadata={_ENTRY: Entry(kind, doc, name, alias)})
 
 
-def needed(kind: Kind[T], doc: str) -> T:
-    """Declare a property that has no default: each table in the array has to say it."""
+def required(kind: Kind[T], doc: str) -> T:
+    """Declare a key without a default, which every table of an array has to set."""
     return cast(T, field(metadata={_ENTRY: Entry(kind, doc, None)}))
 
 
 def in_table(name: str) -> Mapping[str, str]:
-    """The metadata of a field that holds further keys: those of the TOML table ``name``."""
+    """Metadata for a field whose dataclass declares the keys of the TOML table ``name``."""
     return {_TABLE: name}
 
 
 def keys_of(cls: type[Section], table: str = "") -> Iterator[Key]:
-    """Every key below ``cls``, in the order of declaration."""
+    """Every key that ``cls`` declares, sections included, in the order of declaration."""
     for one in fields(cls):
         if _TABLE in one.metadata:
             yield from keys_of(cast(type[Section], one.default_factory), one.metadata[_TABLE])
@@ -149,7 +148,7 @@ def keys_of(cls: type[Section], table: str = "") -> Iterator[Key]:
 
 
 def build(cls: type[S], settings: Mapping[str, object], table: str = "") -> S:
-    """An instance of ``cls`` from settings by dotted key, defaults where there is none."""
+    """An instance of ``cls`` with ``settings`` by dotted key, and defaults for all other keys."""
     values: dict[str, object] = {}
     for one in fields(cls):
         if _TABLE in one.metadata:
@@ -171,8 +170,8 @@ def values_of(instance: Section, table: str = "") -> Iterator[tuple[Key, object]
             yield _key(one, table), value
 
 
-def refuse(message: str, remedy: str) -> FaultyValueError:
-    """The commonest refusal: one fault, of the value itself."""
+def faulty(message: str, remedy: str) -> FaultyValueError:
+    """The exception for one fault that concerns the value as a whole, to be raised by a kind."""
     return FaultyValueError(Fault(message, remedy))
 
 

@@ -1,4 +1,4 @@
-"""Which snippets make up the configuration: folders over folders, and what masks what."""
+"""Find and read the snippets of a configuration: folders in layers, where a later file masks one of the same name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tidegate.config.problems import Problem
 
 SUFFIX = ".toml"
 
-# A snippet that a person writes is a few kilobytes and one that a tool writes may be megabytes; past this it is a
-# mistake, such as a link to a disk image, that must not fill the memory.
 MAX_SNIPPET_BYTES = 32 * 1024 * 1024
+"""A hand-written snippet is a few kilobytes, a generated one may be megabytes. A larger file is a mistake, such as a
+link to a disk image, and must not fill the memory."""
 
 _NULL_DEVICE = os.makedev(1, 3)
 
 
 class Source:
-    """A snippet's text and name; lines are looked up when somebody wants to know them."""
+    """The name and text of a snippet. Its lines are indexed on first use only."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -29,12 +29,12 @@ class Source:
 
     @cached_property
     def index(self) -> lines.Index:
-        """Where its keys are."""
+        """The lines of the snippet's keys."""
         return lines.index(self.text)
 
 
 class UnusableError(Exception):
-    """A snippet or folder that is there and cannot be used."""
+    """A snippet or folder exists, and cannot be used; see ``problem``."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -42,16 +42,16 @@ class UnusableError(Exception):
 
 
 def overlay(layers: Iterable[Mapping[str, Path]]) -> dict[str, Path]:
-    """The snippets that count, in their order: one of a later layer replaces one of the same name."""
+    """The effective snippets, in the order of their names: one in a later layer masks one of the same name."""
     found = {name: path for layer in layers for name, path in layer.items()}
     return {name: found[name] for name in sorted(found, key=os.fsencode)}
 
 
 def listing(root: Path) -> Mapping[str, Path]:
-    """The snippets in one folder; there are none where there is no folder, and hidden files are none (as in Zincati).
+    """The snippets in one folder, by name. A missing folder has none, and hidden files are ignored (as in Zincati).
 
     Raises:
-        UnusableError: the folder cannot be read, or is none.
+        UnusableError: ``root`` cannot be read, or is not a folder.
     """
     try:
         names = os.listdir(root)  # noqa: PTH208 - a Path for each of a thousand entries costs more than reading them
@@ -59,16 +59,16 @@ def listing(root: Path) -> Mapping[str, Path]:
         return {}
     except OSError as error:
         raise UnusableError(
-            _problem(root, f"the folder cannot be read: {error.strerror}", "mend its path or mode")
+            _problem(root, f"the folder cannot be read: {error.strerror}", "fix its path or mode")
         ) from None
     return {name: root / name for name in names if name.endswith(SUFFIX) and not name.startswith(".")}
 
 
 def read(path: Path) -> Source | None:
-    """The text of a snippet, or None for one that only masks: an empty file, or a link to ``/dev/null``.
+    """Read a snippet; None for one that only masks another, an empty file or a link to ``/dev/null``.
 
     Raises:
-        UnusableError: it is no file, cannot be read, is too large or is not UTF-8.
+        UnusableError: it is not a regular file, cannot be read, is too large, or is not UTF-8.
     """
     data = _read_bytes(path)
     if not data:
@@ -84,7 +84,7 @@ def read(path: Path) -> Source | None:
 
 
 def printable(path: Path) -> str:
-    """A path that can be printed, whatever its bytes."""
+    """``path`` as printable text, with escapes for all other bytes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
@@ -101,17 +101,17 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UnusableError(
-            _problem(path, f"the file cannot be read: {error.strerror}", "mend its path or mode")
+            _problem(path, f"the file cannot be read: {error.strerror}", "fix its path or mode")
         ) from None
 
 
 def _not_a_file(path: Path, mode: int) -> Problem:
-    what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+    what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
     return _problem(path, f"this is {what}", f"move it away, or give it a name that does not end in {SUFFIX}")
 
 
 def _too_large(path: Path, size_bytes: int) -> Problem:
-    return _problem(path, f"{size_bytes} bytes are more than a snippet may have ({MAX_SNIPPET_BYTES})", "split it")
+    return _problem(path, f"{size_bytes} bytes exceed the limit of {MAX_SNIPPET_BYTES} for a snippet", "split it")
 
 
 def _problem(path: Path, message: str, remedy: str, line: int | None = None) -> Problem:

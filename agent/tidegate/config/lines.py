@@ -1,7 +1,7 @@
-"""Which line of a TOML document a key is on.
+"""Find the lines of keys in a TOML document, which tomli reports for syntax errors only.
 
-tomli tells lines for syntax errors only. This scanner is run when a problem or an origin is to be shown; it trusts the
-text to be TOML up to where tomli stopped, so it needs to know where values end, not what they mean.
+The scanner runs when a problem or an origin is to be shown. It assumes that the text is TOML up to where tomli failed,
+so it needs to know where a value ends, but not what it means.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from tidegate.config.problems import Path
 
-# No key of ours is deeper in arrays and inline tables; what is deeper is skipped as a whole.
 MAX_INLINE_DEPTH = 4
+"""No key is nested deeper in arrays and inline tables. Values beyond this depth are skipped as a whole."""
 
 _BASIC = r'"(?:[^"\\\n]|\\.)*+"'
 _LITERAL = r"'[^'\n]*+'"
@@ -30,7 +30,7 @@ _NESTED_TOKEN = re.compile(rf"{_STRING}|#[^\n]*+|[\[\]{{}}]|[^\[\]{{}}#\"']++", 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A key or table that is given a second time."""
+    """A key or table that is defined again."""
 
     path: Path
     line: int
@@ -39,20 +39,20 @@ class Repeat:
 
 @dataclass(slots=True)
 class Index:
-    """Where each path was mentioned first, by line from 1, and what was given twice."""
+    """The line of the first mention of each path, counted from 1; and the repeated definitions."""
 
     lines: dict[Path, int] = field(default_factory=dict[Path, int])
     repeats: list[Repeat] = field(default_factory=list[Repeat])
 
     def line(self, path: Path) -> int | None:
-        """The line of ``path``, or of the innermost part of it that is there."""
+        """The line of ``path``, or of its longest prefix that is in the text; None without any."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
         return None
 
     def last_path(self, line: int) -> Path | None:
-        """The last path that begins on ``line`` or before it."""
+        """The last path that begins at ``line`` or before; None without any."""
         found = None
         for path, at in self.lines.items():
             if at <= line:
@@ -61,28 +61,28 @@ class Index:
 
 
 def index(text: str) -> Index:
-    """Scan ``text`` as far as it is TOML."""
+    """Index ``text`` up to the first place that is not TOML."""
     scanner = _Scanner(text)
     found = Index()
     given: dict[Path, int] = {}
-    for path, line, whole in scanner.statements():
+    for path, line, complete in scanner.statements():
         for length in range(1, len(path) + 1):
             found.lines.setdefault(path[:length], line)
-        if whole and given.setdefault(path, line) != line:
+        if complete and given.setdefault(path, line) != line:
             found.repeats.append(Repeat(path, line, given[path]))
     return found
 
 
 class _StopError(Exception):
-    """The text stops being TOML here."""
+    """The text is not TOML from here on."""
 
 
-# A path, its line, and whether the statement gives the whole of it (an element of an array of tables does not).
+# A path, its line, and whether it is defined completely here (an array of tables is not by one of its elements).
 _Mention = tuple[Path, int, bool]
 
 
 class _Scanner:
-    """A cursor over a text."""
+    """A cursor that walks over the statements of a text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -144,7 +144,7 @@ class _Scanner:
         return self._next_element((*path, parts[-1])), line, False
 
     def _resolved(self, parts: Path) -> Path:
-        """``parts`` with the index of the last element after each array of tables on the way."""
+        """``parts``, with the index of the last element so far after each array of tables."""
         path: Path = ()
         for part in parts:
             path = (*path, part)

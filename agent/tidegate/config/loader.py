@@ -1,4 +1,4 @@
-"""From folders to settings, or to problems."""
+"""Load the configuration from its folders: settings, or every problem in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from tidegate.config import layers
-from tidegate.config.fragments import Tree, located, read_fragment, tree_of
+from tidegate.config.fragments import Tree, key_tree, located, parse_snippet
 from tidegate.config.keys import Key, S, build, keys_of
 from tidegate.config.merge import Fragment, Given, Origin, merge
 from tidegate.config.problems import Fault, FaultyValueError, Problem, shown
@@ -23,15 +23,15 @@ DEFAULT_ROOTS = (
     Path("/run/tidegate/config.d"),
 )
 
-# An array that is something else altogether has a fault in each entry; these tell what is going on.
-MAX_PROBLEMS_A_KEY = 50
+MAX_PROBLEMS_PER_KEY = 50
+"""A generated array may have the same fault in each of its entries; more of them say nothing new."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Schema(Generic[S]):
-    """What a process can be told: the table of its keys, and what is wrong between keys of which each is right."""
+    """The configuration of a process: the dataclass of its keys, and the check for conflicts between valid keys."""
 
     settings: type[S]
     conflicts: Callable[[S], Iterable[Conflict]]
@@ -39,9 +39,9 @@ class Schema(Generic[S]):
     tree: Tree = field(init=False)
 
     def __post_init__(self) -> None:
-        """Walk the table once."""
+        """Derive ``keys`` and ``tree`` from the dataclass, once for all loads."""
         object.__setattr__(self, "keys", tuple(keys_of(self.settings)))
-        object.__setattr__(self, "tree", tree_of(self.keys))
+        object.__setattr__(self, "tree", key_tree(self.keys))
 
 
 AGENT = Schema(Settings, conflicts)
@@ -49,10 +49,10 @@ AGENT = Schema(Settings, conflicts)
 
 @dataclass(frozen=True)  # with slots, Python 3.11 fails to make one by its alias
 class LoadedAs(Generic[S]):
-    """What the snippets come to.
+    """The result of loading a configuration.
 
-    ``settings`` is None exactly when there are ``problems``. ``origins`` has, for each dotted key that a snippet sets,
-    where: one place, or one for each entry where entries add up. ``files`` are the snippets in their order.
+    ``settings`` is None exactly when there are ``problems``. ``origins`` has, by dotted key, where each key is set: one
+    place, or one for each entry where entries accumulate. ``files`` are the effective snippets, in their order.
     """
 
     settings: S | None
@@ -62,24 +62,24 @@ class LoadedAs(Generic[S]):
 
 
 Loaded = LoadedAs[Settings]
-"""The agent's."""
+"""The result for the agent's configuration."""
 
 
 def load(roots: Sequence[Path]) -> Loaded:
-    """Read, merge and check all of the agent's snippets in ``roots``; a later root goes over an earlier one.
+    """Load the agent's configuration from ``roots``; snippets in a later root mask those in earlier ones.
 
-    Never raises for what is, or is not, in the folders.
+    Never raises because of the content of the folders, or their absence.
     """
     return load_as(AGENT, roots)
 
 
 def load_overlaid(roots: Sequence[Path], paths: Sequence[Path]) -> Loaded:
-    """The same with ``paths``, each a snippet of any name or a further root, on top of ``roots``."""
+    """Load the agent's configuration from ``roots``, and on top ``paths``: each a snippet of any name, or a root."""
     return load_as(AGENT, roots, paths)
 
 
 def load_as(schema: Schema[S], roots: Sequence[Path], paths: Sequence[Path] = ()) -> LoadedAs[S]:
-    """The same for the settings of any process."""
+    """Load the configuration that ``schema`` describes; otherwise as :func:`load_overlaid`."""
     listings, problems = _collect(layers.listing, roots)
     overlaid, overlay_problems = _collect(_listing_or_file, paths)
     return _load_layers(schema, [*listings, *overlaid], [*problems, *overlay_problems])
@@ -92,18 +92,18 @@ def _listing_or_file(path: Path) -> Mapping[str, Path]:
 def _load_layers(schema: Schema[S], listings: Sequence[Mapping[str, Path]], problems: Sequence[Problem]) -> LoadedAs[S]:
     files = tuple(layers.overlay(listings).values())
     sources, file_problems = _collect(layers.read, files)
-    reads = [read_fragment(source, schema.tree) for source in sources if source is not None]
-    fragment_problems = [problem for read in reads for problem in read.problems]
-    merged = merge(read.fragment for read in reads)
-    lost = bool(problems or file_problems) or any(read.lost for read in reads)
+    snippets = [parse_snippet(source, schema.tree) for source in sources if source is not None]
+    fragment_problems = [problem for snippet in snippets for problem in snippet.problems]
+    merged = merge(snippet.fragment for snippet in snippets)
+    complete = not problems and not file_problems and not any(snippet.malformed for snippet in snippets)
     mistyped = {problem.key for problem in fragment_problems}
-    settings, value_problems = _check(schema, merged, mistyped, lost=lost)
+    settings, value_problems = _check(schema, merged, mistyped, complete=complete)
     found = [*problems, *file_problems, *fragment_problems, *value_problems]
     return LoadedAs(None if found else settings, _in_order(found, files), _origins(schema.keys, merged), files)
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Path]) -> tuple[Problem, ...]:
-    """Snippet by snippet, from top to bottom; folders come first, and what concerns a snippet as a whole comes last."""
+    """Sort problems by snippet and line; those of folders come first, those of a whole snippet last in it."""
     places = {layers.printable(file): place for place, file in enumerate(files)}
     return tuple(sorted(problems, key=lambda one: (places.get(one.file, -1), one.line or sys.maxsize)))
 
@@ -120,30 +120,30 @@ def _collect(do: Callable[[Path], T], paths: Sequence[Path]) -> tuple[list[T], l
 
 
 def _check(
-    schema: Schema[S], merged: Fragment, mistyped: AbstractSet[str | None], *, lost: bool
+    schema: Schema[S], merged: Fragment, mistyped: AbstractSet[str | None], *, complete: bool
 ) -> tuple[S, list[Problem]]:
-    """The settings that the values come to; a key with a problem has its default.
+    """The settings for the merged values, and their problems; a key with a problem has its default.
 
-    Keys are held against each other only where both are sound, and nothing is called missing where a whole snippet is
-    lost: one mistake is told once.
+    So that one mistake is reported once, a conflict counts only where both of its keys are valid; and a key counts as
+    missing only where the values are ``complete``: every snippet could be read and parsed.
     """
     values: dict[str, object] = {}
     problems: list[Problem] = []
-    unsound = set(mistyped)
+    invalid = set(mistyped)
     for key in schema.keys:
         values[key.dotted], faults = _read(key, merged)
         problems += faults
-        unsound |= {key.dotted} if faults else set()
+        invalid |= {key.dotted} if faults else set()
     settings = build(schema.settings, values)
     for conflict in schema.conflicts(settings):
-        known = _given(merged, conflict.key)
-        if not unsound & {conflict.key, conflict.because_of} and (known or not lost):
-            problems.append(_conflict_problem(conflict, (*known, *_given(merged, conflict.because_of))))
+        given = _given(merged, conflict.key)
+        if not invalid & {conflict.key, conflict.because_of} and (given or complete):
+            problems.append(_conflict_problem(conflict, (*given, *_given(merged, conflict.because_of))))
     return settings, problems
 
 
 def _read(key: Key, merged: Fragment) -> tuple[object, list[Problem]]:
-    """The setting of one key, and what is wrong with it."""
+    """The setting of one key, and its problems."""
     settings: list[object] = []
     problems: list[Problem] = []
     for given in _given(merged, key.dotted):
@@ -151,27 +151,27 @@ def _read(key: Key, merged: Fragment) -> tuple[object, list[Problem]]:
             settings.append(key.read(given.value))
         except FaultyValueError as error:
             problems += [located(given.origin.source, given.origin.path, fault) for fault in error.faults]
-        if len(problems) > MAX_PROBLEMS_A_KEY:
+        if len(problems) > MAX_PROBLEMS_PER_KEY:
             break
-    problems += _shared(key, _given(merged, key.dotted))
+    problems += _duplicates(key, _given(merged, key.dotted))
     if problems or not settings:
         return key.default, problems
-    return _sum(settings) if key.kind.adds_up else settings[-1], problems
+    return _concatenated(settings) if key.kind.accumulates else settings[-1], problems
 
 
-def _shared(key: Key, entries: Iterable[Given]) -> Iterator[Problem]:
-    """Entries that have what an earlier one has and no two may share, each told with where the earlier one is."""
-    name = key.kind.distinct_by
+def _duplicates(key: Key, entries: Iterable[Given]) -> Iterator[Problem]:
+    """A problem for each entry whose unique property has the value of an earlier entry."""
+    name = key.kind.unique_property
     first: dict[str, Given] = {}
     for given in entries if name else ():
         value = cast(Mapping[str, object], given.value).get(name or "")
         if isinstance(value, str) and first.setdefault(value, given) is not given:
-            message = f"{shown(value)} is the {name} of another one, in {first[value].origin}"
-            fault = Fault(message, f"give each a {name} of its own", (name or "",))
+            message = f"{shown(value)} is also the {name} of the one in {first[value].origin}"
+            fault = Fault(message, f"give each a different {name}", (name or "",))
             yield located(given.origin.source, given.origin.path, fault)
 
 
-def _sum(settings: list[object]) -> tuple[object, ...]:
+def _concatenated(settings: list[object]) -> tuple[object, ...]:
     return tuple(entry for entries in settings for entry in cast(tuple[object, ...], entries))
 
 
@@ -181,9 +181,9 @@ def _given(merged: Fragment, dotted: str) -> tuple[Given, ...]:
     return merged.added.get(dotted, ())
 
 
-def _conflict_problem(conflict: Conflict, blamed: tuple[Given, ...]) -> Problem:
-    """A problem at the first place that is to blame: the key itself, or else what asks for it."""
-    origin = blamed[0].origin
+def _conflict_problem(conflict: Conflict, places: tuple[Given, ...]) -> Problem:
+    """The problem at the first of ``places``: the key itself where it is set, otherwise the key that needs it."""
+    origin = places[0].origin
     message = f"`{conflict.key}`: {conflict.message}"
     return Problem(origin.source.file, origin.line, conflict.key, message, conflict.remedy)
 

@@ -1,6 +1,6 @@
-"""Many fragments, one configuration.
+"""Merge the fragments of all snippets into one.
 
-:func:`combine` is associative and :data:`NOTHING` is its unit, so it does not matter how a merge is grouped.
+:func:`combine` is associative and has the neutral element :data:`EMPTY`, so it does not matter how a merge is grouped.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tidegate.config.problems import Path
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value was written."""
+    """Where a value was set: a snippet, and the path in it."""
 
     source: Source
     path: Path
 
     @property
     def line(self) -> int | None:
-        """The line, from 1; looking the first one up scans the snippet."""
+        """The line, counted from 1; None where it is not known. The first use scans the snippet."""
         return self.source.index.line(self.path)
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value as it was written, of the right type and not looked at further yet."""
+    """A value as it was written: of the right type, and not checked any further."""
 
     value: object
     origin: Origin
@@ -40,28 +40,28 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What one snippet, or several merged, give.
+    """The values of one snippet, or of several merged ones, by dotted key.
 
-    ``single``: keys of which the last value wins. ``added``: keys whose entries add up. ``fresh``: those of the latter
-    that drop what came before.
+    ``single`` has the keys of which the last value wins, and ``added`` the keys whose entries accumulate. ``replaced``
+    are those of the latter whose entries replace all earlier ones.
     """
 
     single: Mapping[str, Given]
     added: Mapping[str, tuple[Given, ...]]
-    fresh: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
 
 
-NOTHING = Fragment(MappingProxyType({}), MappingProxyType({}))
+EMPTY = Fragment(MappingProxyType({}), MappingProxyType({}))
 
 
 def combine(earlier: Fragment, later: Fragment) -> Fragment:
-    """``later`` on top of ``earlier``."""
-    added = {key: given for key, given in earlier.added.items() if key not in later.fresh}
+    """Merge two fragments; of single values, those of ``later`` win."""
+    added = {key: given for key, given in earlier.added.items() if key not in later.replaced}
     for key, given in later.added.items():
         added[key] = (*added.get(key, ()), *given)
-    return Fragment({**earlier.single, **later.single}, added, earlier.fresh | later.fresh)
+    return Fragment({**earlier.single, **later.single}, added, earlier.replaced | later.replaced)
 
 
 def merge(fragments: Iterable[Fragment]) -> Fragment:
-    """All fragments, in order."""
-    return reduce(combine, fragments, NOTHING)
+    """Merge all fragments, the earliest first."""
+    return reduce(combine, fragments, EMPTY)

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words an operator can act on."""
+"""Errors in a configuration, with file, line, key and remedy; and the words that their messages are made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-# Longer values and keys are cut: a problem is one readable line, whatever was in the file.
+# Longer values and keys are cut off: a problem is one readable line, whatever the file contains.
 MAX_SHOWN_CHARS = 60
 MAX_KEY_CHARS = 160
 
@@ -15,20 +15,23 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 _TYPE_NAMES: dict[type, str] = {
     bool: "a boolean",
-    int: "a whole number",
-    float: "a number with a fraction",
+    int: "an integer",
+    float: "a float",
     str: "a string",
     list: "an array",
     dict: "a table",
 }
 
 Path = tuple[str | int, ...]
-"""Where a value is in a document: keys, and indexes into arrays."""
+"""The position of a value in a document: keys, and indexes into arrays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend. ``line`` counts from 1; None where the file as a whole is meant. ``key`` is dotted."""
+    """One error in the configuration.
+
+    ``line`` counts from 1, and is None where the whole file is concerned. ``key`` is dotted; None without one.
+    """
 
     file: str
     line: int | None
@@ -43,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A problem that does not know its file yet. ``at`` leads from the value that was read to what is wrong in it."""
+    """One error in a value. ``at`` is the path from that value to the part of it that is wrong."""
 
     message: str
     remedy: str
@@ -51,7 +54,7 @@ class Fault:
 
 
 class FaultyValueError(Exception):
-    """A value that cannot be used, with every reason."""
+    """A value cannot be used; ``faults`` has every reason."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__(faults)
@@ -59,7 +62,7 @@ class FaultyValueError(Exception):
 
 
 def shown(value: object) -> str:
-    """A value from a file, safe and short enough for a message."""
+    """A value for a message: printable, and of at most :data:`MAX_SHOWN_CHARS` characters."""
     if isinstance(value, (list, dict)):
         return type_name(cast(object, value))
     if isinstance(value, int) and value.bit_length() > 4 * MAX_SHOWN_CHARS:
@@ -68,18 +71,24 @@ def shown(value: object) -> str:
 
 
 def type_name(value: object) -> str:
-    """What TOML calls the type of ``value``."""
+    """TOML's name for the type of ``value``, with its article."""
     return _TYPE_NAMES.get(type(value), "a date or time")
 
 
+def described(value: object) -> str:
+    """A value and its type for a message, such as ``3 is an integer``."""
+    name = type_name(value)
+    return f"this is {name}" if shown(value) == name else f"{shown(value)} is {name}"
+
+
 def dotted(path: Path) -> str:
-    """A path as it is written in TOML, indexes in brackets."""
+    """A path as TOML writes it, with indexes in brackets."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in path)
     return _cut(text.removeprefix("."), MAX_KEY_CHARS)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` was most likely meant to be."""
+    """The known word that is most similar to ``word``, whatever its case; None where none is similar enough."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
     by_lower = {candidate.lower(): candidate for candidate in known}

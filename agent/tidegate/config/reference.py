@@ -1,4 +1,4 @@
-"""The keys for the manual, from the table itself: ``python -m tidegate.config.reference``."""
+"""Print the reference of the configuration keys for the manual page: ``python -m tidegate.config.reference``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.config.show import toml_value
 
 
 def reference(settings: type[Section] = Settings) -> str:
-    """Every table and key in Markdown; keys outside of any table come without a title."""
+    """Every table and key of ``settings`` in Markdown; keys outside of any table come without a title."""
     tables = groupby(keys_of(settings), key=lambda key: key.table)
     return "\n".join(line for table, keys in tables for line in (*_title(table), *_rows(keys)))
 
@@ -33,13 +33,13 @@ def _rows(keys: Iterator[Key]) -> Iterator[str]:
 
 
 def _property(one: Key) -> str:
-    """One line of the list inside of what describes an array of tables."""
+    """The list item for one key of an array of tables."""
     return f"  - `{one.dotted}`: {one.doc} Takes {one.kind.wanted}. {_default(one)}"
 
 
 def _default(key: Key) -> str:
-    if key.needed:
-        return "Has to be given."
+    if key.required:
+        return "Required."
     if key.default is None:
         return "Not set by default."
     return f"Default: `{toml_value(key.kind.plain(key.default))}`."

@@ -1,4 +1,4 @@
-"""What keys must say together: a selected strategy or source needs what it works with."""
+"""Check keys against each other: a selected strategy or source needs the keys that it works with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HAS_USER = re.compile(r"[^/]*//[^/]*@.*")
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """``key`` does not do what ``because_of``, another key, needs. Where ``key`` is not set, the other is to blame."""
+    """``key`` is not what another key, ``because_of``, needs. Reported at ``key``, or at the other if that is unset."""
 
     key: str
     because_of: str
@@ -30,7 +30,7 @@ class Conflict:
 
 
 def conflicts(settings: Settings) -> Iterator[Conflict]:
-    """Everything that is wrong between keys of which each is right."""
+    """Every conflict between keys that are valid one by one."""
     strategies = settings.updates.strategy
     if "fleet_lock" in strategies:
         yield from _fleet_lock(settings.fleet_lock)
@@ -46,10 +46,10 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
 
 
 def _health(health: Health) -> Iterator[Conflict]:
-    """Left at its default, the start delay ends with the watch by itself."""
+    """A start delay at its default is never in conflict: it ends with the watch."""
     chosen = health.start_delay_secs != Health().start_delay_secs
     if chosen and 0 < health.monitor_secs < health.start_delay_secs:
-        why = f"{health.start_delay_secs} s, while a boot is watched for {health.monitor_secs} s: no check could fail"
+        why = f"{health.start_delay_secs} s exceed the watch of {health.monitor_secs} s, so that no check could fail"
         remedy = f"set it to at most {health.monitor_secs}, or health.monitor_secs to more"
         yield Conflict("health.start_delay_secs", "health.monitor_secs", why, remedy)
 
@@ -69,11 +69,11 @@ def _fleet_lock(lock: FleetLock) -> Iterator[Conflict]:
 
 def _token(key: str, because_of: str, url: str) -> Iterator[Conflict]:
     if url.lower().startswith("http:") and not _TO_THIS_HOST.fullmatch(url):
-        why = "the token would cross the network for everybody to read"
-        yield Conflict(key, because_of, why, f"use https://, or do without {because_of}")
+        why = "the token would be sent unencrypted"
+        yield Conflict(key, because_of, why, f"use https://, or unset {because_of}")
     if _HAS_USER.fullmatch(url):
-        why = "a request has one set of credentials, a token or a user"
-        yield Conflict(key, because_of, why, f"leave away the user in the URL, or {because_of}")
+        why = "a request carries either a token or a user, not both"
+        yield Conflict(key, because_of, why, f"remove the user from the URL, or unset {because_of}")
 
 
 def _sources(settings: Settings) -> Iterator[Conflict]:
@@ -88,29 +88,27 @@ def _sources(settings: Settings) -> Iterator[Conflict]:
 
 
 def _trust(source: str, graph: str) -> Iterator[Conflict]:
-    """Nobody who names a root of trust means to take what is not signed; but a source that is named is meant."""
+    """A root of trust without a graph is an error, unless another source is named explicitly."""
     key = "discovery.static_graph.trust"
     if source == "auto" and not graph:
-        why = "nothing would be signed: there is a root of trust, and no static graph"
-        yield Conflict(key, key, why, "set discovery.static_graph.url, or leave this key away")
+        why = "there is a root of trust, but no static graph that could be signed"
+        yield Conflict(key, key, why, "set discovery.static_graph.url, or unset this key")
     if "?" in graph or "#" in graph:
-        why = "the URL has a query or a fragment, which a signed graph's name cannot have"
-        yield Conflict("discovery.static_graph.url", key, why, "leave away what begins with ? or #")
+        why = "the URL has a query or a fragment, which a signed graph cannot have"
+        yield Conflict("discovery.static_graph.url", key, why, "remove everything from ? or # on")
 
 
 def _base_url(key: str, url: str, selector: str, selected: str, path: str) -> Iterator[Conflict]:
-    """As of :func:`_url`, for an address below which ``path`` is asked."""
+    """As :func:`_url`, for a URL to which ``path`` is appended."""
     yield from _url(key, url, _HTTP, selector, selected)
     if "?" in url or "#" in url:
-        why = f"the URL has a query or a fragment, below which there is no {path}"
-        yield Conflict(key, selector, why, "leave away what begins with ? or #")
+        why = f"the URL has a query or a fragment, so {path} cannot be appended"
+        yield Conflict(key, selector, why, "remove everything from ? or # on")
 
 
 def _url(key: str, url: str, schemes: tuple[str, ...], selector: str, selected: str) -> Iterator[Conflict]:
     if not url:
         remedy = f'set it to a URL such as "{schemes[0]}://updates.example.com/", or change {selector}'
-        yield Conflict(key, selector, f'"{selected}" needs a URL, and it is empty or missing', remedy)
+        yield Conflict(key, selector, f'"{selected}" needs a URL, and this one is empty or missing', remedy)
     elif why := why_bad(url, schemes):
-        yield Conflict(
-            key, selector, f"{shown(without_password(url))} is no URL that can be used: {why}", "correct the URL"
-        )
+        yield Conflict(key, selector, f"{shown(without_password(url))} cannot be used: {why}", "correct the URL")

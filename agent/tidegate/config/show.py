@@ -1,4 +1,4 @@
-"""Settings as an operator would write them, with where each came from."""
+"""Format settings as TOML or JSON, each with its origin."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Origins = Mapping[str, tuple[Origin, ...]]
 
 
 def as_json(settings: Section, origins: Origins) -> dict[str, object]:
-    """By dotted key: ``value``, ``origin`` (the last one) and, where entries add up, ``origins`` (one each)."""
+    """By dotted key: ``value``, ``origin`` (the last one) and, where entries accumulate, ``origins`` (one each)."""
     return {key.dotted: _json_row(key, setting, origins.get(key.dotted, ())) for key, setting in values_of(settings)}
 
 
 def as_toml(settings: Section, origins: Origins | None) -> str:
-    """A snippet that gives just these settings, with origins as comments where they are passed."""
+    """A snippet with exactly these settings; with origins as comments, unless those are None."""
     tables = groupby(values_of(settings), key=lambda row: row[0].table)
     return "\n".join(_header(table) + "\n".join(_toml_rows(rows, origins)) + "\n" for table, rows in tables)
 
 
 def toml_value(value: object) -> str:
-    """A plain value in TOML, on one line."""
+    """``value`` as TOML on one line."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -46,7 +46,7 @@ def toml_value(value: object) -> str:
 def _json_row(key: Key, setting: object, origins: tuple[Origin, ...]) -> dict[str, object]:
     row: dict[str, object] = {"value": None if setting is None else _public(key.kind.plain(setting))}
     row["origin"] = str(origins[-1]) if origins else DEFAULT
-    return row | ({"origins": [str(one) for one in origins]} if key.kind.adds_up else {})
+    return row | ({"origins": [str(one) for one in origins]} if key.kind.accumulates else {})
 
 
 def _header(table: str) -> str:
@@ -58,7 +58,7 @@ def _toml_rows(rows: Iterator[tuple[Key, object]], origins: Origins | None) -> I
         found = None if origins is None else origins.get(key.dotted, ())
         if setting is None:
             yield f"# {key.path[-1]} is not set"
-        elif key.kind.adds_up and setting:
+        elif key.kind.accumulates and setting:
             yield from _toml_array(key, cast(list[object], key.kind.plain(setting)), found)
         else:
             yield f"{key.path[-1]} = {toml_value(_public(key.kind.plain(setting)))}{_comment(found)}"
@@ -72,7 +72,7 @@ def _toml_array(key: Key, entries: list[object], origins: tuple[Origin, ...] | N
 
 
 def _public(plain: object) -> object:
-    """What is shown on screens and put into reports of errors has no passwords; of all values URLs may have one."""
+    """``plain`` with its URLs' passwords masked, since the output goes to screens and bug reports."""
     match plain:
         case str():
             return without_password(plain)

@@ -1,4 +1,4 @@
-"""URLs with variables in them."""
+"""Check and expand URLs with variables, such as ``https://updates.example.com/${stream}/``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def expand(url: str, values: Mapping[str, str]) -> str:
 
 
 def why_bad(url: str, schemes: tuple[str, ...]) -> str | None:
-    """Why ``url`` cannot be used, or None when it can. Variables stand for anything without a slash."""
+    """Why ``url`` cannot be used; None where it can. A variable stands for any text without a slash."""
     for name in _VARIABLE.findall(url):
         if name not in VARIABLES:
             return _why_bad_variable(name)
@@ -50,4 +50,4 @@ def _why_bad_plain(url: str, schemes: tuple[str, ...]) -> str | None:
         return f"it does not start with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     if parts.scheme == "file":
         return None if not parts.netloc and parts.path.startswith("/") else "a file URL is file:///absolute/path"
-    return None if parts.hostname and port != 0 else "it names no host or port 0"
+    return None if parts.hostname and port != 0 else "it has no host, or the port 0"

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from tidegate.config.keys import Kind, refuse
+from tidegate.config.keys import Kind, faulty
 from tidegate.config.problems import shown
 
 MAX_PORT = 65535
@@ -79,7 +79,7 @@ class Listen(Kind[Address]):
         try:
             return parse_address(cast(str, value))
         except ValueError as error:
-            raise refuse(f"{shown(value)} is no address to listen at: {error}", f"use {self.wanted}") from None
+            raise faulty(f"{shown(value)} is no address to listen at: {error}", f"use {self.wanted}") from None
 
     def plain(self, setting: object) -> object:
         """As text."""

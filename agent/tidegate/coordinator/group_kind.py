@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 from tidegate.config.keys import Kind
-from tidegate.config.kinds.scalar import Text, Whole
+from tidegate.config.kinds.base import TableArrayKind
+from tidegate.config.kinds.scalar import Integer, Text
 from tidegate.config.problems import Fault, FaultyValueError, nearest
 from tidegate.coordinator.model import Rules
 from tidegate.fleetlock.protocol import GROUP_PATTERN
@@ -29,19 +30,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups(Kind[tuple[Group, ...]]):
+class Groups(TableArrayKind[tuple[Group, ...]]):
     """``[[group]]``; each entry is read on its own."""
-
-    adds_up: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
         """In words."""
         return "an array of tables with `name` and `slots`"
-
-    def fits(self, value: object) -> bool:
-        """An array of tables."""
-        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
 
     def read(self, value: object) -> tuple[Group, ...]:
         """One entry, as a tuple of one."""
@@ -58,11 +53,11 @@ class Groups(Kind[tuple[Group, ...]]):
 
 
 _NAME = Text(GROUP_PATTERN, "letters, digits, dots and dashes")
-_NUMBERS: Mapping[str, Whole] = {
-    "slots": Whole(0, MAX_SLOTS),
-    "lock_ttl_secs": Whole(MIN_TTL_SECS, MAX_TTL_SECS),
-    "release_delay_secs": Whole(0, MAX_DELAY_SECS),
-    "min_gap_secs": Whole(0, MAX_DELAY_SECS),
+_NUMBERS: Mapping[str, Integer] = {
+    "slots": Integer(0, MAX_SLOTS),
+    "lock_ttl_secs": Integer(MIN_TTL_SECS, MAX_TTL_SECS),
+    "release_delay_secs": Integer(0, MAX_DELAY_SECS),
+    "min_gap_secs": Integer(0, MAX_DELAY_SECS),
 }
 _KINDS: Mapping[str, Kind[object]] = {"name": _NAME, **_NUMBERS}
 _NEEDED = ("name", "slots")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tidegate.config.keys import in_table, key
 from tidegate.config.kinds.names import AbsoluteFile, Names
-from tidegate.config.kinds.scalar import Boolean, MergeMode, Text, Whole
+from tidegate.config.kinds.scalar import Boolean, Integer, MergeMode, Text
 from tidegate.config.loader import LoadedAs, Schema
 from tidegate.config.rules import Conflict
 from tidegate.coordinator.addresses import Address, Listen
@@ -109,7 +109,7 @@ class Coordinator:
         "Whether to serve other hosts without TLS. Operators are then served on this host only.",
     )
     max_connections: int = key(
-        10_000, Whole(1, MAX_CONNECTIONS), "How many connections may be open at a time; further ones are turned away."
+        10_000, Integer(1, MAX_CONNECTIONS), "How many connections may be open at a time; further ones are turned away."
     )
     default_group: str | None = key(
         None,

@@ -1,1 +1,1 @@
-"""Whatever may hold a reboot. One file a gate; :mod:`.base` has the protocol."""
+"""Gates: everything that may hold a reboot back, strategies included. One file each; :mod:`.base` has the protocol."""

@@ -1,4 +1,4 @@
-"""What every gate answers: the host may reboot now, or it waits, for this reason and until then."""
+"""The protocol of a gate: a question about one reboot, and its verdict."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tidegate.release import Purpose, Release
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """The gate has nothing against a reboot at this moment.
+    """The gate allows a reboot at this moment.
 
-    ``until`` is the instant (UTC) at which that is known to end, where there is one: a window shuts.
+    ``until`` is the instant (UTC) at which it no longer will, such as the end of a window; None where that is not
+    known.
     """
 
     gate: str
@@ -26,9 +27,9 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """People are to be told of the reboot, and given until ``until`` (UTC).
+    """An announcement of the reboot to the users who are logged in, which gives them time until ``until`` (UTC).
 
-    ``terminals`` are those to write to, such as ``pts/3``; the text is for whoever sits there.
+    ``terminals`` are those that ``text`` is to be written to, such as ``pts/3``.
     """
 
     text: str
@@ -38,10 +39,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No reboot now.
+    """The gate does not allow a reboot at this moment.
 
-    ``until`` is the instant (UTC) at which the answer is known to change, where there is one; ``remedy`` is what a
-    person would do to lift it. ``notice`` is what has to be done first where nothing else holds the reboot.
+    ``until`` is the instant (UTC) at which the verdict is expected to change; None where that is not known. ``remedy``
+    tells an operator how to lift it. ``notice`` has to be given before this gate can allow the reboot; it is given only
+    once no other gate waits.
     """
 
     gate: str
@@ -54,27 +56,31 @@ class Wait:
 Verdict = Allow | Wait
 
 NOT_NOTICED: Mapping[str, Now] = MappingProxyType({})
-"""Nobody was told of a reboot."""
+"""No notice has been given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a gate is asked: may the host reboot into ``target`` for ``purpose``, now?
+    """May the host reboot into ``target`` for ``purpose``, now?
 
-    ``shuts_at``: when the first of the gates before this one will no longer allow it, as far as they know. ``noticed``:
-    when a notice was last given in this gate's name (by gate). Asking changes nothing anywhere: it is what `explain`
-    does.
+    ``allowed_until`` is the earliest ``until`` of the gates that were asked before this one; None without any.
+    ``noticed`` has, by gate, when its last notice was given.
     """
 
     target: Release
     purpose: Purpose
     now: Now
-    shuts_at: datetime | None = None
+    allowed_until: datetime | None = None
     noticed: Mapping[str, Now] = field(default_factory=lambda: NOT_NOTICED)
 
 
+def override_command(gate: str) -> str:
+    """The command by which an operator overrides ``gate`` for one reboot, for use in a remedy."""
+    return f"tidegate apply --now --override {gate} --reason TEXT"
+
+
 class Gate(Protocol):
-    """One reason why a host may have to wait."""
+    """One rule that a reboot must satisfy."""
 
     @property
     def name(self) -> str:
@@ -83,14 +89,20 @@ class Gate(Protocol):
 
     @property
     def guards(self) -> frozenset[Purpose]:
-        """The purposes that this gate is asked about."""
+        """The purposes for which this gate is asked."""
         ...
 
     @property
     def overridable(self) -> bool:
-        """Whether a person may pass this gate over, once, by name."""
+        """Whether an operator may override this gate by name, for one request."""
         ...
 
     async def ask(self, question: Question) -> Verdict:
-        """Answer for this moment. Whatever it cannot find out is a reason to wait."""
+        """The verdict for this moment. Has no side effects, since ``explain`` asks as well.
+
+        Fails closed: where the gate cannot find out what it needs, it waits.
+
+        Raises:
+            TidegateError: the gate cannot be evaluated, which counts as :class:`Wait`.
+        """
         ...

@@ -1,7 +1,6 @@
-"""Gate ``clock``: no decision by a clock that may be wrong.
+"""Gate ``clock``: hold back updates that depend on a clock which may be wrong.
 
-A clock that is set while a window is open or shut changes nothing here: the verdict is that of the moment, and whoever
-asks asks again when the clock steps.
+The verdict is that of the moment. When the clock is stepped, the agent asks all gates again.
 """
 
 from __future__ import annotations
@@ -11,42 +10,42 @@ from datetime import datetime
 
 from tidegate.clock import BUILT_AFTER, rfc3339
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
 from tidegate.release import Purpose
-
-_REMEDY = (
-    "timedatectl set-ntp true, and see timedatectl; where the clock is right without a time server: "
-    'gates.clock.require = "never"; or tidegate apply --now --override clock --reason TEXT'
-)
 
 
 def always(_question: Question) -> bool:
-    """The clock matters."""
+    """The clock is needed for every update."""
     return True
 
 
-def where_something_ends(question: Question) -> bool:
-    """The clock matters where somebody before this gate allows the reboot only until some instant."""
-    return question.shuts_at is not None
+def where_time_is_limited(question: Question) -> bool:
+    """The clock is needed where a gate before this one allows the reboot only until some instant."""
+    return question.allowed_until is not None
 
 
 class ClockGate:
-    """Waits while the clock is not to be trusted and ``matters``."""
+    """Waits while the clock is needed and cannot be trusted: it is not synchronised, or shows an impossible time."""
 
     name = "clock"
     guards = frozenset({Purpose.UPDATE})
     overridable = True
 
-    def __init__(self, matters: Callable[[Question], bool], synchronized: Callable[[], Awaitable[bool]]) -> None:
-        self._matters = matters
+    _remedy = (
+        "timedatectl set-ntp true, and see timedatectl; where the clock is right without a time server: "
+        f'gates.clock.require = "never"; or {override_command(name)}'
+    )
+
+    def __init__(self, needed: Callable[[Question], bool], synchronized: Callable[[], Awaitable[bool]]) -> None:
+        self._needed = needed
         self._synchronized = synchronized
 
     async def ask(self, question: Question) -> Verdict:
-        """Whether the clock may be gone by."""
-        if not self._matters(question):
-            return Allow(self.name, "nothing goes by the clock")
-        wrong = await self._doubt(question.now.wall)
-        return Allow(self.name) if wrong is None else Wait(self.name, wrong, remedy=_REMEDY)
+        """Whether the clock is trustworthy enough for time-based gates."""
+        if not self._needed(question):
+            return Allow(self.name, "nothing depends on the clock")
+        doubt = await self._doubt(question.now.wall)
+        return Allow(self.name) if doubt is None else Wait(self.name, doubt, remedy=self._remedy)
 
     async def _doubt(self, wall: datetime) -> str | None:
         if wall < BUILT_AFTER:
@@ -55,4 +54,4 @@ class ClockGate:
             synchronized = await self._synchronized()
         except TidegateError as err:
             return f"it is not known whether the clock is right: {err.message}"
-        return None if synchronized else "the clock is not synchronised with a time server, by the kernel's word"
+        return None if synchronized else "according to the kernel, the clock is not synchronised with a time server"

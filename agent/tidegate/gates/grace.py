@@ -1,6 +1,7 @@
-"""The grace: how long people who are logged in have between being told of a reboot and the reboot.
+"""The grace period: the time that logged-in users have between the notice of a reboot and the reboot. Pure.
 
-It runs on the boot clock from the notice. Instants on the wall clock are what it comes to if that is not set meanwhile.
+It is measured on the boot clock, from the notice. Wall-clock instants are derived from that, and hold as long as the
+wall clock is not set.
 """
 
 from __future__ import annotations
@@ -11,51 +12,55 @@ from datetime import datetime, timedelta
 from tidegate.clock import Now
 
 STALE_SECS = 3600.0
-"""From the end of a grace until its notice counts no more. A fleet's lock or a short hold may come between; who was
-told of a reboot that then did not come for an hour is told anew."""
+"""How long after the end of a grace period its notice remains valid. The fleet lock or a short hold may take that long;
+after that users no longer expect the reboot, and a new notice is given."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """Nobody has been told. Told now, people have until ``until``."""
+class NotStarted:
+    """No valid notice has been given. Given now, it would leave time until ``until``."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Outlives:
-    """Nobody has been told, and told now, people would have until ``until``: not before ``shuts_at``, when the reboot
-    is no longer allowed."""
+class TooLong:
+    """No valid notice has been given, and a grace period begun now would end at ``until``: not before
+    ``allowed_until``, from which on the reboot is no longer allowed."""
 
     until: datetime
-    shuts_at: datetime
+    allowed_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """People have been told and have until ``until``."""
+    """The notice has been given, and leaves time until ``until``."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """People were told ``told_secs`` ago, and their time is over."""
+    """The notice was given ``noticed_secs`` ago, and the grace period has ended."""
 
-    told_secs: float
-
-
-Grace = Ahead | Outlives | Running | Over
+    noticed_secs: float
 
 
-def grace(length_secs: float, now: Now, told: Now | None, shuts_at: datetime | None) -> Grace:
-    """How things stand where people were told at ``told``, if they were, and all else allows until ``shuts_at``."""
-    told_secs = None if told is None else now.boot_secs - told.boot_secs
-    if told_secs is not None and 0 <= told_secs <= length_secs + STALE_SECS:
-        left_secs = length_secs - told_secs
-        return Running(_after(now, left_secs)) if left_secs > 0 else Over(told_secs)
+Grace = NotStarted | TooLong | Running | Over
+
+
+def grace(length_secs: float, now: Now, noticed: Now | None, allowed_until: datetime | None) -> Grace:
+    """The state of a grace period of ``length_secs``.
+
+    ``noticed`` is when the last notice was given, None without one. ``allowed_until`` is when the reboot is no longer
+    allowed for other reasons, None without such a limit.
+    """
+    noticed_secs = None if noticed is None else now.boot_secs - noticed.boot_secs
+    if noticed_secs is not None and 0 <= noticed_secs <= length_secs + STALE_SECS:
+        left_secs = length_secs - noticed_secs
+        return Running(_after(now, left_secs)) if left_secs > 0 else Over(noticed_secs)
     until = _after(now, length_secs)
-    return Ahead(until) if shuts_at is None or until < shuts_at else Outlives(until, shuts_at)
+    return NotStarted(until) if allowed_until is None or until < allowed_until else TooLong(until, allowed_until)
 
 
 def _after(now: Now, secs: float) -> datetime:

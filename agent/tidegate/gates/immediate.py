@@ -1,4 +1,4 @@
-"""Strategy ``immediate``: finalize as soon as a release is staged."""
+"""Strategy ``immediate``: allow a reboot as soon as a release is staged."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from tidegate.release import Purpose
 
 
 class Immediate:
-    """Allows at any time. Local gates still count."""
+    """Allows at any time. The other gates are asked nevertheless."""
 
     name = "immediate"
     guards = frozenset({Purpose.UPDATE})
     overridable = True
 
     async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
-        """Always allows."""
+        """Allow, whatever the question."""
         return Allow(self.name)

@@ -1,4 +1,4 @@
-"""Gate ``inhibitors``: programs that have asked logind to keep the host up (``systemd-inhibit``)."""
+"""Gate ``inhibitors``: wait while a program holds a shutdown inhibitor lock of logind (``systemd-inhibit``)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tidegate.services.logind import Inhibitor, holding
 
 
 class Inhibitors:
-    """Waits while anybody blocks shutdowns.
+    """Waits for ``block`` inhibitors of ``shutdown``; ``delay`` inhibitors do not count.
 
-    Not to be overridden: logind would refuse the reboot all the same. (Before systemd 257 it would let root through;
-    the agent is not root, and holds back all the same where it is.) What only delays shutdowns holds nothing.
+    Not overridable, since logind would refuse the reboot. (Before systemd 257 it lets root pass; the agent is not root,
+    and waits even where it runs as root.)
     """
 
     name = "inhibitors"
     guards = frozenset(Purpose)
     overridable = False
 
-    def __init__(self, look: Callable[[], Awaitable[Sequence[Inhibitor]]]) -> None:
-        self._look = look
+    def __init__(self, list_inhibitors: Callable[[], Awaitable[Sequence[Inhibitor]]]) -> None:
+        self._list_inhibitors = list_inhibitors
 
     async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
-        """Who blocks shutdowns at this moment.
+        """List the inhibitors, and wait for the first that blocks.
 
         Raises:
             TidegateError: logind cannot be asked.
         """
-        held = holding(await self._look())
+        held = holding(await self._list_inhibitors())
         if held is None:
             return Allow(self.name)
         return Wait(self.name, held, remedy="wait for it, or end it: systemd-inhibit --list")

@@ -1,4 +1,4 @@
-"""Which sessions are people whom a reboot would disturb."""
+"""Select the logind sessions of people whom a reboot would interrupt, and describe them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from tidegate.printable import one_line
 from tidegate.services.sessions import Session
 
 MAX_NAMED = 5
-"""In one reason; a terminal server has hundreds."""
+"""Sessions that one reason lists; a terminal server has hundreds."""
 
 MAX_TERMINALS = 500
-"""That one notice is written to."""
+"""Terminals that one notice is written to."""
 
 _CLOSING = "closing"
-"""The state of a session whose person has logged out while some of its processes go on."""
+"""The state of a session whose user has logged out while processes of it still run: sd_session_get_state(3)."""
 
 _NAME_CHARS = 64
-"""Of a user's or a host's name."""
+"""Of a user, host, terminal or session name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Whose sessions hold no reboot: those of ``users`` (names or numbers), of ``categories`` (logind's classes), and,
-    unless it is 0, those in which nobody has done anything for ``idle_secs``."""
+    """Sessions that do not hold a reboot back.
+
+    Those of ``users`` (names or uids), those of ``categories`` (logind's session classes), and those without input for
+    ``idle_secs``; 0 is never.
+    """
 
     users: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
@@ -33,7 +36,7 @@ class Ignored:
 
 
 def present(sessions: Sequence[Session], ignored: Ignored, now: Now) -> tuple[Session, ...]:
-    """The sessions that count, the oldest first."""
+    """The sessions that are not ignored, the oldest first."""
     counting = [session for session in sessions if _counts(session, ignored, now)]
     return tuple(sorted(counting, key=lambda session: (session.began_boot_secs, session.id)))
 
@@ -47,7 +50,7 @@ def _counts(session: Session, ignored: Ignored, now: Now) -> bool:
 
 
 def _idle_secs(session: Session, now: Now) -> float:
-    """For how long nobody has done anything: no longer than the session is old, however the wall clock was set."""
+    """Seconds since the last input, which logind gives by the wall clock; at most the age of the session."""
     if session.last_input is None:
         return 0.0
     by_wall = (now.wall - session.last_input).total_seconds()
@@ -55,7 +58,7 @@ def _idle_secs(session: Session, now: Now) -> float:
 
 
 def named(sessions: Sequence[Session]) -> str:
-    """The people in words, not endlessly many."""
+    """A description of ``sessions`` on one line: the first :data:`MAX_NAMED`, and how many more."""
     shown = ", ".join(_named(session) for session in sessions[:MAX_NAMED])
     more = len(sessions) - MAX_NAMED
     return f"{shown} and {more} more" if more > 0 else shown
@@ -75,6 +78,6 @@ def _place(session: Session) -> str:
 
 
 def terminals(sessions: Sequence[Session]) -> tuple[str, ...]:
-    """The terminals at which somebody may read: also those of sessions that hold nothing, for these end as well."""
+    """The terminals of all sessions, ignored ones included: a reboot ends those as well."""
     ttys = (session.tty for session in sessions if session.tty and not session.is_graphical)
     return tuple(sorted(set(ttys)))[:MAX_TERMINALS]

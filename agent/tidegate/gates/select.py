@@ -1,4 +1,4 @@
-"""From the settings to the gates of a host, in the order in which they are asked."""
+"""Build the gates of a host from its settings, in the order in which they are asked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from tidegate.calendar.schedule import Schedule
 from tidegate.config.settings import Settings
 from tidegate.errors import TidegateError
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Gate, Question, Verdict, Wait
-from tidegate.gates.clock import ClockGate, always, where_something_ends
+from tidegate.gates.clock import ClockGate, always, where_time_is_limited
 from tidegate.gates.immediate import Immediate
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.interval import Interval
@@ -24,19 +25,22 @@ from tidegate.services.timedate import Timedate
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """What the gates ask. ``boot_began_secs`` is when this boot began, on the boot clock, where it is known."""
+class GateSources:
+    """The services and facts that gates need.
+
+    ``boot_began_secs`` is when this boot began, in seconds on the boot clock; None where that is not known.
+    """
 
     logind: Logind
     timedate: Timedate
     boot_began_secs: float | None
 
 
-def local_gates(settings: Settings, sources: Sources) -> tuple[Gate, ...]:
-    """The strategies, then the rest, the cheapest first.
+def local_gates(settings: Settings, sources: GateSources) -> tuple[Gate, ...]:
+    """The strategies, then the other gates, the cheapest first. The fleet lock is taken after these.
 
-    ``clock`` comes after whatever goes by the clock, for it looks at what they said. ``sessions`` comes last: people
-    are told, and their grace begins, only where nothing else holds the reboot. The fleet lock is taken after these.
+    ``clock`` comes after every gate whose verdict may depend on the clock, since it considers those verdicts.
+    ``sessions`` comes last: users are notified, and their grace period begins, only once no other gate waits.
     """
     return (
         *strategy_gates(settings),
@@ -47,31 +51,17 @@ def local_gates(settings: Settings, sources: Sources) -> tuple[Gate, ...]:
     )
 
 
-def _interval(settings: Settings, sources: Sources) -> Iterator[Gate]:
-    if settings.interval.min_secs:
-        yield Interval(settings.interval.min_secs, sources.boot_began_secs)
+def strategy_gates(settings: Settings) -> tuple[Gate, ...]:
+    """The strategies in the order in which they are configured; all of them must allow.
 
-
-def _clock(settings: Settings, sources: Sources) -> Iterator[Gate]:
-    """A schedule goes by the clock even while it says neither yes nor until when: it may be open, by a wrong clock, for
-    as far as it looks ahead."""
-    require = settings.clock.require
-    if require == "never":
-        return
-    by_clock = require == "always" or Periodic.name in settings.updates.strategy
-    yield ClockGate(always if by_clock else where_something_ends, sources.timedate.synchronized)
-
-
-def _sessions(settings: Settings, sources: Sources) -> Iterator[Gate]:
-    if settings.sessions.enabled:
-        yield Sessions(settings.sessions, sources.logind.sessions)
-
-
-FLEET_LOCK = "fleet_lock"
+    ``fleet_lock`` is left out. Asking for the lock takes it, so it is not a gate: the machine takes it after every gate
+    has allowed.
+    """
+    return tuple(_strategy(name, settings) for name in settings.updates.strategy if name != FLEET_LOCK)
 
 
 class Unavailable:
-    """Stands for a strategy that cannot be asked: it never allows. A rule that somebody wrote is not passed over."""
+    """Stands for a configured strategy that cannot be evaluated, and always waits: no rule is ignored."""
 
     guards = frozenset(Purpose)
     overridable = False
@@ -82,19 +72,11 @@ class Unavailable:
         self._remedy = remedy
 
     async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
-        """Always waits."""
+        """Wait, for the reason that was given at construction."""
         return Wait(self.name, self._reason, remedy=self._remedy)
 
 
-def strategy_gates(settings: Settings) -> tuple[Gate, ...]:
-    """The strategies in the order in which they are configured; all of them must allow.
-
-    All but the fleet lock: asking for that takes it, so it is no gate. The machine does it, after every gate.
-    """
-    return tuple(_gate(name, settings) for name in settings.updates.strategy if name != FLEET_LOCK)
-
-
-def _gate(name: str, settings: Settings) -> Gate:
+def _strategy(name: str, settings: Settings) -> Gate:
     match name:
         case "immediate":
             return Immediate()
@@ -103,7 +85,7 @@ def _gate(name: str, settings: Settings) -> Gate:
         case "marker_file":
             return MarkerFile(Path(settings.marker_file.path))
         case _:
-            reason = f"strategy {name!r} is not in this version of Tidegate"
+            reason = f"this version of Tidegate does not have the strategy {name!r}"
             return Unavailable(name, reason, "select another in updates.strategy; tidegate config show")
 
 
@@ -112,3 +94,26 @@ def _periodic(settings: Settings) -> Gate:
         return Periodic(Schedule.of(settings.periodic, host_id(settings.identity)))
     except TidegateError as err:
         return Unavailable(Periodic.name, err.message, err.remedy)
+
+
+def _interval(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    if settings.interval.min_secs:
+        yield Interval(settings.interval.min_secs, sources.boot_began_secs)
+
+
+def _clock(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    """The gate ``clock``, unless it is switched off.
+
+    A schedule always depends on the clock. It may allow without an end (a window beyond the horizon), which
+    :func:`where_time_is_limited` alone would miss.
+    """
+    require = settings.clock.require
+    if require == "never":
+        return
+    depends = require == "always" or Periodic.name in settings.updates.strategy
+    yield ClockGate(always if depends else where_time_is_limited, sources.timedate.synchronized)
+
+
+def _sessions(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    if settings.sessions.enabled:
+        yield Sessions(settings.sessions, sources.logind.sessions)

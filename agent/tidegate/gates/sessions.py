@@ -1,7 +1,7 @@
-"""Gate ``sessions``: people who are logged in are told of a reboot, and given time.
+"""Gate ``sessions``: notify logged-in users of a reboot, and give them time to save their work.
 
-Nobody is asked to leave and nobody can hold a reboot for ever: after the grace it is allowed. A list of sessions that
-cannot be read is somebody who is logged in.
+Users are not logged out, and cannot hold a reboot back for longer than the grace period. Where the sessions cannot be
+listed, somebody is assumed to be logged in.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from typing import assert_never
 from tidegate.clock import rfc3339
 from tidegate.config import settings as config
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
-from tidegate.gates.grace import Ahead, Outlives, Over, Running, grace
+from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait, override_command
+from tidegate.gates.grace import NotStarted, Over, Running, TooLong, grace
 from tidegate.gates.people import Ignored, named, present, terminals
 from tidegate.release import Purpose
 from tidegate.services.sessions import Session
 
-LOOK_SECS = 10.0
-"""For reading all sessions: thousands in practice, and well within what the panel gives a gate. A logind that takes
-longer is one that does not answer, which the grace bounds too."""
-
-OVERRIDE = "tidegate apply --now --override sessions --reason TEXT"
+LIST_TIMEOUT_SECS = 10.0
+"""For listing all sessions, thousands in practice; well within the time of a gate. After it, logind is taken as not
+answering, and the grace period limits how long that holds a reboot back."""
 
 _LOGIND = "systemctl status systemd-logind.service"
 
-Look = Callable[[], Awaitable[Sequence[Session]]]
+ListSessions = Callable[[], Awaitable[Sequence[Session]]]
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """Whoever is there, in words; ``remedy`` is how to see more, ``terminals`` are where they may read."""
+    """The users who are logged in, or may be, described in ``who``.
+
+    ``remedy`` is the command that shows more of it; ``terminals`` are those to write a notice to.
+    """
 
     who: str
     remedy: str
@@ -42,67 +43,67 @@ class LoggedIn:
 
 
 class Sessions:
-    """Waits while people are logged in who have not been told, or whose time is not over."""
+    """Waits while users are logged in who have not been notified, or whose grace period has not ended."""
 
     name = "sessions"
     guards = frozenset({Purpose.UPDATE, Purpose.ROLLBACK})
     overridable = True
 
-    def __init__(self, settings: config.Sessions, look: Look) -> None:
+    def __init__(self, settings: config.Sessions, list_sessions: ListSessions) -> None:
         self._grace_secs = settings.grace_secs
         self._ignored = Ignored(
             frozenset(settings.ignore_users), frozenset(settings.ignore_classes), settings.ignore_idle_secs
         )
-        self._look = look
+        self._list_sessions = list_sessions
 
     async def ask(self, question: Question) -> Verdict:
-        """Who is there now, and where their grace stands."""
-        there = await self._who_is_there(question)
-        if there is None:
+        """List the sessions, and evaluate the grace period where some of them count."""
+        users = await self._logged_in(question)
+        if users is None:
             return Allow(self.name, "nobody is logged in")
-        return self._verdict(there, question)
+        return self._verdict(users, question)
 
-    async def _who_is_there(self, question: Question) -> LoggedIn | None:
+    async def _logged_in(self, question: Question) -> LoggedIn | None:
         try:
-            async with asyncio.timeout(LOOK_SECS):
-                sessions = await self._look()
+            async with asyncio.timeout(LIST_TIMEOUT_SECS):
+                sessions = await self._list_sessions()
         except TidegateError as err:
             return LoggedIn(f"it is not known who is logged in: {err.message}", err.remedy or _LOGIND)
         except TimeoutError:
-            return LoggedIn(f"it is not known who is logged in: no answer within {LOOK_SECS:.0f} s", _LOGIND)
+            return LoggedIn(f"it is not known who is logged in: no answer within {LIST_TIMEOUT_SECS:.0f} s", _LOGIND)
         people = present(sessions, self._ignored, question.now)
         if not people:
             return None
         return LoggedIn(f"logged in: {named(people)}", "loginctl", terminals(sessions))
 
-    def _verdict(self, there: LoggedIn, question: Question) -> Verdict:
-        stage = grace(self._grace_secs, question.now, question.noticed.get(self.name), question.shuts_at)
-        match stage:
-            case Over(told_secs):
-                return Allow(self.name, f"the grace is over: told {told_secs:.0f} s ago; {there.who}")
+    def _verdict(self, users: LoggedIn, question: Question) -> Verdict:
+        state = grace(self._grace_secs, question.now, question.noticed.get(self.name), question.allowed_until)
+        match state:
+            case Over(noticed_secs):
+                return Allow(self.name, f"the grace period is over: notified {noticed_secs:.0f} s ago; {users.who}")
             case Running(until):
-                return Wait(self.name, f"{there.who}; told, with time until {rfc3339(until)}", until, _see(there))
-            case Ahead(until):
-                reason = f"{there.who}; to be told, with {self._grace_secs} s from then"
+                return Wait(self.name, f"{users.who}; notified, with time until {rfc3339(until)}", until, _see(users))
+            case NotStarted(until):
+                reason = f"{users.who}; not notified yet, with {self._grace_secs} s from then on"
                 text = announcement(question, until, self._grace_secs)
-                return Wait(self.name, reason, until, _see(there), Notice(text, until, there.terminals))
-            case Outlives(until, shuts_at):
+                return Wait(self.name, reason, until, _see(users), Notice(text, until, users.terminals))
+            case TooLong(until, allowed_until):
                 reason = (
-                    f"{there.who}; told now they would have until {rfc3339(until)}, "
-                    f"but the reboot is allowed only before {rfc3339(shuts_at)}"
+                    f"{users.who}; notified now, they would have until {rfc3339(until)}, "
+                    f"but the reboot is allowed only before {rfc3339(allowed_until)}"
                 )
-                shorter = "a shorter gates.sessions.grace_secs or a longer window lets both fit"
-                return Wait(self.name, reason, remedy=f"{_see(there)}; {shorter}")
+                remedy = f"{_see(users)}; use a shorter gates.sessions.grace_secs or a longer window, so that both fit"
+                return Wait(self.name, reason, remedy=remedy)
             case _:
-                assert_never(stage)
+                assert_never(state)
 
 
-def _see(there: LoggedIn) -> str:
-    return f"see {there.remedy}; or {OVERRIDE}"
+def _see(users: LoggedIn) -> str:
+    return f"see {users.remedy}; or {override_command(Sessions.name)}"
 
 
 def announcement(question: Question, until: datetime, grace_secs: int) -> str:
-    """What people read on their terminals."""
+    """The text of the notice, as users read it on their terminals."""
     return (
         f"Tidegate is about to reboot this host into release {question.target.version} ({_why(question.purpose)}).\n"
         f"You have until {until:%Y-%m-%d %H:%M:%S} UTC ({_span(grace_secs)}) to save your work and log out.\n"

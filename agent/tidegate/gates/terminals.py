@@ -1,8 +1,7 @@
-"""Writing to people's terminals.
+"""Write a notice to users' terminals.
 
-What reaches a terminal is what write(1) and wall(1) may write as well: a member of the group ``tty`` writes where the
-mode lets the group, and ``mesg n`` takes that away. A terminal that is stopped (Ctrl-S) or full stalls nobody: what it
-does not take at once is lost.
+The rules are those of write(1) and wall(1): a member of the group ``tty`` may write where the mode lets the group, and
+``mesg n`` clears that bit. Writes do not block: what a stopped (Ctrl-S) or full terminal does not accept is dropped.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tidegate.gates.base import Notice
 DEVICES = Path("/dev")
 
 MAX_CHARS = 2000
-"""Of a notice: some lines."""
+"""Of a notice, which is a few lines; the rest is cut off."""
 
 _TERMINAL = re.compile(r"pts/[0-9]{1,10}|tty[0-9]{1,3}", re.ASCII)
 _BELL = "\a"
@@ -28,34 +27,34 @@ _NO_MESSAGES = "takes no messages (mesg n)"
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
-    """A terminal that the notice has not reached, and why."""
+class Undelivered:
+    """A terminal that a notice could not be written to, and why."""
 
     terminal: str
     why: str
 
 
-def tell(notice: Notice, devices: Path = DEVICES) -> tuple[Untold, ...]:
-    """Write ``notice`` to its terminals; gives those that it has not reached. Waits for nothing."""
-    message = as_written(notice.text)
-    tried = ((terminal, _write(terminal, message, devices)) for terminal in notice.terminals)
-    return tuple(Untold(terminal, why) for terminal, why in tried if why is not None)
+def deliver(notice: Notice, devices: Path = DEVICES) -> tuple[Undelivered, ...]:
+    """Write ``notice`` to each of its terminals, without blocking. Returns those on which that failed."""
+    message = encoded(notice.text)
+    results = ((terminal, _write(terminal, message, devices)) for terminal in notice.terminals)
+    return tuple(Undelivered(terminal, why) for terminal, why in results if why is not None)
 
 
-def as_written(text: str) -> bytes:
-    """``text`` between empty lines, with a bell and without anything that a terminal would obey."""
+def encoded(text: str) -> bytes:
+    """``text`` with a bell, between empty lines; control characters, which a terminal would obey, become ``?``."""
     lines = ["", *text[:MAX_CHARS].split("\n"), "", ""]
-    return (_BELL + "\r\n".join("".join(_harmless(line)) for line in lines)).encode()
+    return (_BELL + "\r\n".join("".join(_printable(line)) for line in lines)).encode()
 
 
-def _harmless(line: str) -> Iterator[str]:
+def _printable(line: str) -> Iterator[str]:
     return (char if char.isprintable() else "?" for char in line)
 
 
 def _write(terminal: str, message: bytes, devices: Path) -> str | None:
-    """Why it could not be written, or None."""
+    """Why the message was not written completely; None where it was."""
     if not _TERMINAL.fullmatch(terminal):
-        return "not a terminal that is written to"
+        return "not the name of a terminal"
     try:
         descriptor = os.open(
             devices / terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,7 +73,7 @@ def _write(terminal: str, message: bytes, devices: Path) -> str | None:
 
 def _write_to(descriptor: int, message: bytes) -> str | None:
     if not os.isatty(descriptor):
-        return "no terminal"
-    if not os.fstat(descriptor).st_mode & stat.S_IWGRP:  # root could write all the same
+        return "not a terminal"
+    if not os.fstat(descriptor).st_mode & stat.S_IWGRP:  # root could write nevertheless
         return _NO_MESSAGES
-    return None if os.write(descriptor, message) == len(message) else "stopped or slow: took a part of it"
+    return None if os.write(descriptor, message) == len(message) else "stopped or slow: accepted a part of it"

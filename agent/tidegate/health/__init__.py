@@ -1,1 +1,1 @@
-"""Health: whether a boot is well. One file a check."""
+"""Health checks, and the verdict on a boot. One file for each kind of check; :mod:`.check` has the protocol."""

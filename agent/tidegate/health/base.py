@@ -1,4 +1,4 @@
-"""What a look at the health of a boot finds."""
+"""The result of a health probe, as the machine receives it, and the protocol of what probes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Protocol
 
 
 class Weight(StrEnum):
-    """What a check has to say in the verdict on a boot."""
+    """Whether a check counts in the verdict on a boot."""
 
     REQUIRED = "required"
-    """It counts."""
+    """The check counts: the boot is bad if too many of these fail."""
 
     ADVISORY = "advisory"
-    """It is shown and recorded, and never decides."""
+    """The check is shown and recorded, and never decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found at one look.
+    """The result of one check in one probe.
 
-    ``check`` names it for people and in metrics. ``detail`` is one printable line: what was seen, or why it did not
-    pass, with the end of its output where it is a program.
+    ``check`` is the check's name, as people and metrics have it. ``detail`` is one printable line: what was found, or
+    why the check did not pass, with the end of its output where it is a program.
     """
 
     check: str
@@ -32,24 +32,27 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthLook:
-    """One look with every check that is configured, at least one.
+class ProbeResult:
+    """One run of every configured check; there is at least one.
 
-    ``journal_cursor``: where the journal stood then, as ``journalctl --after-cursor`` takes it; empty where nothing
-    that counts has failed, or where it is not known.
+    ``journal_cursor`` is the end of the journal at that time, as ``journalctl --after-cursor`` takes it. It is empty
+    where no required check failed, or where it could not be determined.
     """
 
     findings: tuple[Finding, ...]
     journal_cursor: str = ""
 
 
-class HealthProbe(Protocol):
-    """What looks at the health of a boot."""
+class HealthProber(Protocol):
+    """Probes the health of the running boot."""
 
-    async def look(self, failed_before: frozenset[str]) -> HealthLook:
-        """Look once, with every check side by side, each within its own time.
+    async def probe(self, failed_before: frozenset[str]) -> ProbeResult:
+        """Run every check once, concurrently, each within its own deadline.
 
-        A check that cannot be made has not passed, and says why. ``failed_before`` are the units that had failed in the
-        release before this one: they are nothing new.
+        A check that cannot be run has not passed, and its finding says why. ``failed_before`` are the units that had
+        failed in the previous release already; they do not count as failures of this one.
+
+        Raises:
+            TidegateError: no check at all could be run.
         """
         ...

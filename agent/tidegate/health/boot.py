@@ -1,19 +1,19 @@
-"""The check ``boot-complete``: systemd's own word that a boot is well."""
+"""The check ``boot-complete``: systemd has reached ``boot-complete.target``."""
 
 from __future__ import annotations
 
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.services.systemd import Systemd
 
 TARGET = "boot-complete.target"
 
 
 class BootComplete:
-    """The target is reached, for which every check that is ordered before it has passed.
+    """Passes once the target is active, which needs every unit that is required by it and ordered before it.
 
-    Our unit wants the target, so that there is a job for it in every boot. Where it did not get there, a person may
-    start it after mending what was in its way.
+    The agent's unit wants the target, so that every boot has a start job for it. Where that job failed, an operator may
+    start the target again once the cause is fixed, so a failure is not final.
     """
 
     name = "boot-complete"
@@ -22,10 +22,10 @@ class BootComplete:
     def __init__(self, systemd: Systemd) -> None:
         self._systemd = systemd
 
-    async def ask(self) -> Seen:
-        """Look at the target."""
+    async def run(self) -> CheckResult:
+        """Read the target's state."""
         unit = await self._systemd.unit_state(TARGET)
         if unit.active == "active":
-            return Seen(passed=True, detail=f"{TARGET} is reached")
+            return CheckResult(passed=True, detail=f"{TARGET} is reached")
         help_ = f"see: systemctl list-dependencies --failed {TARGET}"
-        return Seen(passed=False, detail=f"{TARGET} is {unit.active}; {help_}")
+        return CheckResult(passed=False, detail=f"{TARGET} is {unit.active}; {help_}")

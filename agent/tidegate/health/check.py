@@ -1,4 +1,4 @@
-"""What a check is."""
+"""The protocol of a health check."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from tidegate.health.base import Weight
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a check saw at one look; ``detail`` is one printable line."""
+class CheckResult:
+    """Whether a check passed; ``detail`` is one printable line on what was found."""
 
     passed: bool
     detail: str
 
 
 class Check(Protocol):
-    """Something that has to hold on a boot that is well."""
+    """A condition that holds on a healthy boot."""
 
     @property
     def name(self) -> str:
-        """Its kind and its own name, such as ``unit/web``; no two checks of a host share one."""
+        """Kind and configured name, such as ``unit/web``; unique on a host."""
         ...
 
     @property
     def weight(self) -> Weight:
-        """Whether it counts."""
+        """Whether the check counts in the verdict."""
         ...
 
-    async def ask(self) -> Seen:
-        """Look once, within a time that the check itself keeps.
+    async def run(self) -> CheckResult:
+        """Run the check once, within a deadline that the check itself keeps.
 
         Raises:
-            TidegateError: it cannot be asked.
+            TidegateError: the check could not be run.
         """
         ...

@@ -1,4 +1,4 @@
-"""All checks of a host, asked together."""
+"""Probe the health of a host: run all of its checks concurrently."""
 
 from __future__ import annotations
 
@@ -8,99 +8,100 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.base import Finding, ProbeResult, Weight
 from tidegate.health.check import Check
 
-LOOK_SECS = 8 * 60.0
-"""For the checks of one look together. Each keeps a tighter limit (at most 5 minutes); some wait for others' turn."""
+PROBE_TIMEOUT_SECS = 8 * 60.0
+"""For each check of a probe, the wait for a free slot included. What a check itself takes is limited to 5 minutes."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where checks come from beside those that are configured.
+class CheckSources:
+    """What a probe needs beside the checks in the configuration.
 
-    ``executables`` finds the programs in folders. ``none_failed``, given the units that had failed before, is asked
-    where nothing else is required. ``journal_cursor`` tells where the journal stands.
+    ``executables`` lists the programs in the ``health.d`` folders. ``no_failed_units`` makes the check that stands in
+    where no other one is required; it is given the units that had failed in the previous release. ``journal_cursor``
+    reads the end of the journal.
     """
 
     executables: Callable[[], Awaitable[Sequence[Check]]]
-    none_failed: Callable[[frozenset[str]], Check]
+    no_failed_units: Callable[[frozenset[str]], Check]
     journal_cursor: Callable[[], Awaitable[str]]
 
 
 class CheckSet:
-    """Implements :class:`~tidegate.health.base.HealthProbe`. ``boot`` is asked always, and counts always."""
+    """Implements :class:`~tidegate.health.base.HealthProber`. The check ``boot`` is always run."""
 
-    def __init__(self, boot: Check, configured: Sequence[Check], sources: Sources) -> None:
+    def __init__(self, boot: Check, configured: Sequence[Check], sources: CheckSources) -> None:
         self._boot = boot
         self._configured = tuple(configured)
         self._sources = sources
 
-    async def look(self, failed_before: frozenset[str]) -> HealthLook:
-        """Ask every check, side by side.
+    async def probe(self, failed_before: frozenset[str]) -> ProbeResult:
+        """Run every check once, concurrently. A check that cannot be run has not passed.
 
         Raises:
-            TidegateError: ``health.unreadable``: not one of them could be asked.
+            TidegateError: ``health.unreadable``: not one of the checks could be run.
         """
-        listed = await self._listed()
+        listed = await self._executables()
         own = (*self._configured, *(listed if isinstance(listed, tuple) else ()))
         enough = isinstance(listed, Finding) or any(check.weight is Weight.REQUIRED for check in own)
-        checks = (self._boot, *own, *(() if enough else (self._sources.none_failed(failed_before),)))
-        answers = await asyncio.gather(*(_ask(check) for check in checks))
-        if all(isinstance(answer, _Mute) for answer in answers):
-            raise _nothing(answers[0].finding)
-        findings = [answer.finding for answer in answers]
-        return await self._look((*findings, *((listed,) if isinstance(listed, Finding) else ())))
+        checks = (self._boot, *own, *(() if enough else (self._sources.no_failed_units(failed_before),)))
+        completed = await asyncio.gather(*(_run(check) for check in checks))
+        if all(isinstance(one, _NotRun) for one in completed):
+            raise _unreadable(completed[0].finding)
+        findings = [one.finding for one in completed]
+        return await self._result((*findings, *((listed,) if isinstance(listed, Finding) else ())))
 
-    async def _listed(self) -> tuple[Check, ...] | Finding:
-        """The programs in folders; where they cannot be told, that itself is a finding that counts."""
+    async def _executables(self) -> tuple[Check, ...] | Finding:
+        """The programs in folders; where they cannot be listed, a required finding that has not passed."""
         try:
             return tuple(await self._sources.executables())
         except TidegateError as err:
             return Finding("executables", Weight.REQUIRED, passed=False, detail=f"cannot be listed: {err}")
 
-    async def _look(self, findings: tuple[Finding, ...]) -> HealthLook:
+    async def _result(self, findings: tuple[Finding, ...]) -> ProbeResult:
         if all(finding.passed or finding.weight is Weight.ADVISORY for finding in findings):
-            return HealthLook(findings)
+            return ProbeResult(findings)
         try:
-            return HealthLook(findings, await self._sources.journal_cursor())
+            return ProbeResult(findings, await self._sources.journal_cursor())
         except TidegateError as err:
-            _log.info("where the journal stands is not known: %s", err)
-            return HealthLook(findings)
+            _log.info("the end of the journal cannot be determined: %s", err)
+            return ProbeResult(findings)
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """A check was asked."""
+class _Completed:
+    """A check and its finding."""
 
     finding: Finding
 
 
-class _Mute(_Answer):
-    """A check could not be asked, which its finding says."""
+class _NotRun(_Completed):
+    """A check that could not be run; its finding says why."""
 
 
-async def _ask(check: Check) -> _Answer:
-    """Fail closed: a check that cannot be made has not passed."""
+async def _run(check: Check) -> _Completed:
+    """Run one check. Fail closed: one that raises or does not end in time has not passed."""
     try:
-        async with asyncio.timeout(LOOK_SECS):
-            seen = await check.ask()
+        async with asyncio.timeout(PROBE_TIMEOUT_SECS):
+            result = await check.run()
     except TidegateError as err:
-        return _Mute(_failed(check, f"cannot be asked: {err}"))
+        return _NotRun(_failed(check, f"cannot be run: {err}"))
     except TimeoutError:
-        return _Mute(_failed(check, f"no answer within {LOOK_SECS:.0f} s"))
-    except Exception as err:  # noqa: BLE001 - a defect in one check must not keep the others from being asked
+        return _NotRun(_failed(check, f"no answer within {PROBE_TIMEOUT_SECS:.0f} s"))
+    except Exception as err:  # noqa: BLE001 - a defect in one check must not keep the others from being run
         _log.exception("the check %s failed", check.name)
-        return _Mute(_failed(check, f"the check met a defect: {type(err).__name__}; the journal has it"))
-    return _Answer(Finding(check.name, check.weight, seen.passed, seen.detail))
+        return _NotRun(_failed(check, f"internal error in the check: {type(err).__name__}; see the journal"))
+    return _Completed(Finding(check.name, check.weight, result.passed, result.detail))
 
 
 def _failed(check: Check, detail: str) -> Finding:
     return Finding(check.name, check.weight, passed=False, detail=detail)
 
 
-def _nothing(first: Finding) -> TidegateError:
-    message = f"the health of this boot cannot be asked for: {first.check}: {first.detail}"
+def _unreadable(first: Finding) -> TidegateError:
+    message = f"no health check of this boot can be run: {first.check}: {first.detail}"
     return TidegateError(ErrorKind.HEALTH_UNREADABLE, message, "check that dbus is running, and systemctl --failed")

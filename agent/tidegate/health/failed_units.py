@@ -1,17 +1,20 @@
-"""The check ``failed-units``, where nothing else is asked for: no unit has failed that was well before the update."""
+"""The check ``failed-units``: no unit has failed that had not failed before the update.
+
+It is run where no other check is required.
+"""
 
 from __future__ import annotations
 
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.services.systemd import Systemd
 
 MAX_NAMED = 10
-"""Whoever has more failed units sees to systemctl anyway."""
+"""Units in one line of detail; ``systemctl --failed`` lists the rest."""
 
 
-class NoneFailed:
-    """All units but those in ``excused``: what had failed in the release before, and what nobody cares for."""
+class NoFailedUnits:
+    """Passes while every failed unit is in ``excused``: ignored by configuration, or failed before the update."""
 
     name = "failed-units"
     weight = Weight.REQUIRED
@@ -20,14 +23,14 @@ class NoneFailed:
         self._systemd = systemd
         self._excused = excused
 
-    async def ask(self) -> Seen:
-        """Look for units that have failed."""
+    async def run(self) -> CheckResult:
+        """List the failed units."""
         failed = sorted(await self._systemd.failed_units())
-        news = [unit for unit in failed if unit not in self._excused]
-        if news:
-            return Seen(passed=False, detail=f"failed: {_listed(news)}; see: systemctl --failed")
-        old = f" but what had failed before or is ignored: {_listed(failed)}" if failed else ""
-        return Seen(passed=True, detail=f"no unit has failed{old}")
+        new = [unit for unit in failed if unit not in self._excused]
+        if new:
+            return CheckResult(passed=False, detail=f"failed: {_listed(new)}; see: systemctl --failed")
+        excused = f" but those that had failed before or are ignored: {_listed(failed)}" if failed else ""
+        return CheckResult(passed=True, detail=f"no unit has failed{excused}")
 
 
 def _listed(units: list[str]) -> str:

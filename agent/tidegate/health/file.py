@@ -1,4 +1,4 @@
-"""The check ``[[health.file]]``: a file is there or is not, or was written lately."""
+"""The check ``[[health.file]]``: a file exists, does not exist, or was written recently."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tidegate.clock import Clock
 from tidegate.config.health import FileCheck
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.printable import duration, one_line
 
-STAT_SECS = 10.0
-"""A disk that spins up, a share that is mounted on demand."""
+STAT_TIMEOUT_SECS = 10.0
+"""Enough for a disk that spins up, or a share that is mounted on demand."""
 
 _SHOWN_CHARS = 200
 _ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -23,8 +23,8 @@ _SKEW_SECS = 2.0
 """File systems keep times in steps of up to two seconds (FAT)."""
 
 
-class FileSeen:
-    """One file, as the user of this process sees it."""
+class FileState:
+    """The state of one file, as the user of this process sees it."""
 
     def __init__(self, check: FileCheck, clock: Clock) -> None:
         self.name = f"file/{check.name}"
@@ -34,35 +34,37 @@ class FileSeen:
         self._shown = one_line(check.path, _SHOWN_CHARS)
         self._stat = _Stat(check.path)
 
-    async def ask(self) -> Seen:
-        """Look at the file."""
+    async def run(self) -> CheckResult:
+        """Compare the file's existence and age with what is configured."""
         try:
             written_secs = await self._stat.modified_secs()
         except _ABSENT:
-            return Seen(self._check.state == "absent", f"there is no {self._shown}")
+            return CheckResult(self._check.state == "absent", f"there is no {self._shown}")
         except OSError as err:
-            message = f"{self._shown} cannot be looked at: {err.strerror}"
-            raise TidegateError(ErrorKind.HEALTH_UNREADABLE, message, "let the user tidegate see it") from None
+            message = f"{self._shown} cannot be inspected: {err.strerror}"
+            raise TidegateError(ErrorKind.HEALTH_UNREADABLE, message, "give the user tidegate access to it") from None
         if self._check.state == "absent":
-            return Seen(passed=False, detail=f"{self._shown} is there")
+            return CheckResult(passed=False, detail=f"{self._shown} exists")
         return self._by_age(self._clock.now().wall.timestamp() - written_secs)
 
-    def _by_age(self, age_secs: float) -> Seen:
+    def _by_age(self, age_secs: float) -> CheckResult:
         most = self._check.max_age_secs
         if most is None:
-            return Seen(passed=True, detail=f"{self._shown} is there")
+            return CheckResult(passed=True, detail=f"{self._shown} exists")
         if age_secs < -_SKEW_SECS:
             ahead = duration(-age_secs)
-            return Seen(passed=False, detail=f"{self._shown} was written {ahead} ahead of the clock, which is wrong")
-        young = age_secs <= most
+            return CheckResult(
+                passed=False, detail=f"{self._shown} was written {ahead} ahead of the clock, which is wrong"
+            )
+        fresh = age_secs <= most
         written = f"{self._shown} was written {duration(max(age_secs, 0))} ago"
-        return Seen(young, written if young else f"{written}, more than {most} s")
+        return CheckResult(fresh, written if fresh else f"{written}, more than {most} s")
 
 
 class _Stat:
-    """Asks for a file's time in a thread: on a dead share the kernel answers never, and nothing ends the call.
+    """``stat`` in a thread, single-flight: on a dead network share the call never returns and cannot be cancelled.
 
-    There is one such thread at most, and the process does not wait for it.
+    So there is at most one such thread for each file, and it is a daemon: the process does not wait for it.
     """
 
     def __init__(self, path: str) -> None:
@@ -79,20 +81,21 @@ class _Stat:
         if self._pending is None or self._pending.done():
             self._pending = self._started()
         try:
-            async with asyncio.timeout(STAT_SECS):
+            async with asyncio.timeout(STAT_TIMEOUT_SECS):
                 return await asyncio.shield(self._pending)
         except TimeoutError:
-            message = f"the kernel has not answered about {one_line(self._path, _SHOWN_CHARS)} for {STAT_SECS:g} s"
+            path = one_line(self._path, _SHOWN_CHARS)
+            message = f"the kernel has not answered a stat of {path} for {STAT_TIMEOUT_SECS:g} s"
             raise TidegateError(ErrorKind.HEALTH_UNREADABLE, message, "look for a dead disk or share") from None
 
     def _started(self) -> asyncio.Future[float]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[float] = loop.create_future()
-        answer.add_done_callback(_heard)
+        result: asyncio.Future[float] = loop.create_future()
+        result.add_done_callback(_retrieve_error)
 
-        def tell(found: float | OSError) -> None:
-            if not answer.done():
-                answer.set_exception(found) if isinstance(found, OSError) else answer.set_result(found)
+        def resolve(found: float | OSError) -> None:
+            if not result.done():
+                result.set_exception(found) if isinstance(found, OSError) else result.set_result(found)
 
         def work() -> None:
             found: float | OSError
@@ -100,14 +103,14 @@ class _Stat:
                 found = os.stat(self._path).st_mtime  # noqa: PTH116 - a Path would be made for it alone
             except OSError as err:
                 found = err
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(tell, found)
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(resolve, found)
 
         threading.Thread(target=work, name="stat", daemon=True).start()
-        return answer
+        return result
 
 
-def _heard(answer: asyncio.Future[float]) -> None:
-    """An error that comes when nobody waits any more is no news to anybody."""
-    if not answer.cancelled():
-        answer.exception()
+def _retrieve_error(result: asyncio.Future[float]) -> None:
+    """Retrieve an error that arrives after the deadline, which asyncio would log as never retrieved."""
+    if not result.cancelled():
+        result.exception()

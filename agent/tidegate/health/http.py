@@ -1,4 +1,4 @@
-"""The check ``[[health.http]]``: a server answers. A net-worker does the asking."""
+"""The check ``[[health.http]]``: a server answers. The request is made by a net-worker."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import asyncio
 
 from tidegate.config.health import HttpCheck
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
-from tidegate.health.probe import ProbeEvent, ProbeRequest
+from tidegate.health.check import CheckResult
+from tidegate.health.http_wire import HttpCheckEvent, HttpCheckRequest
 from tidegate.net.client import NetClient
 
-MAX_AT_ONCE = 4
-"""Each worker is a python with httpx, some 30 MiB for some seconds; boards have 512."""
+MAX_WORKERS = 4
+"""Each worker is a Python process with httpx: 30 MiB for some seconds, on boards that have 512."""
 
 
 class HttpAnswers:
-    """One address. Its time begins with its worker: ``turn`` bounds how many there are at once."""
+    """A GET of one address. ``slots`` limits the workers; the check's timeout starts once it has one."""
 
-    def __init__(self, check: HttpCheck, net: NetClient, turn: asyncio.Semaphore) -> None:
+    def __init__(self, check: HttpCheck, net: NetClient, slots: asyncio.Semaphore) -> None:
         self.name = f"http/{check.name}"
         self.weight = Weight(check.weight)
-        self._request = ProbeRequest(
+        self._request = HttpCheckRequest(
             check.url, check.status.low, check.status.high, check.contains, check.timeout_secs, check.ca_file
         )
         self._net = net
-        self._turn = turn
+        self._slots = slots
 
-    async def ask(self) -> Seen:
-        """Get it."""
-        async with self._turn:
-            event = await self._net.run(self._request, ProbeEvent)
-        return Seen(event.passed, event.detail)
+    async def run(self) -> CheckResult:
+        """Have a net-worker make the request."""
+        async with self._slots:
+            event = await self._net.run(self._request, HttpCheckEvent)
+        return CheckResult(event.passed, event.detail)

@@ -1,8 +1,8 @@
-"""From looks to a verdict: which checks have failed, and whether the boot is well. Pure.
+"""The verdict on a boot, from the results of its probes. Pure.
 
-A check is *pending* until it first passes, or until its start delay is over and it has failed often enough; from then
-on it has passed or failed by its latest looks. One look that fails proves little: a check fails when so many in a row
-did.
+A check is *pending* until it first passes, or until the start delay is over and it has failed in ``retries``
+consecutive probes. From then on it has passed or failed: one success makes it pass, and ``retries`` consecutive
+failures make it fail. The boot is good when the watch is over and enough of the required checks pass.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.base import Finding, ProbeResult, Weight
 
 
 class CheckStage(StrEnum):
-    """Where a check stands."""
+    """The state of a check over all probes of a watch."""
 
     PENDING = "pending"
     PASSED = "passed"
@@ -24,7 +24,11 @@ class CheckStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckState:
-    """What is known of a check. ``failures``: looks in a row that count and failed; ``detail``: what was seen last."""
+    """The state of one check.
+
+    ``failures`` counts consecutive failures, without those of a pending check in its start delay. ``detail`` is that of
+    the last probe.
+    """
 
     check: str
     weight: Weight
@@ -51,36 +55,40 @@ class HealthTerms:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Too early to tell; ``reason`` says what is waited for."""
+    """No verdict yet; ``reason`` says what is waited for."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """The boot is well. ``remark``: what failed all the same, within what is allowed; empty where nothing did."""
+    """The boot is healthy. ``remark`` names the checks that failed within the allowed ratio; empty if none did."""
 
     remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """More of the required checks have failed than may; ``evidence`` has each, with what it saw."""
+    """More required checks have failed than the ratio allows; ``evidence`` names each with its detail."""
 
     evidence: str
 
 
 Judgement: TypeAlias = Watching | Good | Bad
 
-NOTHING_SEEN: tuple[CheckState, ...] = ()
+NO_CHECKS: tuple[CheckState, ...] = ()
+"""The states before the first probe of a watch."""
 
 
-def seen(
-    known: tuple[CheckState, ...], look: HealthLook, terms: HealthTerms, elapsed_secs: float
+def updated(
+    known: tuple[CheckState, ...], probe: ProbeResult, terms: HealthTerms, elapsed_secs: float
 ) -> tuple[CheckState, ...]:
-    """What is known after one more look; checks that are configured no longer are forgotten."""
+    """The states after one more probe, made ``elapsed_secs`` into the watch.
+
+    Checks that the probe no longer has, since they are not configured any more, are dropped.
+    """
     before = {state.check: state for state in known}
-    return tuple(_after(before.get(finding.check), finding, terms, elapsed_secs) for finding in look.findings)
+    return tuple(_after(before.get(finding.check), finding, terms, elapsed_secs) for finding in probe.findings)
 
 
 def _after(before: CheckState | None, finding: Finding, terms: HealthTerms, elapsed_secs: float) -> CheckState:
@@ -95,27 +103,27 @@ def _after(before: CheckState | None, finding: Finding, terms: HealthTerms, elap
 
 
 def judge(checks: tuple[CheckState, ...], terms: HealthTerms, elapsed_secs: float) -> Judgement:
-    """The verdict on the boot after ``elapsed_secs`` of the watch; of the required checks alone."""
+    """The verdict ``elapsed_secs`` into the watch. Advisory checks are not considered."""
     required = [check for check in checks if check.weight is Weight.REQUIRED]
     failed = [check for check in required if check.stage is CheckStage.FAILED]
     if failed and len(failed) / len(required) > terms.max_failed_ratio:
-        return Bad(_told(failed))
+        return Bad(_described(failed))
     pending = [check for check in required if check.stage is CheckStage.PENDING]
     if pending:
-        return Watching(_told(pending))
+        return Watching(_described(pending))
     if elapsed_secs < terms.monitor_secs:
         return Watching(f"all is well so far, watched for {terms.monitor_secs:.0f} s")
-    return Good(_told(failed))
+    return Good(_described(failed))
 
 
-def failing(look: HealthLook) -> str:
-    """What does not pass at this one look and counts; empty where all is well."""
+def failing(probe: ProbeResult) -> str:
+    """The required checks that fail in this one probe, each with its detail; empty where all pass."""
     return "; ".join(
         f"{finding.check}: {finding.detail}"
-        for finding in look.findings
+        for finding in probe.findings
         if finding.weight is Weight.REQUIRED and not finding.passed
     )
 
 
-def _told(checks: list[CheckState]) -> str:
+def _described(checks: list[CheckState]) -> str:
     return "; ".join(f"{check.check}: {check.detail}" for check in checks)

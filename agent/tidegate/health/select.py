@@ -1,4 +1,4 @@
-"""From the settings to the checks of a host."""
+"""Build the health checks of a host from its settings."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from tidegate.bus.bus import Bus
 from tidegate.clock import Clock
 from tidegate.config.health import Health
 from tidegate.config.settings import Settings
-from tidegate.health.base import HealthProbe
+from tidegate.health.base import HealthProber
 from tidegate.health.boot import BootComplete
 from tidegate.health.check import Check
-from tidegate.health.check_set import CheckSet, Sources
-from tidegate.health.failed_units import NoneFailed
+from tidegate.health.check_set import CheckSet, CheckSources
+from tidegate.health.failed_units import NoFailedUnits
 from tidegate.health.remote import Command, Executables, RemoteChecks
 from tidegate.net.client import NetClient
 from tidegate.services.systemd import Systemd
 
 
-def checks_for(settings: Settings, systemd: Systemd, net: NetClient, bus: Bus, clock: Clock) -> HealthProbe:
-    """What looks at the health of a boot of this host."""
+def checks_for(settings: Settings, systemd: Systemd, net: NetClient, bus: Bus, clock: Clock) -> HealthProber:
+    """A prober with the checks that ``settings`` configure."""
     health, remote = settings.health, RemoteChecks(bus)
     ignored = frozenset(health.ignore_units)
-    sources = Sources(
+    sources = CheckSources(
         executables=Executables(health.executables_timeout_secs, remote).found,
-        none_failed=lambda failed_before: NoneFailed(systemd, failed_before | ignored),
+        no_failed_units=lambda failed_before: NoFailedUnits(systemd, failed_before | ignored),
         journal_cursor=remote.journal_cursor,
     )
     checks = (
@@ -37,7 +37,7 @@ def checks_for(settings: Settings, systemd: Systemd, net: NetClient, bus: Bus, c
     return CheckSet(BootComplete(systemd), checks, sources)
 
 
-# Kinds that a host has no check of are not even imported: the agent is to be small.
+# Kinds of which a host has no check are not imported, to keep the agent's memory small.
 
 
 def _units(health: Health, systemd: Systemd) -> Iterator[Check]:
@@ -49,14 +49,14 @@ def _units(health: Health, systemd: Systemd) -> Iterator[Check]:
 
 def _http(health: Health, net: NetClient) -> Iterator[Check]:
     if health.http:
-        from tidegate.health.http import MAX_AT_ONCE, HttpAnswers  # noqa: PLC0415 - see above
+        from tidegate.health.http import MAX_WORKERS, HttpAnswers  # noqa: PLC0415 - see above
 
-        turn = asyncio.Semaphore(MAX_AT_ONCE)
-        yield from (HttpAnswers(check, net, turn) for check in health.http)
+        slots = asyncio.Semaphore(MAX_WORKERS)
+        yield from (HttpAnswers(check, net, slots) for check in health.http)
 
 
 def _files(health: Health, clock: Clock) -> Iterator[Check]:
     if health.file:
-        from tidegate.health.file import FileSeen  # noqa: PLC0415 - see above
+        from tidegate.health.file import FileState  # noqa: PLC0415 - see above
 
-        yield from (FileSeen(check, clock) for check in health.file)
+        yield from (FileState(check, clock) for check in health.file)

@@ -1,17 +1,17 @@
-"""The check ``[[health.unit]]``: a unit of systemd is active."""
+"""The check ``[[health.unit]]``: a systemd unit is active."""
 
 from __future__ import annotations
 
 from tidegate.config.health import UnitCheck
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.services.systemd import Systemd, UnitState
 
 _RUNNING = frozenset({"active", "reloading", "refreshing"})  # the last one from systemd 257 on
 
 
 class UnitActive:
-    """One unit. A oneshot service that does not remain after its exit is never active for long: it never passes."""
+    """Passes while the unit is active. A oneshot service needs ``RemainAfterExit=yes`` for that."""
 
     def __init__(self, check: UnitCheck, systemd: Systemd) -> None:
         self.name = f"unit/{check.name}"
@@ -19,14 +19,14 @@ class UnitActive:
         self._unit = check.unit
         self._systemd = systemd
 
-    async def ask(self) -> Seen:
-        """Look at its state."""
+    async def run(self) -> CheckResult:
+        """Read the unit's state."""
         state = await self._systemd.unit_state(self._unit)
         if state.active in _RUNNING:
-            return Seen(passed=True, detail=f"{self._unit} is {state.active}")
-        return Seen(passed=False, detail=self._why(state))
+            return CheckResult(passed=True, detail=f"{self._unit} is {state.active}")
+        return CheckResult(passed=False, detail=self._reason(state))
 
-    def _why(self, state: UnitState) -> str:
+    def _reason(self, state: UnitState) -> str:
         match state.load:
             case "not-found":
                 return f"there is no {self._unit}"

@@ -1,7 +1,7 @@
-"""``org.tidegate.Checks1``: what the root helper runs for the agent, by name alone. Pure.
+"""The D-Bus interface ``org.tidegate.Checks1``, by which the agent has the root helper run checks. Pure.
 
-A name is ``GROUP/NAME``. The helper reads for itself what that stands for: an agent that was taken over can have
-nothing run but what root has configured.
+A check is named ``GROUP/NAME``, and the helper looks up itself what that name stands for: a compromised agent can run
+only what root has configured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHECKS = Endpoint("org.tidegate.Engine1", "/org/tidegate/Checks1", "org.tidegate
 """One process serves engine and checks, under the engine's bus name."""
 
 COMMAND = "command"
-"""The group of ``[[health.command]]``."""
+"""The group of the checks that are configured as ``[[health.command]]``."""
 
 EXECUTABLES: Mapping[str, Weight] = MappingProxyType(
     {
@@ -26,9 +26,9 @@ EXECUTABLES: Mapping[str, Weight] = MappingProxyType(
         "greenboot-wanted": Weight.ADVISORY,
     }
 )
-"""The groups of programs in folders, and what they have to say."""
+"""The groups of programs in folders, and their weights."""
 
 
 def weight_of(name: str) -> Weight:
-    """What the program ``name`` has to say; one of a group that this version does not know counts."""
+    """The weight of the program ``name``. It is required where this version does not know the group."""
     return EXECUTABLES.get(name.partition("/")[0], Weight.REQUIRED)

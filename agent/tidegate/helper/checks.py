@@ -12,7 +12,7 @@ from tidegate.config import DEFAULT_ROOTS, Settings, load
 from tidegate.config.health import CommandCheck, Health
 from tidegate.config.layers import printable
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.health.wire import COMMAND
 from tidegate.helper.programs import FOLDER, Passed, Program, programs, why_not_run
 from tidegate.helper.transient import Job, run
@@ -39,7 +39,7 @@ _SANDBOX = (
     "LockPersonality=yes",
 )
 
-RunJob = Callable[[Job], Awaitable[Seen]]
+RunJob = Callable[[Job], Awaitable[CheckResult]]
 """As :func:`tidegate.helper.transient.run` does."""
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class RootChecks:
         """
         return tuple(program.name for program in self._programs())
 
-    async def run(self, name: str) -> Seen:
+    async def run(self, name: str) -> CheckResult:
         """Run the check ``name``.
 
         Raises:
@@ -82,7 +82,7 @@ class RootChecks:
         async with self._turns.setdefault(name, asyncio.Lock()):
             return await job()
 
-    def _found(self, name: str) -> Callable[[], Awaitable[Seen]]:
+    def _found(self, name: str) -> Callable[[], Awaitable[CheckResult]]:
         health = self._configuration.health()
         for command in health.command:
             if name == f"{COMMAND}/{command.name}":
@@ -96,12 +96,12 @@ class RootChecks:
             "tidegate config check; systemctl reload tidegate.service",
         )
 
-    async def _run_program(self, program: Program, timeout_secs: float) -> Seen:
+    async def _run_program(self, program: Program, timeout_secs: float) -> CheckResult:
         passed = Passed(await self._boot(), self._passed_folder)
         if passed.has(program):
-            return Seen(passed=True, detail="passed earlier in this boot")
+            return CheckResult(passed=True, detail="passed earlier in this boot")
         if why := why_not_run(program.path):
-            return Seen(passed=False, detail=f"{printable(program.path)} {why}")
+            return CheckResult(passed=False, detail=f"{printable(program.path)} {why}")
         seen = await self._run_job(Job(program.name, (str(program.path),), timeout_secs))
         if seen.passed:
             _remember(passed, program)

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from types import MappingProxyType
 
 from tidegate.errors import TidegateError
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.printable import one_line
 from tidegate.system import process
 
@@ -75,7 +75,7 @@ def unit_name(name: str) -> str:
     return f"tidegate-check-{plain}-{blake2b(name.encode(), digest_size=4).hexdigest()}.service"
 
 
-async def run(job: Job) -> Seen:
+async def run(job: Job) -> CheckResult:
     """Run ``job`` to its end, or until its time is over. Cancelled, it ends the unit as well."""
     output = _Tail()
     try:
@@ -88,14 +88,16 @@ async def run(job: Job) -> Seen:
             start_new_session=True,
         )
     except OSError as err:
-        return Seen(passed=False, detail=f"systemd-run cannot be started: {err.strerror}")
+        return CheckResult(passed=False, detail=f"systemd-run cannot be started: {err.strerror}")
     try:
         async with asyncio.timeout(job.timeout_secs):
             await output.follow(started)
             code = await started.wait()
-        return Seen(code == 0, output.after(_account(code)))
+        return CheckResult(code == 0, output.after(_account(code)))
     except TimeoutError:
-        return Seen(passed=False, detail=output.after(f"did not end within {job.timeout_secs:g} s and was killed"))
+        return CheckResult(
+            passed=False, detail=output.after(f"did not end within {job.timeout_secs:g} s and was killed")
+        )
     finally:
         if started.returncode is None:
             await _end(started, unit_name(job.name))

@@ -159,7 +159,7 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class ReadHealth:
-    """Task: look at the health of this boot; answers HealthLook.
+    """Task: look at the health of this boot; answers ProbeResult.
 
     ``failed_before``: the units that had failed in the release before it.
     """

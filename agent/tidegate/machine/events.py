@@ -9,7 +9,7 @@ from tidegate.engines.base import EngineStatus, Progress
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.machine.state import Policy
 from tidegate.reboot import RebootAnswer
 from tidegate.release import Purpose
@@ -45,7 +45,7 @@ Result = (
     | Offers
     | tuple[Verdict, ...]
     | RebootAnswer
-    | HealthLook
+    | ProbeResult
     | LockAnswer
     | LockReleased
     | NoticeGiven

@@ -27,7 +27,7 @@ from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking, LockAccount, LockRelease, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
 from tidegate.gates.base import Wait
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import failing
 from tidegate.machine.effects import NOTICE, WARNING, Announce, Effect, ReadHealth, ReleaseLock, Reply
 from tidegate.machine.events import ForgetLockAsked
@@ -165,7 +165,7 @@ def attend(state: State) -> Step:
             assert_never(owes)
 
 
-def health_read(state: State, look: HealthLook, now: Now) -> Step:
+def health_read(state: State, look: ProbeResult, now: Now) -> Step:
     """The boot is well, and the lock that was taken for it may be given back; or it has to wait."""
     wrong = failing(look)
     if wrong:

@@ -14,7 +14,7 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import LockReleased
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.machine import denials, lock_duty, polling
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
@@ -125,7 +125,7 @@ def _lock_answered(state: State, result: Result, now: Now) -> Step:
     match result:
         case LockReleased() as answer:
             return lock_duty.released(state, answer)
-        case HealthLook() as found:
+        case ProbeResult() as found:
             return lock_duty.health_read(state, found, now)
         case _:
             raise TypeError(f"the release of the lock was answered with {type(result).__name__}")

@@ -9,16 +9,16 @@ import pytest
 from tests.fakes.http_misbehaving import Behaviour, answers, drips, resets, serving, silent
 from tidegate.config.health import HttpCheck
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.health.http import HttpAnswers
 from tidegate.net.client import NetClient
 
 
-def ask(check: HttpCheck) -> Seen:
-    return asyncio.run(HttpAnswers(check, NetClient(), asyncio.Semaphore(1)).ask())
+def ask(check: HttpCheck) -> CheckResult:
+    return asyncio.run(HttpAnswers(check, NetClient(), asyncio.Semaphore(1)).run())
 
 
-def asked(behaviour: Behaviour, *, contains: str | None = None, timeout_secs: int = 20) -> Seen:
+def asked(behaviour: Behaviour, *, contains: str | None = None, timeout_secs: int = 20) -> CheckResult:
     with serving(behaviour) as server:
         return ask(HttpCheck("a", server.url("/"), contains=contains, timeout_secs=timeout_secs))
 
@@ -26,7 +26,7 @@ def asked(behaviour: Behaviour, *, contains: str | None = None, timeout_secs: in
 def test_a_server_that_answers() -> None:
     with serving(answers(b"all is well")) as server:
         seen = ask(HttpCheck("a", server.url("/well"), contains="is well", timeout_secs=20))
-        assert seen == Seen(passed=True, detail=f"{server.url('/well')} answers 200 OK")
+        assert seen == CheckResult(passed=True, detail=f"{server.url('/well')} answers 200 OK")
         assert "accept: */*" in server.requests[0].lower()
 
 

@@ -117,7 +117,7 @@ def check_state(schedule: Schedule, runs: list[tuple[datetime, datetime]], at: d
         assert state.until == edges[0]
 
 
-def test_a_window_in_the_missing_hour_does_not_open() -> None:
+def test_a_window_in_the_skipped_hour_does_not_open() -> None:
     schedule = Schedule(WallCalendar([WindowSpec((6,), 120, 60)], Exclusions()), ZoneInfo("Europe/Berlin"))
     first = next(schedule.openings(datetime(2026, 3, 28, tzinfo=UTC)))
     assert first.start == datetime(2026, 4, 5, 0, 0, tzinfo=UTC)
@@ -125,7 +125,7 @@ def test_a_window_in_the_missing_hour_does_not_open() -> None:
     assert (change.is_forward, change.window_minutes) == (True, 60)
 
 
-def test_a_window_in_the_doubled_hour_opens_twice() -> None:
+def test_a_window_in_the_repeated_hour_opens_twice() -> None:
     schedule = Schedule(WallCalendar([WindowSpec((6,), 135, 30)], Exclusions()), ZoneInfo("Europe/Berlin"))
     openings = schedule.openings(datetime(2026, 10, 24, tzinfo=UTC))
     found = [next(openings) for _ in range(3)]
@@ -138,7 +138,7 @@ def test_a_window_in_the_doubled_hour_opens_twice() -> None:
     assert (change.is_forward, change.window_minutes) == (False, 30)
 
 
-def test_a_window_around_the_doubled_hour_is_one_of_its_real_length() -> None:
+def test_a_window_around_the_repeated_hour_has_its_real_length() -> None:
     schedule = Schedule(WallCalendar([WindowSpec((6,), 60, 180)], Exclusions()), ZoneInfo("Europe/Berlin"))
     assert next(schedule.openings(datetime(2026, 10, 24, tzinfo=UTC))).length_minutes == 240
     assert next(schedule.openings(datetime(2026, 3, 28, tzinfo=UTC))).length_minutes == 120

@@ -1,4 +1,4 @@
-"""Windows, exclusions and spread, against a calendar that looks at each window by itself."""
+"""Windows, exclusions and spread, against a calendar that evaluates each window separately."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_each_host_opens_at_its_own_moment_in_every_window(
     assert shared.is_open(at) or not schedule.is_open(at)
 
 
-def test_the_seed_example_wraps_over_midnight_and_into_monday() -> None:
+def test_windows_wrap_over_midnight_and_into_monday() -> None:
     schedule = schedule_of(WindowSpec((SAT, SUN), 23 * 60 + 30, 60), WindowSpec((2,), 60, 30))
     assert schedule.weekly_minutes == 150
     found = [(one.start, one.length_minutes) for one in islice(schedule.openings(MONDAY + MINUTE * 30), 4)]
@@ -161,14 +161,14 @@ def test_without_windows_nothing_opens() -> None:
     assert schedule_of().state(MONDAY) == State(is_open=False, until=None)
 
 
-def test_an_exclusion_for_good_is_told_as_such() -> None:
+def test_a_permanent_exclusion_has_no_next_opening() -> None:
     for_good = DateRange(MONDAY.date(), date(2999, 1, 1))
     assert schedule_of(WindowSpec((SAT,), 0, 60), excluded=(for_good,)).state(MONDAY) == State(
         is_open=False, until=None
     )
 
 
-def test_an_excluded_date_takes_its_windows_whole_and_cuts_those_of_the_day_before() -> None:
+def test_an_excluded_date_drops_its_windows_and_cuts_those_of_the_day_before() -> None:
     night = WindowSpec(tuple(range(7)), 23 * 60, 120)
     tuesday = MONDAY + DAY
     schedule = schedule_of(night, excluded=(DateRange(tuesday.date(), tuesday.date()),))
@@ -186,7 +186,7 @@ def test_spread_is_even_over_hosts() -> None:
     assert all(100 < quarters.count(quarter) < 200 for quarter in range(4))
 
 
-def test_the_preview_lists_what_is_to_come_for_this_host() -> None:
+def test_the_preview_lists_the_next_windows_of_this_host() -> None:
     schedule = schedule_of(WindowSpec((SAT,), 0, 120), spread_minutes=60)
     first = next(schedule.openings(MONDAY))
     assert first.opens > first.start

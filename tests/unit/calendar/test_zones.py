@@ -1,4 +1,4 @@
-"""Zones by name, and the host's own."""
+"""Loading time zones by name, and that of the host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_localtime_without_a_file_is_utc(tmp_path: Path) -> None:
     assert load_zone("localtime", tmp_path / "localtime") is UTC
 
 
-def test_localtime_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_localtime_is_an_error(tmp_path: Path) -> None:
     dangling, nonsense = tmp_path / "dangling", tmp_path / "nonsense"
     dangling.symlink_to("/usr/share/zoneinfo/Nowhere")
     nonsense.write_bytes(b"no zone")
@@ -41,7 +41,7 @@ def test_localtime_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Nowhere", "Europe", "../passwd", "/etc/passwd", "Europe/Berlin\0", "x" * 500])
-def test_an_unknown_zone_is_told(name: str) -> None:
+def test_an_unknown_zone_is_an_error(name: str) -> None:
     with pytest.raises(UnknownZoneError):
         load_zone(name)
 

@@ -16,7 +16,7 @@ from tidegate.cli.entry import COMMANDS
 from tidegate.cli.status_cmd import exit_code
 from tidegate.config.settings import STRATEGIES, Interval, Settings
 from tidegate.fleetlock.account import FLEET_LOCK
-from tidegate.gates.select import Sources, local_gates
+from tidegate.gates.select import GateSources, local_gates
 from tidegate.records.model import LockState
 from tidegate.release import Purpose
 from tidegate.report.explain import explanation
@@ -83,7 +83,7 @@ def test_every_gate_has_its_row_with_what_it_guards_and_whether_it_may_be_passed
     plain = Settings(interval=Interval(60))
     chosen = tuple(name for name in STRATEGIES if name != "periodic")
     settings = replace(plain, updates=replace(plain.updates, strategy=chosen))
-    gates = local_gates(settings, Sources(Logind(NO_BUS), Timedate(NO_BUS), 0.0))
+    gates = local_gates(settings, GateSources(Logind(NO_BUS), Timedate(NO_BUS), 0.0))
     told = table(CONFIG_PAGE, "gate")
     for gate in gates:
         _, asked_for, overridable = told[gate.name]

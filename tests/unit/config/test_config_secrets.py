@@ -1,4 +1,4 @@
-"""Passwords in addresses: in force, and never shown."""
+"""Passwords in URLs: effective, and never shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_config_show_has_no_secret(address: str, form: tuple[str, ...], tmp_path
     assert SECRET not in shown
 
 
-def test_an_address_that_cannot_be_used_is_complained_of_without_its_password(tmp_path: Path) -> None:
+def test_an_unusable_url_is_reported_without_its_password(tmp_path: Path) -> None:
     snippet = (
         f'[discovery]\nkind = "static_graph"\n[discovery.static_graph]\nurl = "ftp://ops:{SECRET}@graph.example.com/"\n'
     )
@@ -43,6 +43,6 @@ def test_an_address_that_cannot_be_used_is_complained_of_without_its_password(tm
     assert SECRET not in said
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_other_parts_of_a_url_are_shown() -> None:
     assert without_password("https://a.example/g?arch=arm64&stream=x") == "https://a.example/g?arch=arm64&stream=x"
     assert without_password(ADDRESSES[2]) == "https://graph.example.com/g?arch=arm64&access_token=***"

@@ -1,4 +1,4 @@
-"""The keys of the sources of updates: what is right, what is refused, and where."""
+"""The keys of update sources: what is accepted, what is rejected, and where that is reported."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def test_addresses_of_a_server(tmp_path: Path, url: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('base_url = "https://h/?stream=next"', "below which there is no v1/graph"),
-        ('base_url = "https://h/#top"', "below which there is no v1/graph"),
+        ('base_url = "https://h/?stream=next"', "so v1/graph cannot be appended"),
+        ('base_url = "https://h/#top"', "so v1/graph cannot be appended"),
         ('base_url = "file:///graph.json"', "http:// or https://"),
         ('base_url = "https://${arch}/"', "unknown variable"),
     ],
 )
-def test_addresses_below_which_there_is_no_graph(tmp_path: Path, text: str, what: str) -> None:
+def test_urls_to_which_no_path_can_be_appended(tmp_path: Path, text: str, what: str) -> None:
     _, problems = loaded(tmp_path, f"[cincinnati]\n{text}\n")
     (problem,) = problems
     assert (problem.key, problem.line) == ("cincinnati.base_url", 2)
     assert what in problem.message
 
 
-def test_a_server_that_is_not_asked_may_be_anything(tmp_path: Path) -> None:
+def test_the_url_of_an_unused_server_is_not_checked(tmp_path: Path) -> None:
     text = '[cincinnati]\nbase_url = "https://h/?x"\n[discovery]\nsource = "static_graph"\n'
     _, problems = loaded(tmp_path, f'{text}[discovery.static_graph]\nurl = "file:///graph.json"\n')
     assert problems == ()
@@ -51,7 +51,7 @@ def test_a_selected_server_needs_an_address(tmp_path: Path) -> None:
     assert "cincinnati" in problem.message
 
 
-def test_authorities_are_a_file(tmp_path: Path) -> None:
+def test_certificate_authorities_are_a_file(tmp_path: Path) -> None:
     settings, problems = loaded(tmp_path, '[discovery]\nca_file = "/etc/ca.pem"\n')
     assert problems == ()
     assert settings is not None

@@ -1,4 +1,4 @@
-"""The keys of ``[updates.fleet_lock]``, and what they must say together."""
+"""The keys of ``[updates.fleet_lock]``, and the conflicts between them."""
 
 from __future__ import annotations
 
@@ -88,18 +88,18 @@ def test_where_a_token_may_go(tmp_path: Path, url: str) -> None:
         "Http://h/https://localhost/",
     ],
 )
-def test_a_token_does_not_cross_the_network_in_the_clear(tmp_path: Path, url: str) -> None:
+def test_a_token_is_not_sent_unencrypted(tmp_path: Path, url: str) -> None:
     loaded = load_text(tmp_path, f"{SELECTED}base_url = '{url}'\ntoken_file = '/etc/token'\n")
     (problem,) = loaded.problems
     assert (problem.line, problem.key) == (4, f"{TABLE}.base_url")
-    assert "for everybody to read" in problem.message
+    assert "sent unencrypted" in problem.message
     assert "https://" in problem.remedy
 
 
 @pytest.mark.parametrize("url", ["http://localhost@locks.example.com/", "http://localhost:80@locks.example.com/"])
 def test_a_user_that_looks_like_this_host_does_not_help(tmp_path: Path, url: str) -> None:
     loaded = load_text(tmp_path, f"{SELECTED}base_url = '{url}'\ntoken_file = '/etc/token'\n")
-    assert "for everybody to read" in loaded.problems[0].message
+    assert "sent unencrypted" in loaded.problems[0].message
 
 
 MISTAKES: dict[str, tuple[str, int, str, str]] = {
@@ -111,7 +111,7 @@ MISTAKES: dict[str, tuple[str, int, str, str]] = {
         "base_url = 'https://me:pw@h/'\ntoken_file = '/t'\n",
         4,
         "base_url",
-        "one set of credentials",
+        "either a token or a user",
     ),
     "no time": (HTTPS + "timeout_secs = 0\n", 5, "timeout_secs", "1 to 600"),
     "half an hour": (HTTPS + "timeout_secs = 1800\n", 5, "timeout_secs", "1 to 600"),
@@ -120,7 +120,7 @@ MISTAKES: dict[str, tuple[str, int, str, str]] = {
     "a folder": (HTTPS + "token_file = '/etc/'\n", 5, "token_file", "absolute path"),
     "a way back": (HTTPS + "token_file = '/etc/../token'\n", 5, "token_file", "absolute path"),
     "a path with a line end": (HTTPS + 'token_file = "/t\\n"\n', 5, "token_file", "absolute path"),
-    "a path that is a number": (HTTPS + "token_file = 1\n", 5, "token_file", "whole number"),
+    "a path that is a number": (HTTPS + "token_file = 1\n", 5, "token_file", "integer"),
     "another time to release": (HTTPS + "release = 'after_boot'\n", 5, "release", '"after-boot"'),
     "a word for a switch": (HTTPS + "update_params = 'yes'\n", 5, "update_params", "true or false"),
     "a key misspelt": (HTTPS + "ca_flie = '/a'\n", 5, "ca_flie", "`updates.fleet_lock.ca_file`"),
@@ -137,6 +137,6 @@ def test_each_mistake_names_line_key_and_a_remedy(tmp_path: Path, name: str) -> 
     assert "pw" not in problem.message + problem.remedy
 
 
-def test_nothing_is_asked_of_a_strategy_that_is_not_selected(tmp_path: Path) -> None:
+def test_the_keys_of_an_unselected_strategy_are_not_checked(tmp_path: Path) -> None:
     text = f"[{TABLE}]\nbase_url = 'http://h/?x'\ntoken_file = '/t'\nclient_cert_file = '/c'\n"
     assert load_text(tmp_path, text).problems == ()

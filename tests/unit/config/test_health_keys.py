@@ -1,4 +1,4 @@
-"""The checks of health as an operator writes them: what is right, what is refused, and where; a key of two names."""
+"""The keys of ``[health]``: what is accepted, what is rejected, and where that is reported; and a key with an alias."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def good(folder: Path, *texts: str) -> Settings:
 WEB = '[[health.unit]]\nname = "web"\nunit = "web.service"\n'
 
 
-def test_checks_of_all_snippets_add_up_with_their_defaults(tmp_path: Path) -> None:
+def test_checks_of_all_snippets_accumulate_with_their_defaults(tmp_path: Path) -> None:
     health = good(
         tmp_path,
         WEB,
@@ -63,11 +63,21 @@ def test_statuses(tmp_path: Path, status: str, range_: Statuses) -> None:
         ('[[health.unit]]\nname = "a/b"\nunit = "a.service"', 2, "health.unit[0].name", "'a/b' cannot be used"),
         ('[[health.unit]]\nname = "a"\nunit = "web"', 3, "health.unit[0].unit", "'web' cannot be used"),
         (WEB + 'weight = "reqired"', 4, "health.unit[0].weight", 'did you mean "required"?'),
-        (WEB + "weight = 1", 4, "health.unit[0].weight", "1 is a whole number, the wrong type"),
+        (WEB + "weight = 1", 4, "health.unit[0].weight", "1 is an integer, the wrong type"),
         ('[[health.http]]\nname = "a"\nurl = "h/x"', 3, "health.http[0].url", "does not start with http://"),
         ('[[health.http]]\nname = "a"\nurl = "http://${group}/"', 3, "health.http[0].url", "variables are not"),
-        ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = 99', 4, "health.http[0].status", "no status"),
-        ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = "399..200"', 4, "health.http[0].status", "no status"),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = 99',
+            4,
+            "health.http[0].status",
+            "neither a status nor a range",
+        ),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = "399..200"',
+            4,
+            "health.http[0].status",
+            "neither a status nor a range",
+        ),
         ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = true', 4, "health.http[0].status", "wrong type"),
         ('[[health.http]]\nname = "a"\nurl = "http://h"\ncontains = "a\\nb"', 4, "health.http[0].contains", "cannot"),
         ('[[health.command]]\nname = "a"\ncommand = ["true"]', 3, "health.command[0].command", "'true' cannot"),
@@ -86,21 +96,21 @@ def test_statuses(tmp_path: Path, status: str, range_: Statuses) -> None:
         ('[health]\nignore_units = ["web"]', 2, "health.ignore_units", "'web' cannot be used"),
     ],
 )
-def test_what_is_wrong_is_told_where_it_is(tmp_path: Path, text: str, line: int, key: str, message: str) -> None:
+def test_each_mistake_names_line_and_key(tmp_path: Path, text: str, line: int, key: str, message: str) -> None:
     _, problems = loaded(tmp_path, text + "\n")
     (problem,) = problems
     assert (problem.line, problem.key) == (line, key)
     assert message in problem.message
 
 
-def test_two_checks_of_a_kind_share_no_name_whatever_snippets_they_are_in(tmp_path: Path) -> None:
+def test_names_of_checks_of_a_kind_are_unique_over_all_snippets(tmp_path: Path) -> None:
     _, problems = loaded(tmp_path, WEB, "\n" + WEB)
     (problem,) = problems
     assert (problem.file, problem.line) == (str(tmp_path / "1.toml"), 3)
     assert f"{tmp_path / '0.toml'}:1" in problem.message
 
 
-def test_one_that_is_wrong_is_told_beside_the_others(tmp_path: Path) -> None:
+def test_a_mistake_in_one_check_does_not_hide_those_in_others(tmp_path: Path) -> None:
     _, problems = loaded(tmp_path, WEB + "x = 1\n" + WEB)
     assert [problem.line for problem in problems] == [4, 6]
 
@@ -109,7 +119,7 @@ ALIAS = "max_failure_ratio"
 RATIO = "max_failed_checks_ratio"
 
 
-def test_another_name_for_a_key_is_read_and_not_shown(tmp_path: Path) -> None:
+def test_an_alias_is_accepted_and_not_shown(tmp_path: Path) -> None:
     settings = good(tmp_path, f"[health]\n{ALIAS} = 0.5\n")
     assert settings.health.max_failed_checks_ratio == 0.5
     origins = load([tmp_path]).origins
@@ -118,19 +128,19 @@ def test_another_name_for_a_key_is_read_and_not_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(ALIAS, RATIO), (RATIO, ALIAS)])
-def test_a_snippet_gives_a_key_under_one_name(tmp_path: Path, first: str, second: str) -> None:
+def test_a_snippet_may_not_set_a_key_by_name_and_by_alias(tmp_path: Path, first: str, second: str) -> None:
     _, problems = loaded(tmp_path, f"[health]\n{first} = 0.5\n{second} = 0.5\n")
     (problem,) = problems
     assert (problem.line, problem.key) == (3, f"health.{second}")
-    assert f"`health.{first}`, which is given in line 2" in problem.message
+    assert f"`health.{first}`, which is set in line 2" in problem.message
 
 
-def test_of_two_snippets_the_later_one_wins_whatever_name_it_uses(tmp_path: Path) -> None:
+def test_of_two_snippets_the_later_one_wins_by_name_or_by_alias(tmp_path: Path) -> None:
     settings = good(tmp_path, f"[health]\n{RATIO} = 0.1\n", f"[health]\n{ALIAS} = 0.2\n")
     assert settings.health.max_failed_checks_ratio == 0.2
 
 
-def test_what_is_wrong_under_another_name_is_told_where_it_is(tmp_path: Path) -> None:
+def test_a_mistake_under_an_alias_is_reported_there(tmp_path: Path) -> None:
     _, problems = loaded(tmp_path, f"[health]\n{ALIAS} = 2\n")
     assert [(problem.key, problem.line) for problem in problems] == [(f"health.{ALIAS}", 2)]
     _, problems = loaded(tmp_path, f'[health]\n{ALIAS} = "x"\n')
@@ -144,7 +154,7 @@ def test_a_start_delay_beyond_the_watch_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["monitor_secs = 5", "monitor_secs = 60\nstart_delay_secs = 60", "monitor_secs = 0"])
-def test_a_start_delay_that_nobody_chose_ends_with_the_watch(tmp_path: Path, text: str) -> None:
+def test_a_default_start_delay_ends_with_the_watch(tmp_path: Path, text: str) -> None:
     good(tmp_path, f"[health]\n{text}\n")
 
 

@@ -1,4 +1,4 @@
-"""The host's id."""
+"""The host's id, configured or derived from the machine id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_an_app_specific_id_is_that_of_systemd() -> None:
     assert found.hex() == "4d4a86c9c6644a479560ded5d19a30c5"
 
 
-def test_the_id_is_stable_and_no_machine_id(tmp_path: Path) -> None:
+def test_the_id_is_stable_and_not_the_machine_id(tmp_path: Path) -> None:
     file = tmp_path / "machine-id"
     file.write_text(f"{MACHINE}\n", encoding="ascii")
     found = host_id(Identity(), file)

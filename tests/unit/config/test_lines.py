@@ -1,4 +1,4 @@
-"""The key-to-line indexer against tomli, and against lines that are known because the test wrote them."""
+"""The index of lines against tomli, and against documents whose lines the test knows."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_what_tomli_accepts_is_indexed_and_nothing_else_raises(text: str) -> Non
     assert not found.repeats
 
 
-def test_deeper_than_any_key_of_ours_is_skipped_as_a_whole() -> None:
+def test_values_nested_deeper_than_any_key_are_skipped() -> None:
     found = index(f"a = {'[' * 300}'[', # ]\n{']' * 300}\nb = 1\n")
     assert found.line(("b",)) == 3
     assert found.line(("a", *[0] * 300)) == 1
@@ -191,7 +191,7 @@ def test_deeper_than_any_key_of_ours_is_skipped_as_a_whole() -> None:
         ("[[t]]\na = 1\n[[t]]\na = 1\na = 2\n", ("t", 1, "a"), 5, 4),
     ],
 )
-def test_a_repeat_is_told_with_both_lines(text: str, repeated: Path, line: int, first: int) -> None:
+def test_a_repeat_has_both_lines(text: str, repeated: Path, line: int, first: int) -> None:
     with pytest.raises(tomli.TOMLDecodeError):
         tomli.loads(text)
     (found,) = index(text).repeats

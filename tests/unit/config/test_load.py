@@ -1,4 +1,4 @@
-"""Settings from snippets: what Zincati's users write, layers, and every mistake with its place."""
+"""Loading settings: Zincati's configurations, layers, and every mistake with its place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tidegate.calendar.spec import WindowSpec
 from tidegate.config import Loaded, Problem, Settings, load
-from tidegate.config.fragments import MAX_PROBLEMS_A_SNIPPET
+from tidegate.config.fragments import MAX_PROBLEMS_PER_SNIPPET
 from tidegate.config.layers import MAX_SNIPPET_BYTES
 from tidegate.config.settings import Cincinnati, FleetLock, Identity, Periodic, Timing, Updates
 
@@ -98,7 +98,7 @@ def test_a_whole_zincati_configuration(tmp_path: Path) -> None:
         "# nothing\n",
     ],
 )
-def test_what_zincati_lets_pass_means_the_defaults(tmp_path: Path, text: str) -> None:
+def test_values_that_zincati_ignores_mean_the_defaults(tmp_path: Path, text: str) -> None:
     expected = FleetLock("not selected") if "not selected" in text else FleetLock()
     assert settings_of(tmp_path, text) == replace(Settings(), fleet_lock=expected)
 
@@ -113,7 +113,7 @@ def test_several_strategies(tmp_path: Path) -> None:
     assert settings_of(tmp_path, text).updates.strategy == ("periodic", "marker_file")
 
 
-def test_windows_add_up_unless_a_snippet_replaces_them(tmp_path: Path) -> None:
+def test_windows_accumulate_unless_a_snippet_replaces_them(tmp_path: Path) -> None:
     for name, day in (("01", "Mon"), ("02", "Tue"), ("03", "Wed")):
         text = WINDOW.replace("Sat", day)
         (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
@@ -129,7 +129,7 @@ def load_windows(folder: Path) -> tuple[WindowSpec, ...]:
     return loaded.settings.periodic.windows
 
 
-def test_origins_tell_file_and_line(tmp_path: Path) -> None:
+def test_origins_have_file_and_line(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, f"[updates]\nenabled = true\n\n{WINDOW}\n{WINDOW}")
     file = tmp_path / "10-x.toml"
     assert [str(one) for one in loaded.origins["updates.enabled"]] == [f"{file}:2"]
@@ -147,14 +147,14 @@ MISTAKES: dict[str, tuple[str | bytes, int, str | None, str]] = {
         "updates.fleet_lock.window",
         "`updates.periodic.window`",
     ),
-    "a value for a table": ("updates = 3\n", 1, "updates", "3 is a whole number"),
+    "a value for a table": ("updates = 3\n", 1, "updates", "3 is an integer"),
     "an array of tables for a table": ("[[identity]]\n", 1, "identity", "an array"),
-    "a whole number for a boolean": ("[updates]\nenabled = 1\n", 2, "updates.enabled", "true or false"),
+    "an integer for a boolean": ("[updates]\nenabled = 1\n", 2, "updates.enabled", "true or false"),
     "a boolean for a number": (
         "[agent.timing]\nsteady_interval_secs = true\n",
         2,
         "agent.timing.steady_interval_secs",
-        "whole number",
+        "an integer",
     ),
     "a boolean for a fraction": ("[identity]\nrollout_wariness = true\n", 2, "identity.rollout_wariness", "boolean"),
     "zero": ("[agent.timing]\nsteady_interval_secs = 0\n", 2, "agent.timing.steady_interval_secs", "out of range"),
@@ -219,7 +219,7 @@ MISTAKES: dict[str, tuple[str | bytes, int, str | None, str]] = {
     "no day": (WINDOW.replace('"Sat"', ""), 2, "updates.periodic.window[0].days", "never open"),
     "days without brackets": (WINDOW.replace('["Sat"]', '"Sat"'), 2, "updates.periodic.window[0].days", "array"),
     "time": (WINDOW.replace("23:30", "25:00"), 3, "updates.periodic.window[0].start_time", "'25:00'"),
-    "length 0": (WINDOW.replace("60", "0"), 4, "updates.periodic.window[0].length_minutes", "no time at all"),
+    "length 0": (WINDOW.replace("60", "0"), 4, "updates.periodic.window[0].length_minutes", "too short"),
     "over a week": (WINDOW.replace("60", "10081"), 4, "updates.periodic.window[0].length_minutes", "than a week"),
     "boolean length": (WINDOW.replace("60", "true"), 4, "updates.periodic.window[0].length_minutes", "boolean"),
     "property missing": (
@@ -233,13 +233,13 @@ MISTAKES: dict[str, tuple[str | bytes, int, str | None, str]] = {
         "[updates.periodic]\nexclude = ['2026-02-30']\n",
         2,
         "updates.periodic.exclude[0]",
-        "there is no",
+        "does not exist",
     ),
     "excluded rule": (
         "[updates.periodic]\nexclude = [\n2026-01-01,\n'FREQ=HOURLY']\n",
         4,
         "updates.periodic.exclude[1]",
-        "more than daily",
+        "more often than daily",
     ),
     "excluded instant": (
         "[updates.periodic]\nexclude = [2026-01-01T00:00:00Z]\n",
@@ -280,7 +280,7 @@ def test_all_problems_at_once_from_top_to_bottom(tmp_path: Path) -> None:
     ]
 
 
-def test_one_mistake_is_told_once(tmp_path: Path) -> None:
+def test_one_mistake_is_reported_once(tmp_path: Path) -> None:
     """A window that cannot be read does not also make the windows missing, nor does a snippet that is lost."""
     bad_window = "[updates]\nstrategy = 'periodic'\n" + WINDOW.replace("23:30", "x")
     assert problem_of(tmp_path, bad_window).key == "updates.periodic.window[0].start_time"
@@ -288,7 +288,7 @@ def test_one_mistake_is_told_once(tmp_path: Path) -> None:
     assert problem_of(tmp_path, "[updates]\nstrategy = 'periodic'\n").file.endswith("20-windows.toml")
 
 
-def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
+def test_other_things_than_regular_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.toml").mkdir()
     (tmp_path / "b.toml").symlink_to("/nowhere/at/all")
     os.mkfifo(tmp_path / "c.toml")
@@ -299,13 +299,13 @@ def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
     messages = {Path(one.file).name: one.message for one in loaded.problems}
     assert "a folder" in messages["a.toml"]
     assert "No such file" in messages["b.toml"]
-    assert "no regular file" in messages["c.toml"]
-    assert "bytes are more" in messages["d.toml"]
+    assert "not a regular file" in messages["c.toml"]
+    assert "bytes exceed the limit" in messages["d.toml"]
     assert "not TOML" in messages["e\\n.toml"]
     assert "folder cannot be read" in messages["null"]
 
 
-def test_an_unreadable_file_is_named() -> None:
+def test_an_unreadable_file_is_reported() -> None:
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         file = Path(folder) / "10-x.toml"
@@ -328,15 +328,15 @@ def as_nobody() -> Generator[None]:
         os.seteuid(before)
 
 
-def test_other_files_and_hidden_ones_are_no_snippets(tmp_path: Path) -> None:
+def test_other_files_and_hidden_ones_are_ignored(tmp_path: Path) -> None:
     for name in (".hidden.toml", "x.toml~", "x.conf", "README"):
         (tmp_path / name).write_text("[nonsense", encoding="utf-8")
     assert load([tmp_path]).files == ()
 
 
-def test_a_snippet_that_is_something_else_altogether_is_told_briefly(tmp_path: Path) -> None:
+def test_the_problems_of_one_snippet_are_limited(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, "".join(f"key{n} = {n}\n" for n in range(500)))
-    assert len(loaded.problems) == MAX_PROBLEMS_A_SNIPPET + 1
+    assert len(loaded.problems) == MAX_PROBLEMS_PER_SNIPPET + 1
     assert "450 more" in loaded.problems[-1].message
 
 

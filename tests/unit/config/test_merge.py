@@ -1,4 +1,4 @@
-"""Merging: associative, with a unit; layers replace and mask by name."""
+"""Merging is associative and has a neutral element; layers replace and mask by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidegate.config import load
 from tidegate.config.layers import Source, overlay
-from tidegate.config.merge import NOTHING, Fragment, Given, Origin, combine, merge
+from tidegate.config.merge import EMPTY, Fragment, Given, Origin, combine, merge
 
 SOURCE = Source("x.toml", "")
 
@@ -21,14 +21,14 @@ fragments = st.builds(
     Fragment,
     single=st.dictionaries(keys, values, max_size=3),
     added=st.dictionaries(keys, st.lists(values, max_size=2).map(tuple), max_size=3),
-    fresh=st.frozensets(keys, max_size=2),
+    replaced=st.frozensets(keys, max_size=2),
 )
 
 
 def normal(fragment: Fragment) -> tuple[object, ...]:
-    """What can be told apart from outside: no entries and no key mean the same."""
+    """The observable part: no entries and no key are equivalent."""
     added = {key: given for key, given in fragment.added.items() if given}
-    return dict(fragment.single), added, fragment.fresh
+    return dict(fragment.single), added, fragment.replaced
 
 
 @settings(max_examples=40, deadline=None)
@@ -41,8 +41,8 @@ def test_merging_is_associative(one: Fragment, two: Fragment, three: Fragment) -
 
 @settings(max_examples=40, deadline=None)
 @given(fragments)
-def test_nothing_changes_nothing(one: Fragment) -> None:
-    assert normal(combine(NOTHING, one)) == normal(one) == normal(combine(one, NOTHING))
+def test_the_empty_fragment_is_neutral(one: Fragment) -> None:
+    assert normal(combine(EMPTY, one)) == normal(one) == normal(combine(one, EMPTY))
 
 
 @settings(max_examples=40, deadline=None)

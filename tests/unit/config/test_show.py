@@ -1,4 +1,4 @@
-"""What is shown, documented and shipped follows from the table."""
+"""Output, reference and shipped snippets agree with the declaration of the keys."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ def test_json_has_every_key_with_value_and_origin(tmp_path: Path) -> None:
     assert rows["updates.periodic.window"] == {"value": [], "origin": "default", "origins": []}
 
 
-def test_the_manual_has_the_table_as_it_is() -> None:
+def test_the_manual_has_the_reference() -> None:
     """Where this fails, put the output of ``python -m tidegate.config.reference`` under KEYS in the manual."""
     assert reference() in MANUAL.read_text(encoding="utf-8")
 
 
-def test_the_shipped_snippets_set_nothing_and_teach_every_key() -> None:
+def test_the_shipped_snippets_set_nothing_and_mention_every_key() -> None:
     loaded = load([SHIPPED])
     assert loaded.problems == ()
     assert loaded.settings == Settings()
@@ -100,7 +100,7 @@ def test_the_shipped_snippets_set_nothing_and_teach_every_key() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_shipped_snippets_work_when_their_settings_are_taken_up(tmp_path: Path, strategy: str) -> None:
+def test_the_shipped_snippets_are_valid_when_their_settings_are_uncommented(tmp_path: Path, strategy: str) -> None:
     for path in SHIPPED.glob("*.toml"):
         taken_up = re.sub(r"^#(?! |$)", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         (tmp_path / path.name).write_text(taken_up, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the configuration makes of the agent: a bad one never takes the place of a good one."""
+"""Reading the configuration: what is built from it, and that an invalid one never replaces a valid one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tidegate.bus.bus import Bus
 from tidegate.calendar.schedule import Schedule
 from tidegate.clock import Now, SystemClock
 from tidegate.config import load
-from tidegate.configured import Configured, Outside, Reader
+from tidegate.configured import ConfigurationReader, Configured, Dependencies
 from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.native import Native
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FleetLocking, LockAccount
 from tidegate.gates.base import Allow, Question, Wait
-from tidegate.gates.select import Sources
-from tidegate.health.base import HealthProbe
+from tidegate.gates.select import GateSources
+from tidegate.health.base import HealthProber
 from tidegate.release import Purpose, Release
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import Timedate
@@ -54,14 +54,14 @@ release = "after-boot"
 update_params = true
 """
 NO_BUS = cast(Bus, None)
-"""Whoever reads a configuration asks nobody."""
-NOBODY_LOOKS = cast(HealthProbe, None)
+"""Reading a configuration makes no call."""
+NO_PROBER = cast(HealthProber, None)
 
 
-def reader(folder: Path) -> Reader:
-    sources = Sources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0)
-    outside = Outside(SystemClock(), sources, FakeEngine(FakeHost("1")).latest, lambda _settings: NOBODY_LOOKS)
-    return Reader([folder], outside)
+def reader(folder: Path) -> ConfigurationReader:
+    sources = GateSources(Logind(NO_BUS), Timedate(NO_BUS), boot_began_secs=0.0)
+    latest = FakeEngine(FakeHost("1")).latest
+    return ConfigurationReader([folder], Dependencies(SystemClock(), sources, latest, lambda _settings: NO_PROBER))
 
 
 def names(configured: Configured) -> list[str]:
@@ -113,7 +113,7 @@ def test_the_engine_is_asked_where_it_is_named_whatever_else_is_set(tmp_path: Pa
     assert discovery.timeout_secs == 7
 
 
-def test_a_bad_configuration_at_the_start_blocks_and_names_the_place(tmp_path: Path) -> None:
+def test_an_invalid_configuration_at_the_start_blocks_and_names_the_place(tmp_path: Path) -> None:
     write(tmp_path, "[updates]\nenabeld = true\n")
     blocked = reader(tmp_path).read().policy.blocked
     assert blocked is not None
@@ -121,7 +121,7 @@ def test_a_bad_configuration_at_the_start_blocks_and_names_the_place(tmp_path: P
     assert f"{tmp_path / '50-test.toml'}:2" in blocked.message
 
 
-def test_a_bad_reload_keeps_the_last_good_configuration_and_says_so(tmp_path: Path) -> None:
+def test_an_invalid_reload_keeps_the_last_valid_configuration_and_says_so(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     one = reader(tmp_path)
     good = one.read()
@@ -132,7 +132,7 @@ def test_a_bad_reload_keeps_the_last_good_configuration_and_says_so(tmp_path: Pa
     assert again.policy.stale.kind is ErrorKind.CONFIG_INVALID
 
 
-def test_a_mended_configuration_is_no_longer_stale(tmp_path: Path) -> None:
+def test_a_corrected_configuration_is_no_longer_stale(tmp_path: Path) -> None:
     one = reader(tmp_path)
     write(tmp_path, "nonsense")
     assert one.read().policy.blocked is not None
@@ -141,7 +141,7 @@ def test_a_mended_configuration_is_no_longer_stale(tmp_path: Path) -> None:
     assert (policy.blocked, policy.stale) == (None, None)
 
 
-def test_what_else_blocks_is_laid_over_the_configuration(tmp_path: Path) -> None:
+def test_a_failure_elsewhere_can_block_a_valid_configuration(tmp_path: Path) -> None:
     unreadable = Failure(ErrorKind.RECORD_UNREADABLE, "torn")
     policy = reader(tmp_path).read().blocked_by(unreadable).policy
     assert policy.block == Wait("record", "torn")
@@ -179,7 +179,7 @@ def test_a_reload_changes_the_gates(tmp_path: Path) -> None:
     assert names(one.read()) == ["immediate", "interval", "inhibitors", "clock"]
 
 
-def test_the_lock_is_no_gate_but_the_machines_own(tmp_path: Path) -> None:
+def test_the_lock_is_not_a_gate_but_in_the_policy(tmp_path: Path) -> None:
     write(tmp_path, FLEET)
     configured = reader(tmp_path).read()
     assert names(configured) == ["immediate", "inhibitors", "clock", "sessions"]
@@ -193,7 +193,7 @@ def test_the_lock_is_no_gate_but_the_machines_own(tmp_path: Path) -> None:
     assert configured.policy.fleet_lock == FleetLocking(account, "after-boot", tells=True)
 
 
-def test_a_lock_that_cannot_be_asked_for_is_a_gate_that_nobody_passes_over(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_asked_for_is_a_gate_that_cannot_be_overridden(tmp_path: Path) -> None:
     write(tmp_path, FLEET.replace("${group}", "${stream}"))
     configured = reader(tmp_path).read()
     assert (configured.policy.fleet_lock, configured.policy.blocked) == (None, None)
@@ -205,7 +205,7 @@ def test_a_lock_that_cannot_be_asked_for_is_a_gate_that_nobody_passes_over(tmp_p
     assert "${stream}" in verdict.reason
 
 
-def test_a_bad_configuration_asks_the_gates_of_the_defaults_and_no_lock_server(tmp_path: Path) -> None:
+def test_an_invalid_configuration_has_the_default_gates_and_no_lock_server(tmp_path: Path) -> None:
     write(tmp_path, FLEET + "nonsense = 1\n")
     configured = reader(tmp_path).read()
     assert configured.policy.fleet_lock is None

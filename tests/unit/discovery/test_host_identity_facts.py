@@ -57,11 +57,11 @@ def test_all_that_is_known_of_a_host(tmp_path: Path) -> None:
     ("machine_id", "doubt"),
     [
         (None, "etc/machine-id cannot be read: "),
-        ("", "etc/machine-id is empty: its first boot has not given this host a machine id"),
+        ("", "etc/machine-id is empty: this host has not been given a machine id at its first boot"),
         ("\n", "etc/machine-id is empty"),
         ("uninitialized\n", "etc/machine-id says uninitialized: the first boot is not over"),
-        ("0" * 32, "etc/machine-id holds no machine id"),
-        ("COFFEE", "etc/machine-id holds no machine id"),
+        ("0" * 32, "etc/machine-id has no valid machine id"),
+        ("COFFEE", "etc/machine-id has no valid machine id"),
     ],
 )
 def test_a_host_without_a_machine_id_has_no_id_and_says_why(tmp_path: Path, machine_id: str | None, doubt: str) -> None:
@@ -78,7 +78,7 @@ def test_a_machine_id_that_is_laid_over_for_this_boot_is_doubted(tmp_path: Path)
     os.link(tmp_path / "etc/machine-id", tmp_path / "run/machine-id")  # one file, as under a bind mount
     found = identify(Identity(), tmp_path)
     assert found.node_uuid is not None
-    assert "of this boot only" in found.doubts[0]
+    assert "is transient" in found.doubts[0]
 
 
 def test_a_machine_id_that_was_committed_is_not(tmp_path: Path) -> None:

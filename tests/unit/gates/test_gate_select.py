@@ -20,7 +20,7 @@ from tidegate.bus.message import Typed
 from tidegate.calendar.spec import WindowSpec
 from tidegate.config.settings import ClockTrust, Interval, Periodic, Sessions, Settings
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.gates.select import Sources, local_gates
+from tidegate.gates.select import GateSources, local_gates
 from tidegate.release import Purpose
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import TIMEDATE, Timedate
@@ -35,7 +35,7 @@ def settings(*strategies: str, periodic: Periodic = ALWAYS_OPEN) -> Settings:
 
 
 @asynccontextmanager
-async def sources(daemon: PrivateBus, logind: FakeLogind, *, synchronized: bool = True) -> AsyncGenerator[Sources]:
+async def sources(daemon: PrivateBus, logind: FakeLogind, *, synchronized: bool = True) -> AsyncGenerator[GateSources]:
     """What gates ask, on a bus of its own."""
     server, client = await Bus.connect(daemon.address), await Bus.connect(daemon.address)
     await logind.serve(server)
@@ -43,13 +43,13 @@ async def sources(daemon: PrivateBus, logind: FakeLogind, *, synchronized: bool 
     server.export(TIMEDATE.path, timedated)
     await server.request_name(TIMEDATE.destination)
     try:
-        yield Sources(Logind(client), Timedate(client), 0.0)
+        yield GateSources(Logind(client), Timedate(client), 0.0)
     finally:
         await client.close()
         await server.close()
 
 
-async def ask_each(configured: Settings, there: Sources) -> dict[str, Verdict]:
+async def ask_each(configured: Settings, there: GateSources) -> dict[str, Verdict]:
     """As the panel asks them: each, with what those before it said of how long."""
     verdicts: dict[str, Verdict] = {}
     for gate in local_gates(configured, there):
@@ -126,7 +126,7 @@ def test_a_session_that_says_nothing_of_itself_is_somebody(changed: dict[str, Ty
     assert waiting(verdicts_of(configured, logind)) == ["sessions"]
 
 
-def test_a_session_that_cannot_be_read_is_not_passed_over() -> None:
+def test_a_session_that_cannot_be_read_is_not_ignored() -> None:
     logind = FakeLogind(sessions_readable=False)
     logind.log_in("1", changed={"Class": Typed("s", "greeter")})
     verdict = verdicts_of(Settings(), logind)["sessions"]
@@ -156,7 +156,7 @@ def test_idle_is_what_logind_knows_of_each_kind(kind: str, hint: bool, idle_secs
     assert waiting(verdicts_of(configured, logind)) == (["sessions"] if counted else [])
 
 
-def test_the_grace_knows_when_the_window_shuts() -> None:
+def test_the_grace_period_takes_the_end_of_the_window_into_account() -> None:
     logind = FakeLogind()
     logind.log_in("1")
     configured = replace(settings("periodic", periodic=OPEN_FOR_AN_HOUR), sessions=Sessions(grace_secs=3600))
@@ -176,15 +176,15 @@ def test_the_grace_knows_when_the_window_shuts() -> None:
         (replace(settings("immediate"), clock=ClockTrust("always")), True),
     ],
 )
-def test_the_clock_matters_where_something_goes_by_it(configured: Settings, waits: bool) -> None:
+def test_the_clock_matters_where_something_depends_on_it(configured: Settings, waits: bool) -> None:
     assert waiting(verdicts_of(configured, FakeLogind(), synchronized=False)) == (["clock"] if waits else [])
 
 
-def test_without_logind_and_timedated_nothing_is_allowed_for_want_of_an_answer() -> None:
+def test_without_logind_and_timedated_nothing_is_allowed() -> None:
     async def scenario() -> None:
         with private_bus() as daemon:
             bus = await Bus.connect(daemon.address)
-            there = Sources(Logind(bus), Timedate(bus), None)
+            there = GateSources(Logind(bus), Timedate(bus), None)
             configured = replace(settings("periodic"), interval=Interval(60))
             told = {gate.name: gate for gate in local_gates(configured, there)}
             asked = Question(release("2"), Purpose.UPDATE, at(0))

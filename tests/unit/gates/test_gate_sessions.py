@@ -1,9 +1,9 @@
-"""The gate ``sessions``: who counts, what they are told, and how long they have."""
+"""The gate ``sessions``: which users count, the notice they get, and the grace period."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +18,8 @@ from tidegate.config.settings import PROGRAMS_CLASSES
 from tidegate.config.settings import Sessions as Settings
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates import sessions as module
-from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
-from tidegate.gates.grace import STALE_SECS, Ahead, Outlives, Over, Running, grace
+from tidegate.gates.base import NOT_NOTICED, Allow, Notice, Question, Verdict, Wait
+from tidegate.gates.grace import STALE_SECS, NotStarted, Over, Running, TooLong, grace
 from tidegate.gates.people import MAX_NAMED, MAX_TERMINALS, Ignored, named, present, terminals
 from tidegate.gates.sessions import Sessions
 from tidegate.release import Purpose
@@ -27,31 +27,37 @@ from tidegate.services.sessions import Session
 
 GRACE_SECS = 600
 CORE = Session("4", "core", 1000, "tty", "user", "active", "pts/3", "", START, 100.0, None)
-NONE_TOLD: Mapping[str, Now] = {}
 
 
 def question(
-    secs: float = 0, told: float | None = None, shuts_at: datetime | None = None, purpose: Purpose = Purpose.UPDATE
+    secs: float = 0,
+    noticed: float | None = None,
+    allowed_until: datetime | None = None,
+    purpose: Purpose = Purpose.UPDATE,
 ) -> Question:
-    """``secs`` after the start; people were told at ``told``."""
-    return Question(release("2"), purpose, at(secs), shuts_at, NONE_TOLD if told is None else {"sessions": at(told)})
+    """``secs`` after the start; users were notified at ``noticed``."""
+    given = NOT_NOTICED if noticed is None else {"sessions": at(noticed)}
+    return Question(release("2"), purpose, at(secs), allowed_until, given)
 
 
 def ask(asked: Question, *there: Session, settings: Settings | None = None) -> Verdict:
-    async def look() -> Sequence[Session]:
+    async def list_sessions() -> Sequence[Session]:
         return there
 
-    return asyncio.run(Sessions(settings or Settings(), look).ask(asked))
+    return asyncio.run(Sessions(settings or Settings(), list_sessions).ask(asked))
 
 
 def test_an_empty_host_may_reboot_at_once() -> None:
     assert ask(question()) == Allow("sessions", "nobody is logged in")
 
 
-def test_people_are_to_be_told_first() -> None:
+def test_users_are_to_be_notified_first() -> None:
     verdict = ask(question(), CORE)
     assert isinstance(verdict, Wait)
-    assert verdict.reason == "logged in: core on pts/3 since 2026-03-02T10:00:00Z; to be told, with 600 s from then"
+    assert (
+        verdict.reason
+        == "logged in: core on pts/3 since 2026-03-02T10:00:00Z; not notified yet, with 600 s from then on"
+    )
     assert verdict.until == START + timedelta(seconds=GRACE_SECS)
     assert "--override sessions" in verdict.remedy
     assert verdict.notice == Notice(
@@ -70,46 +76,46 @@ def test_a_rollback_says_that_it_is_one() -> None:
     assert "back from a release that does not work" in verdict.notice.text
 
 
-def test_who_was_told_has_time_and_is_not_told_again() -> None:
-    verdict = ask(question(100, told=40), CORE)
+def test_users_who_were_notified_have_time_and_get_no_second_notice() -> None:
+    verdict = ask(question(100, noticed=40), CORE)
     assert isinstance(verdict, Wait)
     assert (verdict.notice, verdict.until) == (None, START + timedelta(seconds=40 + GRACE_SECS))
     assert "2026-03-02T10:10:40Z" in verdict.reason
 
 
 @pytest.mark.parametrize(("secs", "allowed"), [(639.9, False), (640, True), (640 + STALE_SECS, True)])
-def test_the_reboot_is_allowed_from_the_end_of_the_grace_on(secs: float, allowed: bool) -> None:
-    verdict = ask(question(secs, told=40), CORE)
+def test_the_reboot_is_allowed_from_the_end_of_the_grace_period_on(secs: float, allowed: bool) -> None:
+    verdict = ask(question(secs, noticed=40), CORE)
     assert isinstance(verdict, Allow) is allowed
     if isinstance(verdict, Allow):
-        assert "the grace is over" in verdict.detail
+        assert "the grace period is over" in verdict.detail
         assert "core on pts/3" in verdict.detail
 
 
-def test_a_notice_of_long_ago_counts_no_more() -> None:
-    verdict = ask(question(641 + STALE_SECS, told=40), CORE)
+def test_a_notice_becomes_stale() -> None:
+    verdict = ask(question(641 + STALE_SECS, noticed=40), CORE)
     assert isinstance(verdict, Wait)
     assert verdict.notice is not None
 
 
-def test_whoever_leaves_ends_the_wait_and_whoever_comes_during_the_grace_does_not_begin_a_new_one() -> None:
-    assert isinstance(ask(question(100, told=40)), Allow)
+def test_the_last_logout_ends_the_wait_and_a_login_during_the_grace_period_does_not_extend_it() -> None:
+    assert isinstance(ask(question(100, noticed=40)), Allow)
     late = replace(CORE, id="5", user="late", since=START + timedelta(seconds=630), began_boot_secs=730.0)
-    assert isinstance(ask(question(640, told=40), late), Allow)
+    assert isinstance(ask(question(640, noticed=40), late), Allow)
 
 
-def test_without_a_grace_people_are_told_and_that_is_all() -> None:
+def test_with_a_grace_period_of_0_users_are_only_notified() -> None:
     settings = replace(Settings(), grace_secs=0)
     first = ask(question(), CORE, settings=settings)
     assert isinstance(first, Wait)
     assert first.notice is not None
     assert first.until == START
-    assert isinstance(ask(question(1, told=0), CORE, settings=settings), Allow)
+    assert isinstance(ask(question(1, noticed=0), CORE, settings=settings), Allow)
 
 
-@pytest.mark.parametrize(("shuts_in_secs", "fits"), [(600, False), (601, True)])
-def test_a_grace_that_would_outlive_the_window_is_not_begun(shuts_in_secs: int, fits: bool) -> None:
-    verdict = ask(question(shuts_at=START + timedelta(seconds=shuts_in_secs)), CORE)
+@pytest.mark.parametrize(("allowed_secs", "fits"), [(600, False), (601, True)])
+def test_a_grace_period_that_would_outlast_the_window_is_not_begun(allowed_secs: int, fits: bool) -> None:
+    verdict = ask(question(allowed_until=START + timedelta(seconds=allowed_secs)), CORE)
     assert isinstance(verdict, Wait)
     assert (verdict.notice is not None) is fits
     if not fits:
@@ -120,7 +126,7 @@ def test_a_grace_that_would_outlive_the_window_is_not_begun(shuts_in_secs: int, 
 
 def test_a_grace_that_runs_is_not_ended_by_a_window() -> None:
     """The window's own gate does that; here it is about the people."""
-    verdict = ask(question(100, told=40, shuts_at=START + timedelta(seconds=101)), CORE)
+    verdict = ask(question(100, noticed=40, allowed_until=START + timedelta(seconds=101)), CORE)
     assert isinstance(verdict, Wait)
     assert verdict.until == START + timedelta(seconds=640)
 
@@ -128,27 +134,27 @@ def test_a_grace_that_runs_is_not_ended_by_a_window() -> None:
 @pytest.mark.parametrize(
     "error", [TidegateError(ErrorKind.REBOOT_UNREACHABLE, "logind does not answer", "start it"), TimeoutError()]
 )
-def test_an_unreadable_list_is_somebody_and_no_longer_than_the_grace(error: Exception) -> None:
-    async def look() -> Sequence[Session]:
+def test_an_unreadable_list_counts_as_a_user_for_the_grace_period_at_most(error: Exception) -> None:
+    async def list_sessions() -> Sequence[Session]:
         raise error
 
-    gate = Sessions(Settings(), look)
+    gate = Sessions(Settings(), list_sessions)
     first = asyncio.run(gate.ask(question()))
     assert isinstance(first, Wait)
     assert "it is not known who is logged in" in first.reason
     assert first.notice is not None
     assert first.notice.terminals == ()
-    assert isinstance(asyncio.run(gate.ask(question(599, told=0))), Wait)
-    assert isinstance(asyncio.run(gate.ask(question(600, told=0))), Allow)
+    assert isinstance(asyncio.run(gate.ask(question(599, noticed=0))), Wait)
+    assert isinstance(asyncio.run(gate.ask(question(600, noticed=0))), Allow)
 
 
 def test_a_logind_that_never_answers_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look() -> Sequence[Session]:
+    async def list_sessions() -> Sequence[Session]:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(module, "LOOK_SECS", 0.001)
-    verdict = asyncio.run(Sessions(Settings(), look).ask(question()))
+    monkeypatch.setattr(module, "LIST_TIMEOUT_SECS", 0.001)
+    verdict = asyncio.run(Sessions(Settings(), list_sessions).ask(question()))
     assert isinstance(verdict, Wait)
     assert "no answer within 0 s" in verdict.reason
 
@@ -236,7 +242,7 @@ def test_the_terminals_are_those_where_somebody_may_read() -> None:
     assert len(terminals([replace(CORE, tty=f"pts/{number}") for number in range(MAX_TERMINALS + 9)])) == MAX_TERMINALS
 
 
-def test_who_is_ignored_is_told_as_well() -> None:
+def test_ignored_users_are_notified_as_well() -> None:
     idle = replace(CORE, id="5", user="idle", tty="pts/9")
     verdict = ask(question(), CORE, idle, settings=replace(Settings(), ignore_users=("idle",)))
     assert isinstance(verdict, Wait)
@@ -250,31 +256,31 @@ def test_who_is_ignored_is_told_as_well() -> None:
 SECS = st.floats(0, 10 * STALE_SECS, allow_nan=False)
 
 
-@given(length=SECS, told=SECS, later=SECS, wall_step=st.floats(-1e8, 1e8))
+@given(length=SECS, noticed=SECS, later=SECS, wall_step=st.floats(-1e8, 1e8))
 def test_a_grace_is_as_long_as_it_is_by_the_boot_clock_alone(
-    length: float, told: float, later: float, wall_step: float
+    length: float, noticed: float, later: float, wall_step: float
 ) -> None:
-    now = Now(START + timedelta(seconds=told + later + wall_step), told + later)
-    before = Now(START + timedelta(seconds=told), told)
+    now = Now(START + timedelta(seconds=noticed + later + wall_step), noticed + later)
+    before = Now(START + timedelta(seconds=noticed), noticed)
     elapsed = now.boot_secs - before.boot_secs
     match grace(length, now, before, None):
         case Running():
             assert elapsed < length
         case Over():
             assert length <= elapsed <= length + STALE_SECS
-        case Ahead():
+        case NotStarted():
             assert elapsed > length + STALE_SECS
-        case Outlives():
+        case TooLong():
             raise AssertionError
 
 
-@given(length=SECS, shuts_in=SECS)
-def test_a_grace_begins_only_where_it_ends_while_the_reboot_is_still_allowed(length: float, shuts_in: float) -> None:
-    shuts_at = START + timedelta(seconds=shuts_in)
-    found = grace(length, at(0), None, shuts_at)
-    assert isinstance(found, Ahead | Outlives)
-    assert isinstance(found, Ahead) is (found.until < shuts_at)
+@given(length=SECS, allowed_secs=SECS)
+def test_a_grace_begins_only_where_it_ends_while_a_reboot_is_allowed(length: float, allowed_secs: float) -> None:
+    allowed_until = START + timedelta(seconds=allowed_secs)
+    found = grace(length, at(0), None, allowed_until)
+    assert isinstance(found, NotStarted | TooLong)
+    assert isinstance(found, NotStarted) is (found.until < allowed_until)
 
 
 def test_a_notice_of_another_boot_is_none() -> None:
-    assert isinstance(grace(600, at(0), at(50), None), Ahead)
+    assert isinstance(grace(600, at(0), at(50), None), NotStarted)

@@ -1,4 +1,4 @@
-"""All gates together: each in its turn, told what those before it know, and closed where one cannot answer."""
+"""All gates of a host: the order, what each learns from those before it, and that they fail closed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUESTION = Question(release("2"), Purpose.UPDATE, at(0))
 
 
 class Scripted:
-    """Answers as it is told; notes that it was asked."""
+    """Gives scripted answers, and records the questions."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ def test_the_verdicts_come_in_the_order_of_the_gates() -> None:
     assert ask([Scripted("a", Allow("a")), Scripted("b", Allow("b"))]) == (Allow("a"), Allow("b"))
 
 
-def test_who_waits_hears_of_every_reason() -> None:
+def test_every_reason_to_wait_is_reported() -> None:
     waits = Wait("b", "held"), Wait("c", "held, too")
     gates = [Scripted("a", Allow("a")), *(Scripted(wait.gate, wait) for wait in waits), Scripted("d", Allow("d"))]
     assert ask(gates) == (Allow("a"), *waits, Allow("d"))
     assert [gate.asked for gate in gates] == [[QUESTION]] * 4
 
 
-def test_a_gate_hears_how_long_those_before_it_allow() -> None:
+def test_a_gate_learns_until_when_those_before_it_allow() -> None:
     """The earliest end counts, of those that allow; a wait ends nothing."""
     later, soon = START + timedelta(hours=2), START + timedelta(hours=1)
     gates = [
@@ -75,11 +75,11 @@ def test_a_gate_hears_how_long_those_before_it_allow() -> None:
         Scripted("e", Allow("e")),
     ]
     ask(gates)
-    heard = [[question.shuts_at for question in gate.asked] for gate in gates]
+    heard = [[question.allowed_until for question in gate.asked] for gate in gates]
     assert heard == [[None], [later], [soon], [soon], [soon]]
 
 
-def test_a_person_may_pass_a_gate_over_by_name_where_the_gate_lets_them() -> None:
+def test_an_operator_may_override_an_overridable_gate_by_name() -> None:
     soft = Scripted("soft", Wait("soft", "held"))
     hard = Scripted("hard", Wait("hard", "held"), overridable=False)
     other = Scripted("other", Wait("other", "held"))
@@ -101,7 +101,7 @@ def test_a_gate_is_asked_about_the_purposes_that_it_guards_and_no_other() -> Non
             TidegateError(ErrorKind.BUS_UNREACHABLE, "no bus", "start dbus"),
             Wait("a", "no answer: no bus", remedy="start dbus"),
         ),
-        (ValueError("nonsense"), Wait("a", "the gate failed: ValueError: nonsense")),
+        (ValueError("nonsense"), Wait("a", "internal error in the gate: ValueError: nonsense")),
     ],
 )
 def test_a_gate_that_fails_holds_the_reboot(error: Exception, wait: Wait) -> None:
@@ -110,13 +110,13 @@ def test_a_gate_that_fails_holds_the_reboot(error: Exception, wait: Wait) -> Non
 
 
 def test_a_gate_that_never_answers_holds_the_reboot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_set, "ANSWER_DEADLINE_SECS", 0.001)
+    monkeypatch.setattr(gate_set, "GATE_TIMEOUT_SECS", 0.001)
     (verdict,) = ask([Scripted("a", None)])
     assert verdict == Wait("a", "no answer within 0 s")
 
 
 def test_one_gate_has_less_time_than_all_together() -> None:
-    assert DEADLINES_SECS[AskGates] > gate_set.ANSWER_DEADLINE_SECS
+    assert DEADLINES_SECS[AskGates] > gate_set.GATE_TIMEOUT_SECS
 
 
 def test_without_gates_nothing_holds_the_reboot() -> None:

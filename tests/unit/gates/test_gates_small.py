@@ -14,7 +14,7 @@ from tests.fakes.clock import START
 from tidegate.clock import BUILT_AFTER, Now, SystemClock
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates.base import Allow, Question, Verdict, Wait
-from tidegate.gates.clock import ClockGate, always, where_something_ends
+from tidegate.gates.clock import ClockGate, always, where_time_is_limited
 from tidegate.gates.inhibitors import Inhibitors
 from tidegate.gates.interval import Interval, boot_began_secs
 from tidegate.release import Purpose
@@ -23,8 +23,8 @@ from tidegate.services.logind import Inhibitor
 UNREACHABLE = TidegateError(ErrorKind.BUS_TIMEOUT, "no answer within 25 s", "wait")
 
 
-def question(secs: float = 0, shuts_at: datetime | None = None, now: Now | None = None) -> Question:
-    return Question(release("2"), Purpose.UPDATE, now or at(secs), shuts_at)
+def question(secs: float = 0, allowed_until: datetime | None = None, now: Now | None = None) -> Question:
+    return Question(release("2"), Purpose.UPDATE, now or at(secs), allowed_until)
 
 
 # --------------------------------------------------------------------------- inhibitors
@@ -37,10 +37,10 @@ def inhibitor(
 
 
 def inhibited(*there: Inhibitor) -> Verdict:
-    async def look() -> Sequence[Inhibitor]:
+    async def list_inhibitors() -> Sequence[Inhibitor]:
         return there
 
-    return asyncio.run(Inhibitors(look).ask(question()))
+    return asyncio.run(Inhibitors(list_inhibitors).ask(question()))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ class Kernel:
 
 
 def clocked(kernel: Kernel, asked: Question, *, matters: bool = True) -> Verdict:
-    gate = ClockGate(always if matters else where_something_ends, kernel)
+    gate = ClockGate(always if matters else where_time_is_limited, kernel)
     return asyncio.run(gate.ask(asked))
 
 
@@ -135,14 +135,14 @@ def test_the_build_is_not_from_the_future() -> None:
     assert SystemClock().now().wall > BUILT_AFTER
 
 
-def test_where_nothing_goes_by_the_clock_nobody_is_asked() -> None:
+def test_where_nothing_depends_on_the_clock_it_is_not_checked() -> None:
     kernel = Kernel(False)
-    assert clocked(kernel, question(), matters=False) == Allow("clock", "nothing goes by the clock")
+    assert clocked(kernel, question(), matters=False) == Allow("clock", "nothing depends on the clock")
     assert kernel.asked == 0
 
 
-def test_a_reboot_that_is_allowed_only_until_some_instant_goes_by_the_clock() -> None:
-    ends = question(shuts_at=START + timedelta(hours=1))
+def test_a_reboot_that_is_allowed_only_until_some_instant_depends_on_the_clock() -> None:
+    ends = question(allowed_until=START + timedelta(hours=1))
     assert isinstance(clocked(Kernel(False), ends, matters=False), Wait)
 
 
@@ -174,7 +174,7 @@ def test_a_clock_that_was_set_does_not_shorten_it() -> None:
 def test_a_boot_of_which_nothing_is_known_has_just_begun() -> None:
     verdict = rested(3600, None, secs=1e9)
     assert isinstance(verdict, Wait)
-    assert "process 1 is hidden" in verdict.reason
+    assert "process 1 cannot be read" in verdict.reason
 
 
 def test_this_boot_began_in_the_past_of_the_boot_clock() -> None:

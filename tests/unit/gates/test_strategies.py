@@ -15,11 +15,12 @@ from tidegate.calendar.schedule import Schedule
 from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
 from tidegate.config.settings import STRATEGIES, Settings
+from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Allow, Question, Wait
 from tidegate.gates.gate_set import ask_all
 from tidegate.gates.immediate import Immediate
 from tidegate.gates.periodic import Periodic
-from tidegate.gates.select import FLEET_LOCK, strategy_gates
+from tidegate.gates.select import strategy_gates
 from tidegate.release import Purpose
 
 
@@ -47,7 +48,7 @@ def test_strategies_keep_their_configured_order() -> None:
     assert names == ["marker_file", "immediate", "periodic"]
 
 
-def test_the_fleet_lock_is_no_gate() -> None:
+def test_the_fleet_lock_is_not_a_gate() -> None:
     """To ask for it is to take it: the machine does, after every gate."""
     assert strategy_gates(settings("fleet_lock")) == ()
 
@@ -59,7 +60,7 @@ def test_every_name_that_the_configuration_takes_is_a_gate_of_that_name(name: st
     assert Purpose.UPDATE in gate.guards
 
 
-def test_a_strategy_may_be_passed_over_by_name_and_one_that_is_not_there_may_not() -> None:
+def test_a_strategy_may_be_overridden_by_name_and_one_that_is_not_there_may_not() -> None:
     known = {gate.name: gate.overridable for gate in strategy_gates(settings("immediate", "marker_file"))}
     assert known == {"immediate": True, "marker_file": True}
     assert Periodic.overridable
@@ -71,7 +72,7 @@ WEEKLY = Schedule(WallCalendar((WindowSpec((0,), 10 * 60, 60),), Exclusions()), 
 
 
 @pytest.mark.parametrize(("secs", "is_open"), [(-1, False), (0, True), (3599, True), (3600, False)])
-def test_a_window_allows_until_it_shuts(secs: float, is_open: bool) -> None:
+def test_a_window_allows_until_it_closes(secs: float, is_open: bool) -> None:
     verdict = asyncio.run(Periodic(WEEKLY).ask(Question(release("2"), Purpose.UPDATE, at(secs))))
     assert isinstance(verdict, Allow) is is_open
     if is_open:

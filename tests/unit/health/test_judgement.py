@@ -1,4 +1,4 @@
-"""When a check has failed, and when a boot is well."""
+"""When a check has failed, and when a boot is healthy."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.health.base import Finding, HealthLook, Weight
+from tidegate.health.base import Finding, ProbeResult, Weight
 from tidegate.health.judgement import (
-    NOTHING_SEEN,
+    NO_CHECKS,
     Bad,
     CheckStage,
     CheckState,
@@ -17,7 +17,7 @@ from tidegate.health.judgement import (
     Watching,
     failing,
     judge,
-    seen,
+    updated,
 )
 
 TERMS = HealthTerms(monitor_secs=300, interval_secs=10, start_delay_secs=60, retries=3)
@@ -27,15 +27,15 @@ def finding(check: str, passed: bool, weight: Weight = Weight.REQUIRED) -> Findi
     return Finding(check, weight, passed, "reached" if passed else "is failed")
 
 
-def look(**checks: bool) -> HealthLook:
-    return HealthLook(tuple(finding(check, passed) for check, passed in checks.items()))
+def probe(**checks: bool) -> ProbeResult:
+    return ProbeResult(tuple(finding(check, passed) for check, passed in checks.items()))
 
 
-def after(*looks: tuple[float, bool], terms: HealthTerms = TERMS) -> CheckState:
-    """The check ``web`` after looks at these times."""
-    known = NOTHING_SEEN
-    for elapsed_secs, passed in looks:
-        known = seen(known, look(web=passed), terms, elapsed_secs)
+def after(*probes: tuple[float, bool], terms: HealthTerms = TERMS) -> CheckState:
+    """The check ``web`` after probes at these times."""
+    known = NO_CHECKS
+    for elapsed_secs, passed in probes:
+        known = updated(known, probe(web=passed), terms, elapsed_secs)
     (state,) = known
     return state
 
@@ -45,17 +45,17 @@ def test_a_check_is_pending_until_it_passes() -> None:
     assert after((0, False), (10, True)).stage is CheckStage.PASSED
 
 
-def test_looks_within_the_start_delay_do_not_count_against_a_check_that_has_not_passed() -> None:
+def test_probes_within_the_start_delay_do_not_count_against_a_check_that_has_not_passed() -> None:
     assert after((0, False), (50, False), (60, False), (70, False)).stage is CheckStage.PENDING
     assert after((0, False), (50, False), (60, False), (70, False), (80, False)).stage is CheckStage.FAILED
 
 
-def test_what_has_passed_once_fails_within_the_start_delay_too() -> None:
+def test_a_check_that_has_passed_may_fail_within_the_start_delay() -> None:
     assert after((0, True), (10, False), (20, False)).stage is CheckStage.PASSED
     assert after((0, True), (10, False), (20, False), (30, False)).stage is CheckStage.FAILED
 
 
-def test_one_pass_ends_a_row_of_failures() -> None:
+def test_one_success_resets_the_failures() -> None:
     state = after((60, False), (70, False), (80, True), (90, False), (100, False))
     assert (state.stage, state.failures) == (CheckStage.PASSED, 2)
     assert after((60, False), (70, False), (80, False), (90, True)).stage is CheckStage.PASSED
@@ -67,9 +67,9 @@ def test_the_start_delay_is_never_longer_than_the_watch() -> None:
     assert after((5, False), terms=short).stage is CheckStage.FAILED
 
 
-def test_a_check_that_is_configured_no_longer_is_forgotten() -> None:
-    known = seen(NOTHING_SEEN, look(web=False, ssh=True), TERMS, 0)
-    assert [state.check for state in seen(known, look(ssh=True), TERMS, 10)] == ["ssh"]
+def test_a_check_that_is_no_longer_configured_is_dropped() -> None:
+    known = updated(NO_CHECKS, probe(web=False, ssh=True), TERMS, 0)
+    assert [state.check for state in updated(known, probe(ssh=True), TERMS, 10)] == ["ssh"]
 
 
 def state(stage: CheckStage, check: str = "web", weight: Weight = Weight.REQUIRED) -> CheckState:
@@ -85,11 +85,11 @@ def test_a_boot_is_good_when_the_watch_is_over_and_everything_passes() -> None:
     assert judge(checks, TERMS, 300) == Good()
 
 
-def test_a_boot_is_bad_as_soon_as_too_much_has_failed() -> None:
+def test_a_boot_is_bad_as_soon_as_too_many_checks_have_failed() -> None:
     assert judge((state(FAILED), state(PENDING, "ssh")), TERMS, 0) == Bad("web: is what it is")
 
 
-def test_what_is_pending_is_waited_for_beyond_the_watch() -> None:
+def test_a_pending_check_extends_the_watch() -> None:
     assert judge((state(PENDING), state(PASSED, "ssh")), TERMS, 1000) == Watching("web: is what it is")
 
 
@@ -100,7 +100,7 @@ def test_only_a_share_strictly_above_the_ratio_is_bad(failed: int, bad: bool) ->
     assert isinstance(judge(checks, half, 0), Bad) is bad
 
 
-def test_what_fails_within_the_ratio_is_on_record() -> None:
+def test_failures_within_the_ratio_are_remarked() -> None:
     half = HealthTerms(monitor_secs=0, max_failed_ratio=0.5)
     assert judge((state(FAILED), state(PASSED, "ssh")), half, 0) == Good("web: is what it is")
 
@@ -110,18 +110,18 @@ def test_advisory_checks_never_decide(stage: CheckStage) -> None:
     advisory = state(stage, "ping", Weight.ADVISORY)
     assert judge((state(PASSED), advisory), TERMS, 300) == Good()
     assert isinstance(judge((state(FAILED), advisory), TERMS, 0), Bad)
-    assert failing(HealthLook((finding("ping", False, Weight.ADVISORY),))) == ""
+    assert failing(ProbeResult((finding("ping", False, Weight.ADVISORY),))) == ""
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 5), st.floats(0, 100))
-def test_a_check_fails_exactly_when_its_last_looks_that_count_did(
-    looks: list[bool], retries: int, delay_secs: float
+def test_a_check_fails_exactly_when_its_last_probes_that_count_did(
+    probes: list[bool], retries: int, delay_secs: float
 ) -> None:
     terms = HealthTerms(monitor_secs=1000, interval_secs=10, start_delay_secs=delay_secs, retries=retries)
-    known = NOTHING_SEEN
+    known = NO_CHECKS
     passed_before, in_a_row = False, 0
-    for number, passed in enumerate(looks):
-        known = seen(known, look(web=passed), terms, number * 10)
+    for number, passed in enumerate(probes):
+        known = updated(known, probe(web=passed), terms, number * 10)
         counts = passed_before or number * 10 >= delay_secs
         in_a_row = 0 if passed else in_a_row + counts
         passed_before |= passed

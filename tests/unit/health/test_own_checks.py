@@ -1,4 +1,4 @@
-"""The checks that the agent makes by itself: units over a real bus, files by a clock that is told."""
+"""The checks that the agent runs itself: units over a real bus, files with a fake clock."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health import file
 from tidegate.health.base import Weight
 from tidegate.health.boot import BootComplete
-from tidegate.health.check import Seen
-from tidegate.health.failed_units import NoneFailed
-from tidegate.health.file import FileSeen
+from tidegate.health.check import CheckResult
+from tidegate.health.failed_units import NoFailedUnits
+from tidegate.health.file import FileState
 from tidegate.health.unit import UnitActive
 from tidegate.services.systemd import Systemd, UnitState
 
@@ -64,8 +64,8 @@ def test_a_unit(address: str, state: UnitState, passed: bool, detail: str) -> No
         async with systemd(address, web=state) as asked:
             check = UnitActive(UnitCheck("w", "web.service", "advisory"), asked)
             assert (check.name, check.weight) == ("unit/w", Weight.ADVISORY)
-            seen = await check.ask()
-            assert (seen.passed, detail in seen.detail) == (passed, True), seen
+            result = await check.run()
+            assert (result.passed, detail in result.detail) == (passed, True), result
 
     run(scenario())
 
@@ -75,22 +75,22 @@ def test_the_target_of_a_boot(address: str, active: str, passed: bool) -> None:
     async def scenario() -> None:
         async with two(address) as (its, ours):
             await FakeSystemd1({"boot-complete.target": UnitState("loaded", active, active)}).serve(its)
-            seen = await BootComplete(Systemd(ours)).ask()
-            assert seen.passed is passed
-            assert active in seen.detail or passed
+            result = await BootComplete(Systemd(ours)).run()
+            assert result.passed is passed
+            assert active in result.detail or passed
 
     run(scenario())
 
 
-def test_no_unit_failed_that_was_well_before(address: str) -> None:
+def test_units_that_had_failed_before_are_excused(address: str) -> None:
     async def scenario() -> None:
         async with systemd(address, a=FAILED, b=ACTIVE, c=FAILED) as asked:
             assert await asked.failed_units() == {"a.service", "c.service"}
-            seen = await NoneFailed(asked, frozenset({"a.service"})).ask()
-            assert seen == Seen(passed=False, detail="failed: c.service; see: systemctl --failed")
-            seen = await NoneFailed(asked, frozenset({"a.service", "b.service", "c.service"})).ask()
-            assert seen.passed
-            assert "a.service, c.service" in seen.detail
+            result = await NoFailedUnits(asked, frozenset({"a.service"})).run()
+            assert result == CheckResult(passed=False, detail="failed: c.service; see: systemctl --failed")
+            result = await NoFailedUnits(asked, frozenset({"a.service", "b.service", "c.service"})).run()
+            assert result.passed
+            assert "a.service, c.service" in result.detail
 
     run(scenario())
 
@@ -98,19 +98,19 @@ def test_no_unit_failed_that_was_well_before(address: str) -> None:
 def test_many_failed_units_fit_on_a_line(address: str) -> None:
     async def scenario() -> None:
         async with systemd(address, **{f"u{number:02}": FAILED for number in range(30)}) as asked:
-            seen = await NoneFailed(asked, frozenset()).ask()
-            assert "u09.service and 20 more" in seen.detail
+            result = await NoFailedUnits(asked, frozenset()).run()
+            assert "u09.service and 20 more" in result.detail
 
     run(scenario())
 
 
-def looked(path: Path, state: str = "present", max_age_secs: int | None = None) -> Seen:
+def file_check(path: Path, state: str = "present", max_age_secs: int | None = None) -> CheckResult:
     async def scenario() -> None:
-        seen.append(await FileSeen(FileCheck("f", str(path), state, max_age_secs), CLOCK).ask())
+        result.append(await FileState(FileCheck("f", str(path), state, max_age_secs), CLOCK).run())
 
-    seen: list[Seen] = []
+    result: list[CheckResult] = []
     run(scenario())
-    return seen[0]
+    return result[0]
 
 
 def written(path: Path, secs_ago: float) -> Path:
@@ -120,16 +120,16 @@ def written(path: Path, secs_ago: float) -> Path:
 
 
 @pytest.mark.parametrize(("state", "there", "passed"), [("present", 1, 1), ("present", 0, 0), ("absent", 1, 0)])
-def test_a_file_that_is_there_or_not(tmp_path: Path, state: str, there: int, passed: int) -> None:
+def test_a_file_that_exists_or_not(tmp_path: Path, state: str, there: int, passed: int) -> None:
     path = tmp_path / "x"
     if there:
         path.touch()
-    assert looked(path, state).passed is bool(passed)
+    assert file_check(path, state).passed is bool(passed)
 
 
 def test_a_file_that_is_gone_is_absent_and_so_is_one_below_a_file(tmp_path: Path) -> None:
-    assert looked(tmp_path / "x", "absent").passed
-    assert looked(written(tmp_path / "f", 0) / "below", "absent").passed
+    assert file_check(tmp_path / "x", "absent").passed
+    assert file_check(written(tmp_path / "f", 0) / "below", "absent").passed
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_a_file_that_is_gone_is_absent_and_so_is_one_below_a_file(tmp_path: Path
     ],
 )
 def test_the_age_of_a_file(tmp_path: Path, secs_ago: float, passed: bool, detail: str) -> None:
-    seen = looked(written(tmp_path / "x", secs_ago), max_age_secs=60)
-    assert (seen.passed, detail in seen.detail) == (passed, True), seen
+    result = file_check(written(tmp_path / "x", secs_ago), max_age_secs=60)
+    assert (result.passed, detail in result.detail) == (passed, True), result
 
 
-def test_a_file_that_cannot_be_looked_at(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_inspected(tmp_path: Path) -> None:
     with pytest.raises(TidegateError) as caught:
-        looked(tmp_path / ("x" * 300))
+        file_check(tmp_path / ("x" * 300))
     assert caught.value.kind is ErrorKind.HEALTH_UNREADABLE
     assert "File name too long" in caught.value.message
 
@@ -161,21 +161,21 @@ def test_a_kernel_that_does_not_answer_costs_one_thread(tmp_path: Path, monkeypa
 
     def stat(path: str, **how: object) -> os.stat_result:
         thread = threading.current_thread().name
-        if thread == "stat":  # and nobody else's calls
+        if thread == "stat":  # and no other calls
             threads.append(thread)
             answers.wait(5)
         return real(path, **how)  # type: ignore[arg-type]  # whatever others pass
 
     async def scenario() -> None:
-        check = FileSeen(FileCheck("f", str(tmp_path)), CLOCK)
-        for _look in range(3):
+        check = FileState(FileCheck("f", str(tmp_path)), CLOCK)
+        for _probe in range(3):
             with pytest.raises(TidegateError, match="has not answered"):
-                await check.ask()
+                await check.run()
         assert len(threads) == 1
         answers.set()
-        monkeypatch.setattr(file, "STAT_SECS", 5.0)
-        assert (await check.ask()).passed
+        monkeypatch.setattr(file, "STAT_TIMEOUT_SECS", 5.0)
+        assert (await check.run()).passed
 
     monkeypatch.setattr(os, "stat", stat)
-    monkeypatch.setattr(file, "STAT_SECS", 0.02)
+    monkeypatch.setattr(file, "STAT_TIMEOUT_SECS", 0.02)
     run(scenario())

@@ -19,7 +19,7 @@ from tidegate.bus.bus import Bus
 from tidegate.config.health import CommandCheck
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.base import Weight
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.health.remote import Command, Executables, RemoteChecks
 from tidegate.helper.checks import RootChecks
 from tidegate.helper.checks_service import ServedChecks
@@ -39,7 +39,7 @@ command = ["/usr/bin/id"]
 user = "nobody"
 timeout_secs = 7
 """
-WELL = Seen(passed=True, detail="ended well")
+WELL = CheckResult(passed=True, detail="ended well")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: what is run belongs to root")
 
 
@@ -49,11 +49,11 @@ class Host:
 
     root: Path
     jobs: list[Job] = field(default_factory=list[Job])
-    answers: dict[str, Seen] = field(default_factory=dict[str, Seen])
+    answers: dict[str, CheckResult] = field(default_factory=dict[str, CheckResult])
     hold: asyncio.Event | None = None
     ended: list[str] = field(default_factory=list[str])
 
-    async def run_job(self, job: Job) -> Seen:
+    async def run_job(self, job: Job) -> CheckResult:
         self.jobs.append(job)
         try:
             if self.hold is not None:
@@ -133,7 +133,7 @@ def test_commands_are_run_as_they_are_configured(address: str, host: Host) -> No
             for check in (CommandCheck("fine", ("/other",)), CommandCheck("nobodys", ("/other",), weight="advisory")):
                 command = Command(check, remote)
                 assert (command.name, command.weight) == (f"command/{check.name}", Weight(check.weight))
-                assert await command.ask() == WELL
+                assert await command.run() == WELL
         fine, nobodys = host.jobs
         assert (fine.argv, fine.timeout_secs) == (("/usr/bin/true", "$x"), 30)
         assert (nobodys.argv, nobodys.timeout_secs) == (("/usr/bin/id",), 7)
@@ -154,14 +154,14 @@ def test_commands_are_run_at_every_look(host: Host) -> None:
 @root_only
 def test_programs_are_run_until_they_have_passed_and_then_for_the_boot(address: str, host: Host) -> None:
     async def scenario() -> None:
-        bad = Seen(passed=False, detail="exit code 1")
+        bad = CheckResult(passed=False, detail="exit code 1")
         host.answers["required/10-a.sh"] = bad
         async with served(address, host) as remote:
             (program,) = await Executables(20, remote).found()
             assert (program.name, program.weight) == ("required/10-a.sh", Weight.REQUIRED)
-            assert [await program.ask(), await program.ask()] == [bad, bad]
+            assert [await program.run(), await program.run()] == [bad, bad]
             del host.answers["required/10-a.sh"]
-            assert [await program.ask(), await program.ask()] == [WELL, WELL]
+            assert [await program.run(), await program.run()] == [WELL, WELL]
         assert [job.settings for job in host.jobs] == [()] * 3
         assert host.jobs[0].argv == (str(host.root / "etc/tidegate/health.d/required/10-a.sh"),)
         assert (await host.checks.run("required/10-a.sh")).detail == "passed earlier in this boot"

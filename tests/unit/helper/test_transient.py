@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.asyncs import run as run_scenario
 from tests.fakes.asyncs import until
-from tidegate.health.check import Seen
+from tidegate.health.check import CheckResult
 from tidegate.helper import transient
 from tidegate.helper.transient import OUTPUT_BYTES, SHOWN_CHARS, Job, run
 
@@ -33,11 +33,11 @@ def pid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return pid_file
 
 
-def sh(script: str, timeout_secs: float = 8) -> Seen:
+def sh(script: str, timeout_secs: float = 8) -> CheckResult:
     async def scenario() -> None:
         seen.append(await run(Job("command/a", ("/bin/sh", "-c", script), timeout_secs)))
 
-    seen: list[Seen] = []
+    seen: list[CheckResult] = []
     run_scenario(scenario())
     return seen[0]
 
@@ -79,7 +79,7 @@ def test_of_much_output_the_end_is_kept() -> None:
 
 def test_one_that_hangs_is_ended_with_what_it_has_said(pid_file: Path) -> None:
     seen = sh("echo before; exec sleep 60", SOON_SECS)
-    assert seen == Seen(passed=False, detail=f"did not end within {SOON_SECS} s and was killed: before")
+    assert seen == CheckResult(passed=False, detail=f"did not end within {SOON_SECS} s and was killed: before")
     assert is_gone(pid_file)
 
 
@@ -109,7 +109,7 @@ def test_where_nobody_waits_any_more_it_is_ended(pid_file: Path) -> None:
 
 def test_no_systemd_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transient, "_SYSTEMD_RUN", (str(tmp_path / "gone"),))
-    assert sh("exit 0") == Seen(passed=False, detail="systemd-run cannot be started: No such file or directory")
+    assert sh("exit 0") == CheckResult(passed=False, detail="systemd-run cannot be started: No such file or directory")
 
 
 def test_how_systemd_is_asked() -> None:

@@ -17,7 +17,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
-from tidegate.health.base import HealthLook
+from tidegate.health.base import ProbeResult
 from tidegate.machine import effects
 from tidegate.machine.effects import (
     AcquireLock,
@@ -101,8 +101,8 @@ class Parts:
         await self._met("failed_units")
         return frozenset({"sshd.service"})
 
-    async def look(self, failed_before: frozenset[str]) -> HealthLook:
-        await self._met("look", failed_before)
+    async def probe(self, failed_before: frozenset[str]) -> ProbeResult:
+        await self._met("probe", failed_before)
         return WELL
 
     async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
@@ -223,7 +223,7 @@ def test_gates_hear_whom_was_told_of_the_reboot_and_those_overridden_nothing() -
     rig.run(AskGates(7, SECOND, Purpose.UPDATE, noticed={"window": at(-5)}))
     assert rig.parts.asked == [Question(SECOND, Purpose.UPDATE, at(0), noticed={"window": at(-5)})]
     answer = rig.run(AskGates(7, SECOND, Purpose.UPDATE, frozenset({"window"})))
-    assert answer == Completed(7, (Allow("window", "passed over by a person"),))
+    assert answer == Completed(7, (Allow("window", "overridden by an operator"),))
     assert len(rig.parts.asked) == 1
 
 
@@ -256,10 +256,10 @@ def test_a_reboot_is_logind_with_the_announcement() -> None:
     assert rig.parts.asked == [("go_down", RebootKind.REBOOT, "going down")]
 
 
-def test_health_is_looked_at() -> None:
+def test_health_is_probed() -> None:
     rig = Rig()
     assert rig.run(ReadHealth(7, frozenset({"sshd.service"}))) == Completed(7, WELL)
-    assert rig.parts.asked == [("look", frozenset({"sshd.service"}))]
+    assert rig.parts.asked == [("probe", frozenset({"sshd.service"}))]
 
 
 FALLIBLE = [task for task in ONE_OF_EACH if not isinstance(task, AskGates)]

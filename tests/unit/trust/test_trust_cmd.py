@@ -147,9 +147,9 @@ def test_a_signed_graph_has_no_query(tmp_path: Path, url: str) -> None:
         ('discovery.static_graph.url = ""', False),
     ],
 )
-def test_a_root_of_trust_is_not_passed_by_without_a_word(tmp_path: Path, *, others: str, fine: bool) -> None:
+def test_a_root_of_trust_without_a_graph_is_reported(tmp_path: Path, *, others: str, fine: bool) -> None:
     graph_url = "" if "static_graph.url" in others else 'discovery.static_graph.url = "https://h/g"\n'
     (tmp_path / "1.toml").write_text(f'{graph_url}discovery.static_graph.trust = "/etc/r.json"\n{others}\n')
     problems = load([tmp_path]).problems
     assert [problem.key for problem in problems] == ([] if fine else ["discovery.static_graph.trust"])
-    assert all("nothing would be signed" in problem.message for problem in problems)
+    assert all("no static graph that could be signed" in problem.message for problem in problems)

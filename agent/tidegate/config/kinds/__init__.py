@@ -1,1 +1,1 @@
-"""Kinds of configuration values: how each is checked, parsed and shown."""
+"""Kinds of configuration values: how each is checked, read and written."""

@@ -1,4 +1,4 @@
-"""The kinds of value that name things on the host: users and the like, and files."""
+"""Kinds of values that refer to objects of the host: names, such as users and units, and file paths."""
 
 from __future__ import annotations
 
@@ -6,58 +6,51 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from tidegate.config.keys import Kind, refuse
+from tidegate.config.keys import faulty
+from tidegate.config.kinds.base import StringArrayKind, StringKind
 from tidegate.config.problems import shown
 
 
 @dataclass(frozen=True, slots=True)
-class Names(Kind[tuple[str, ...]]):
-    """An array of names, possibly empty, each of which ``pattern`` matches as a whole; ``words`` say the same."""
+class Names(StringArrayKind[tuple[str, ...]]):
+    """An array of names, possibly empty, that fully match ``pattern``. ``words`` describe them in the plural."""
 
     pattern: re.Pattern[str]
     words: str
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return f"an array of {self.words}"
 
-    def fits(self, value: object) -> bool:
-        """An array of strings."""
-        return isinstance(value, list) and all(isinstance(name, str) for name in cast(list[object], value))
-
     def read(self, value: object) -> tuple[str, ...]:
-        """Names that match."""
+        """The names, unchanged."""
         names = cast(list[str], value)
         for name in names:
             if not self.pattern.fullmatch(name):
-                raise refuse(f"{shown(name)} cannot be used", f"use {self.wanted}")
+                raise faulty(f"{shown(name)} cannot be used", f"use {self.wanted}")
         return tuple(names)
 
     def plain(self, setting: object) -> object:
-        """As an array."""
+        """The setting as an array."""
         return list(cast(tuple[str, ...], setting))
 
 
 @dataclass(frozen=True, slots=True)
-class AbsoluteFile(Kind[str]):
-    """The path of a file, from the root and with no way back."""
+class AbsoluteFile(StringKind[str]):
+    """An absolute path without ``.`` and ``..``."""
 
     empty_is_default: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return "an absolute path without . and .. in it"
 
-    def fits(self, value: object) -> bool:
-        """Only a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
-        """A path from the root."""
+        """The path, unchanged."""
         path = cast(str, value)
         first, *rest = path.split("/")
         if first or not rest or {"", ".", ".."} & set(rest) or not path.isprintable():
-            raise refuse(f"{shown(path)} cannot be used", f"use {self.wanted}")
+            raise faulty(f"{shown(path)} cannot be used", f"use {self.wanted}")
         return path

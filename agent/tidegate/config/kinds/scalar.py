@@ -1,4 +1,4 @@
-"""The kinds of value that keys take."""
+"""Kinds of single values: booleans, numbers, text, choices, URLs and time zones."""
 
 from __future__ import annotations
 
@@ -6,76 +6,77 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from tidegate.config.keys import Kind, refuse
+from tidegate.config.keys import Kind, faulty
+from tidegate.config.kinds.base import StringKind, is_array_of
 from tidegate.config.problems import nearest, shown
 
 
 @dataclass(frozen=True, slots=True)
 class Boolean(Kind[bool]):
-    """true or false."""
+    """A boolean."""
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return "true or false"
 
     def fits(self, value: object) -> bool:
-        """Only a boolean."""
+        """Whether it is a boolean."""
         return isinstance(value, bool)
 
     def read(self, value: object) -> bool:
-        """As it is."""
+        """The boolean, unchanged."""
         return cast(bool, value)
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(Kind[int]):
-    """A whole number from ``low`` to ``high``, both included."""
+class Integer(Kind[int]):
+    """An integer from ``low`` to ``high``, both included."""
 
     low: int
     high: int
 
     @property
     def wanted(self) -> str:
-        """The bounds."""
-        return f"a whole number from {self.low} to {self.high}"
+        """The bounds, in words."""
+        return f"an integer from {self.low} to {self.high}"
 
     def fits(self, value: object) -> bool:
-        """A boolean is no number, though Python thinks so."""
+        """Whether it is an integer. A boolean is not, though Python's is a subclass."""
         return isinstance(value, int) and not isinstance(value, bool)
 
     def read(self, value: object) -> int:
-        """Within the bounds."""
+        """The number, if it is within the bounds."""
         number = cast(int, value)
         if not self.low <= number <= self.high:
-            raise refuse(f"{shown(number)} is out of range", f"use {self.wanted}")
+            raise faulty(f"{shown(number)} is out of range", f"use {self.wanted}")
         return number
 
 
 @dataclass(frozen=True, slots=True)
 class Fraction(Kind[float]):
-    """A number from 0 to 1, both included; whole ones too."""
+    """A float from 0 to 1, both included, or one of these integers."""
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return "a number from 0.0 to 1.0"
 
     def fits(self, value: object) -> bool:
-        """Any number."""
+        """Whether it is a number."""
         return isinstance(value, (int, float)) and not isinstance(value, bool)
 
     def read(self, value: object) -> float:
-        """Within the bounds; ``nan`` is not."""
+        """The number as a float, if it is within the bounds."""
         number = cast(float, value)
-        if not 0 <= number <= 1:  # which ``nan`` is not, either
-            raise refuse(f"{shown(number)} is out of range", f"use {self.wanted}")
+        if not 0 <= number <= 1:  # rejects ``nan`` as well
+            raise faulty(f"{shown(number)} is out of range", f"use {self.wanted}")
         return float(number)
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Kind[str]):
-    """A string that ``pattern`` matches as a whole; ``words`` say the same."""
+class Text(StringKind[str]):
+    """A string that fully matches ``pattern``. ``words`` describe it."""
 
     pattern: re.Pattern[str]
     words: str
@@ -83,123 +84,105 @@ class Text(Kind[str]):
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return self.words
 
-    def fits(self, value: object) -> bool:
-        """Only a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
-        """A string that matches."""
+        """The string, unchanged."""
         text = cast(str, value)
         if not self.pattern.fullmatch(text):
-            raise refuse(f"{shown(text)} cannot be used", f"use {self.wanted}")
+            raise faulty(f"{shown(text)} cannot be used", f"use {self.wanted}")
         return text
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Kind[str]):
-    """One of a few words."""
+class Choice(StringKind[str]):
+    """One of several words."""
 
     words: tuple[str, ...]
     empty_is_default: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """The words."""
+        """The words to choose from."""
         return f"one of {_listed(self.words)}"
 
-    def fits(self, value: object) -> bool:
-        """Only a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
-        """A known word."""
+        """The word, if it is one of them."""
         word = cast(str, value)
         if word not in self.words:
-            raise refuse(f"{shown(word)} is not known{_hint(word, self.words)}", f"use {self.wanted}")
+            raise faulty(f"{shown(word)} is not known{_hint(word, self.words)}", f"use {self.wanted}")
         return word
 
 
 @dataclass(frozen=True, slots=True)
 class MergeMode(Choice):
-    """What a snippet's entries do to those before it."""
+    """How the entries of a snippet are merged with those of earlier snippets."""
 
-    acts_in_its_snippet: ClassVar[bool] = True
+    checked_early: ClassVar[bool] = True
     empty_is_default: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Choices(Kind[tuple[str, ...]]):
-    """One of a few words, or an array of them without repetition."""
+    """One of several words, or a non-empty array of them without duplicates."""
 
     words: tuple[str, ...]
     empty_is_default: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """The words."""
+        """The words to choose from."""
         return f"one of {_listed(self.words)}, or an array of them"
 
     def fits(self, value: object) -> bool:
-        """A string or an array of strings."""
-        if isinstance(value, list):
-            return all(isinstance(word, str) for word in cast(list[object], value))
-        return isinstance(value, str)
+        """Whether it is a string or an array of strings."""
+        return isinstance(value, str) or is_array_of(str, value)
 
     def read(self, value: object) -> tuple[str, ...]:
-        """Known words, at least one, each once."""
+        """The words, in their order."""
         words = [value] if isinstance(value, str) else cast(list[str], value)
         if not words:
-            raise refuse("the array is empty", f"use {self.wanted}")
+            raise faulty("the array is empty", f"use {self.wanted}")
         known = tuple(Choice(self.words).read(word) for word in words)
         if len(set(known)) < len(known):
-            raise refuse("the array names one twice", "name each once")
+            raise faulty("the array has one of them twice", "name each once")
         return known
 
     def plain(self, setting: object) -> object:
-        """A single word as a string, which is how Zincati has it."""
+        """A single word as a string, as in Zincati; otherwise an array."""
         words = cast(tuple[str, ...], setting)
         return words[0] if len(words) == 1 else list(words)
 
 
 @dataclass(frozen=True, slots=True)
-class Url(Kind[str]):
-    """A URL template. Whether it can be used is asked only where it is used: see :mod:`tidegate.config.rules`."""
+class Url(StringKind[str]):
+    """A URL, possibly with variables. It is checked only where it is used: see :mod:`tidegate.config.rules`."""
 
     schemes: tuple[str, ...]
     empty_is_default: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """The schemes."""
+        """The accepted schemes."""
         return f"a URL ({' or '.join(f'{scheme}://' for scheme in self.schemes)})"
 
-    def fits(self, value: object) -> bool:
-        """Only a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
-        """As it is: Zincati lets the URL of a strategy that is not selected be anything."""
+        """The string, unchecked: Zincati accepts any text as the URL of a strategy that is not selected."""
         return cast(str, value)
 
 
 @dataclass(frozen=True, slots=True)
-class ZoneName(Kind[str]):
-    """A time zone that this host knows."""
+class ZoneName(StringKind[str]):
+    """The name of a time zone in the zone database of this host."""
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return "UTC, a zone's name such as Europe/Berlin, or localtime"
 
-    def fits(self, value: object) -> bool:
-        """Only a string."""
-        return isinstance(value, str)
-
     def read(self, value: object) -> str:
-        """A zone that loads."""
+        """The name, if the zone can be loaded."""
         from tidegate.calendar import zones  # noqa: PLC0415 - most configs name no zone
 
         name = cast(str, value)
@@ -207,7 +190,7 @@ class ZoneName(Kind[str]):
             zones.load_zone(name)
         except zones.UnknownZoneError as error:
             known = zones.zone_names()
-            raise refuse(f"{error}{_hint(name, known - {name})}", f"use {self.wanted}") from None
+            raise faulty(f"{error}{_hint(name, known - {name})}", f"use {self.wanted}") from None
         return name
 
 

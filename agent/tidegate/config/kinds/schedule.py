@@ -1,11 +1,10 @@
-"""The kinds of value that make up a schedule: arrays whose entries of all snippets add up."""
+"""Kinds of values of a schedule, windows and exclusions: arrays whose entries accumulate over all snippets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 from typing import ClassVar, cast
 
 from tidegate.calendar.exclusions import Exclusion, parse_exclusion
@@ -19,36 +18,28 @@ from tidegate.calendar.spec import (
     parse_day,
 )
 from tidegate.config.keys import Kind
-from tidegate.config.problems import Fault, FaultyValueError, nearest, shown, type_name
-
-# More of them tell nothing new.
-_MAX_UNKNOWN_TOLD = 10
+from tidegate.config.kinds.base import TableArrayKind, unknown_keys
+from tidegate.config.problems import Fault, FaultyValueError, described, nearest, shown
 
 _DAYS_REMEDY = 'use days in full or by three letters, such as ["Sat", "Sun"]'
 _TIME_REMEDY = 'use "hh:mm" from "00:00" to "23:59"'
-_LENGTH_REMEDY = f"use a whole number from 1 to {MINUTES_A_WEEK} (a week)"
+_LENGTH_REMEDY = f"use an integer from 1 to {MINUTES_A_WEEK} (a week)"
 _EXCLUDE_REMEDY = 'use "2026-12-24", "2026-12-24..2027-01-02", or a rule such as "FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25"'
 
 
 @dataclass(frozen=True, slots=True)
-class Windows(Kind[tuple[WindowSpec, ...]]):
-    """``[[updates.periodic.window]]``; each entry is read on its own."""
-
-    adds_up: ClassVar[bool] = True
+class Windows(TableArrayKind[tuple[WindowSpec, ...]]):
+    """``[[updates.periodic.window]]``: the weekly windows."""
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return "an array of tables with `days`, `start_time` and `length_minutes`"
 
-    def fits(self, value: object) -> bool:
-        """An array of tables."""
-        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
-
     def read(self, value: object) -> tuple[WindowSpec, ...]:
-        """One entry, as a tuple of one."""
+        """The window of one entry, as a tuple of one."""
         window = cast(dict[str, object], value)
-        faults = [*_unknown(window)]
+        faults = list(unknown_keys(window, _PROPERTIES))
         read = {name: _property(window, name, reader, faults) for name, reader in _PROPERTIES.items()}
         if faults:
             raise FaultyValueError(*faults)
@@ -56,7 +47,7 @@ class Windows(Kind[tuple[WindowSpec, ...]]):
         return (WindowSpec(cast(tuple[int, ...], days), cast(int, start), cast(int, length)),)
 
     def plain(self, setting: object) -> object:
-        """The tables, days by three letters."""
+        """The tables, with days by three letters."""
         return [
             {
                 "days": [DAY_NAMES[day][:3] for day in one.days],
@@ -69,28 +60,28 @@ class Windows(Kind[tuple[WindowSpec, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Excludes(Kind[tuple[Exclusion, ...]]):
-    """Dates, ranges of dates and recurrence rules; each entry is read on its own."""
+    """Dates, ranges of dates and recurrence rules, read one entry at a time."""
 
-    adds_up: ClassVar[bool] = True
+    accumulates: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """What the value has to be."""
         return "an array of dates, ranges and recurrence rules"
 
     def fits(self, value: object) -> bool:
-        """An array of strings and dates without a time."""
+        """Whether it is an array of strings and of TOML dates without a time."""
         return isinstance(value, list) and all(_is_date_like(one) for one in cast(list[object], value))
 
     def read(self, value: object) -> tuple[Exclusion, ...]:
-        """One entry, as a tuple of one."""
+        """The exclusion of one entry, as a tuple of one."""
         try:
             return (parse_exclusion(str(value)),)
         except ValueError as error:
             raise FaultyValueError(Fault(str(error), _EXCLUDE_REMEDY)) from None
 
     def plain(self, setting: object) -> object:
-        """As text."""
+        """Each exclusion as text."""
         return [str(one) for one in cast(tuple[Exclusion, ...], setting)]
 
 
@@ -109,22 +100,9 @@ def _property(window: dict[str, object], name: str, reader: Callable[[object], o
         return None
 
 
-def _unknown(window: dict[str, object]) -> list[Fault]:
-    names = (name for name in window if name not in _PROPERTIES)
-    return [
-        Fault(f"unknown key{_meant(name)}", f"a window has {', '.join(_PROPERTIES)} only", (name,))
-        for name in islice(names, _MAX_UNKNOWN_TOLD)
-    ]
-
-
-def _meant(name: str) -> str:
-    close = nearest(name, _PROPERTIES)
-    return f"; did you mean `{close}`?" if close else ""
-
-
 def _read_days(value: object) -> tuple[int, ...]:
     if not isinstance(value, list):
-        raise ValueError(f"{shown(value)} is {type_name(value)}, not an array of days")
+        raise ValueError(f"{described(value)}, not an array of days")
     words = cast(list[object], value)
     if not words:
         raise ValueError("a window without days would never open")
@@ -136,22 +114,22 @@ def _read_day(word: object) -> int:
     if day is None:
         close = nearest(word, day_words()) if isinstance(word, str) else None
         hint = f'; did you mean "{close}"?' if close else ""
-        raise ValueError(f"{shown(word)} is no day of the week{hint}")
+        raise ValueError(f"{shown(word)} is not a day of the week{hint}")
     return day
 
 
 def _read_start(value: object) -> int:
     minute = parse_clock(value) if isinstance(value, str) else None
     if minute is None:
-        raise ValueError(f"{shown(value)} is no time of day")
+        raise ValueError(f"{shown(value)} is not a time of day")
     return minute
 
 
 def _read_length(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{shown(value)} is {type_name(value)}, not a whole number")
+        raise ValueError(f"{described(value)}, not an integer")
     if not 1 <= value <= MINUTES_A_WEEK:
-        raise ValueError(f"{shown(value)} minutes is {'no time at all' if value < 1 else 'longer than a week'}")
+        raise ValueError(f"{shown(value)} minutes is {'too short' if value < 1 else 'longer than a week'}")
     return value
 
 

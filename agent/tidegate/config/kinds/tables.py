@@ -1,17 +1,14 @@
-"""Arrays of tables, whose properties are described as keys are: a dataclass, each field with its kind and its doc."""
+"""Kind of an array of tables whose keys are declared by a dataclass, as those of a section are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import ClassVar, Generic, cast
 
-from tidegate.config.keys import Key, Kind, S, Section, build, keys_of, values_of
-from tidegate.config.problems import Fault, FaultyValueError, nearest, shown, type_name
-
-# More of them tell nothing new.
-_MAX_UNKNOWN_TOLD = 10
+from tidegate.config.keys import Key, S, Section, build, keys_of, values_of
+from tidegate.config.kinds.base import TableArrayKind, unknown_keys
+from tidegate.config.problems import Fault, FaultyValueError, described
 
 
 def _no_faults(_one: object) -> Iterable[Fault]:
@@ -19,39 +16,34 @@ def _no_faults(_one: object) -> Iterable[Fault]:
 
 
 @dataclass(frozen=True)  # with slots, Python 3.11 fails on a generic dataclass whose base has slots
-class Tables(Kind[tuple[S, ...]], Generic[S]):
-    """``[[an.array]]`` of tables, each of which is a ``row``; those of all snippets add up, each by a name of its own.
+class Tables(TableArrayKind[tuple[S, ...]], Generic[S]):
+    """``[[an.array]]``: an array of tables, each read as a ``row``, with names that are unique over all snippets.
 
-    ``faults``: what is wrong between the properties of one table of which each is right.
+    ``faults`` finds the conflicts between keys of one table that are valid one by one.
     """
 
     row: type[S]
     faults: Callable[[S], Iterable[Fault]] = _no_faults
-    adds_up: ClassVar[bool] = True
-    distinct_by: ClassVar[str | None] = "name"
+    unique_property: ClassVar[str | None] = "name"
 
     @property
     def properties(self) -> tuple[Key, ...]:
-        """What a table may say."""
+        """The keys of each table."""
         return tuple(keys_of(self.row))
 
     @property
     def wanted(self) -> str:
-        """In words."""
-        needed = [f"`{key.dotted}`" for key in self.properties if key.needed]
-        *others, last = needed
+        """What the value has to be."""
+        *others, last = [f"`{key.dotted}`" for key in self.properties if key.required]
         return (
             f"an array of tables with {', '.join(others)} and {last}" if others else f"an array of tables with {last}"
         )
 
-    def fits(self, value: object) -> bool:
-        """An array of tables."""
-        return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
-
     def read(self, value: object) -> tuple[S, ...]:
-        """One table, as a tuple of one."""
+        """The row of one table, as a tuple of one."""
         table = cast(Mapping[str, object], value)
-        faults, properties = list(_unknown(table, self.properties)), dict[str, object]()
+        faults = list(unknown_keys(table, [key.dotted for key in self.properties]))
+        properties: dict[str, object] = {}
         for key in self.properties:
             try:
                 properties[key.dotted] = _read(key, table)
@@ -65,7 +57,7 @@ class Tables(Kind[tuple[S, ...]], Generic[S]):
         return (one,)
 
     def plain(self, setting: object) -> object:
-        """The tables, with what is set in them."""
+        """The tables, without the keys that are None."""
         return [_plain(one) for one in cast(tuple[S, ...], setting)]
 
 
@@ -77,22 +69,13 @@ def _plain(one: Section) -> dict[str, object]:
 def _read(key: Key, table: Mapping[str, object]) -> object:
     name = key.dotted
     if name not in table:
-        if key.needed:
+        if key.required:
             raise FaultyValueError(Fault(f"there is no `{name}`", f"add it: {key.kind.wanted}"))
         return key.default
     value = table[name]
     if not key.kind.fits(value):
-        told = type_name(value) if shown(value) == type_name(value) else f"{shown(value)} is {type_name(value)}"
-        raise FaultyValueError(Fault(f"{told}, the wrong type", f"use {key.kind.wanted}", (name,)))
+        raise FaultyValueError(Fault(f"{described(value)}, the wrong type", f"use {key.kind.wanted}", (name,)))
     try:
         return key.read(value)
     except FaultyValueError as error:
         raise FaultyValueError(*(replace(fault, at=(name, *fault.at)) for fault in error.faults)) from None
-
-
-def _unknown(table: Mapping[str, object], properties: Iterable[Key]) -> Iterator[Fault]:
-    known = [key.dotted for key in properties]
-    for name in islice((name for name in table if name not in known), _MAX_UNKNOWN_TOLD):
-        close = nearest(name, known)
-        meant = f"; did you mean `{close}`?" if close else ""
-        yield Fault(f"unknown key{meant}", f"correct or remove it; there are {', '.join(known)}", (name,))

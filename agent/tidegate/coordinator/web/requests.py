@@ -24,6 +24,7 @@ from tidegate.fleetlock.protocol import (
     UpdateParams,
     Verb,
 )
+from tidegate.jsonread import DuplicateKeys, mark_duplicate_keys
 
 MAX_BODY_BYTES = 64 * 1024
 """A request with everything in it is under two kilobytes; newer clients may add to it."""
@@ -42,10 +43,6 @@ _OWS = b" \t"
 
 class _Refused(Exception):
     """The request cannot be used; the text says why."""
-
-
-class _Repeated(dict[str, object]):
-    """An object in which a key is there twice."""
 
 
 def read_call(verb: Verb, body: bytes, address: str) -> Call | Denied:
@@ -74,7 +71,7 @@ def _parsed(body: bytes) -> object:
     if not body:
         raise _Refused("the body is empty; send a JSON object with `client_params`")
     try:
-        return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(body.decode(), object_pairs_hook=mark_duplicate_keys, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise _Refused(f"the body is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
@@ -85,17 +82,12 @@ def _parsed(body: bytes) -> object:
         raise _Refused("the body has a number with too many digits") from None
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    return fields if len(fields) == len(pairs) else _Repeated(fields)
-
-
 def _no_constant(name: str) -> object:
     raise _Refused(f"the body is not JSON: {name} is no number")
 
 
 def _object(value: object, name: str) -> Mapping[str, object]:
-    if isinstance(value, _Repeated):
+    if isinstance(value, DuplicateKeys):
         raise _Refused(f"{name} has a key twice, so it is not clear what is meant")
     if not isinstance(value, dict):
         raise _Refused(f"{name} is missing or no object")
@@ -119,7 +111,7 @@ def _client(params: Mapping[str, object]) -> ClientParams:
 
 def _update(value: object, body_bytes: int) -> UpdateParams | None:
     """The extension, field by field; one that cannot be used is left out."""
-    if not isinstance(value, dict) or isinstance(value, _Repeated):
+    if not isinstance(value, dict) or isinstance(value, DuplicateKeys):
         return None
     fields = cast(dict[str, object], value)
     if body_bytes > MAX_UPDATE_PARAMS_BYTES and _is_large(fields):
@@ -141,7 +133,7 @@ def _is_large(fields: Mapping[str, object]) -> bool:
 
 
 def _tag(value: object) -> ReleaseTag | None:
-    if not isinstance(value, dict) or isinstance(value, _Repeated):
+    if not isinstance(value, dict) or isinstance(value, DuplicateKeys):
         return None
     fields = cast(dict[str, object], value)
     version, digest = _text(fields.get("version"), MAX_TAG_CHARS), _text(fields.get("digest"), MAX_TAG_CHARS)

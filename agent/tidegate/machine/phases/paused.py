@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
-from tidegate.health.base import HealthLook
-from tidegate.health.judgement import CheckState, failing, seen
+from tidegate.health.base import ProbeResult
+from tidegate.health.judgement import CheckState, failing, updated
 from tidegate.machine.effects import ERROR, WARNING, Announce, Reply
 from tidegate.machine.events import Result, ResumeAsked
 from tidegate.machine.parts import booted_release, checks_of, enter, take_id
@@ -54,10 +54,10 @@ class Paused(Phase):
 
     def answered(self, state: State, task: int, result: Result, now: Now) -> Step:
         """Watch the boot anew where nothing fails any more; stay paused otherwise."""
-        if not isinstance(result, HealthLook):
+        if not isinstance(result, ProbeResult):
             raise self.unexpected(result)
         terms = state.policy.health
-        checks = seen(self.checks, result, terms, terms.monitor_secs)
+        checks = updated(self.checks, result, terms, terms.monitor_secs)
         if failing(result):
             return replace(self, checks=checks)._probe_later(state, now), ()
         known = state.records.verification

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
-from tidegate.health.base import HealthLook
-from tidegate.health.judgement import Bad, CheckState, Good, Watching, judge, seen
+from tidegate.health.base import ProbeResult
+from tidegate.health.judgement import Bad, CheckState, Good, Watching, judge, updated
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, ReadHealth
 from tidegate.machine.events import Result
 from tidegate.machine.parts import booted_release, enter, recovered, take_id, troubled
@@ -74,10 +74,10 @@ class Verifying(Phase):
 
     def answered(self, state: State, task: int, result: Result, now: Now) -> Step:
         """Judge the boot by this probe and those before it."""
-        if not isinstance(result, HealthLook):
+        if not isinstance(result, ProbeResult):
             raise self.unexpected(result)
         terms, elapsed_secs = state.policy.health, now.boot_secs - self.began
-        phase = replace(self, checks=seen(self.checks, result, terms, elapsed_secs))
+        phase = replace(self, checks=updated(self.checks, result, terms, elapsed_secs))
         state = enter(recovered(state, *PROBING), phase)
         match judge(phase.checks, terms, elapsed_secs):  # of three; both type checkers see that none is missing
             case Watching(reason):

@@ -1,4 +1,4 @@
-"""HTTP health checks, as agent and net-worker exchange them."""
+"""Wire format of HTTP health checks between the agent and its net-worker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tidegate.net.wire import Json, WireError
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeRequest:
-    """Get ``url`` and see whether its status is from ``low`` to ``high`` and ``contains`` is in it.
+class HttpCheckRequest:
+    """GET ``url``, and check that the status is from ``low`` to ``high`` and the body has the text ``contains``.
 
-    ``timeout_secs`` is for the whole, from the worker's start to its answer. ``ca_file`` replaces the system's
-    authorities.
+    ``timeout_secs`` is the total, from the start of the worker to its answer. ``ca_file`` replaces the system's
+    certificate authorities.
     """
 
     url: str
@@ -23,7 +23,7 @@ class ProbeRequest:
     contains: str | None
     timeout_secs: float
     ca_file: str | None
-    job: ClassVar[str] = "tidegate.health.probe_request"
+    job: ClassVar[str] = "tidegate.health.http_request"
 
     def fields(self) -> Mapping[str, object]:
         """The request as JSON."""
@@ -51,14 +51,14 @@ class ProbeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeEvent:
-    """The answer to a :class:`ProbeRequest`; no answer at all is one as well. ``detail`` is one printable line."""
+class HttpCheckEvent:
+    """The result of a :class:`HttpCheckRequest`, failures and timeouts included. ``detail`` is one printable line."""
 
     passed: bool
     detail: str
 
     def fields(self) -> Mapping[str, object]:
-        """The answer as JSON."""
+        """The result as JSON."""
         return {"kind": "probed", **asdict(self)}
 
     @classmethod
@@ -66,7 +66,7 @@ class ProbeEvent:
         """The inverse of :meth:`fields`.
 
         Raises:
-            WireError: the fields are not those of such an answer.
+            WireError: the fields are not those of such a result.
         """
         match fields:
             case {"kind": "probed", "passed": bool(passed), "detail": str(detail)}:
