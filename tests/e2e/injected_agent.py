@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tidegate.app import Paths, run_agent
 from tidegate.clock import Now, SystemClock
+from tidegate.journal.log import log_to_journal
 from tidegate.system.alarm import SystemAlarm, Told, WakeAt
 
 AHEAD_FILE = Path("/etc/lab-clock-ahead")
@@ -54,4 +55,4 @@ def _read() -> tuple[timedelta, float]:
 
 if __name__ == "__main__":
     clock = InjectedClocks()
-    asyncio.run(run_agent(Paths(), clock, clock))
+    asyncio.run(run_agent(Paths(), clock, clock, log_to_journal(clock)))
