@@ -120,6 +120,21 @@ def test_a_release_goes_all_the_way(address: str) -> None:
     check(address, scenario)
 
 
+def test_metadata_reaches_the_engine_and_never_stops_a_staging(address: str) -> None:
+    many = {f"key-{number}": "x" * 500 for number in range(2000)}
+
+    async def scenario(at: Bench) -> None:
+        at.host.publish("2")
+        for metadata in ({"size": "12", "url": "https://host/2"}, {"size": "12"} | many):
+            await at.remote.stage(Release("2", payload_of("2"), 7, metadata), ignore)
+        few, bounded = at.engine.releases
+        assert (few.age_index, few.metadata) == (7, {"size": "12", "url": "https://host/2"})
+        assert bounded.metadata["size"] == "12"
+        assert 1 < len(bounded.metadata) < len(many)
+
+    check(address, scenario)
+
+
 def test_a_rollback_leads_to_its_target_or_nowhere(address: str) -> None:
     async def scenario(at: Bench) -> None:
         at.host.stage_by_hand("2")
