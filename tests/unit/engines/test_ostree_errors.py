@@ -60,7 +60,7 @@ def test_the_message_is_one_clean_line() -> None:
 
 
 def test_a_child_that_said_nothing() -> None:
-    assert clean(" \n") == "ostree failed and said nothing"
+    assert clean(" \n") == "ostree failed without a message"
 
 
 def test_a_flood_is_cut() -> None:
