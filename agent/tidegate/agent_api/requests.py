@@ -67,7 +67,7 @@ def reason_in(text: str) -> str:
     """
     words = one_line(text, MAX_REASON_CHARS)
     if not words:
-        raise TidegateError(ErrorKind.AGENT_BAD_REQUEST, "the reason is empty", "say why: --reason TEXT")
+        raise TidegateError(ErrorKind.AGENT_BAD_REQUEST, "the reason is empty", "give one: --reason TEXT")
     return words
 
 

@@ -14,7 +14,7 @@ from tidegate.bus.interface import Caller
 
 @asynccontextmanager
 async def while_connected(bus: Bus, caller: Caller) -> AsyncGenerator[None]:
-    """Cancel what runs in the context when ``caller`` disconnects, since its answer can reach nobody.
+    """Cancel what runs in the context when ``caller`` disconnects, since there is no one to answer.
 
     Raises:
         ErrorReply: the caller had disconnected before.

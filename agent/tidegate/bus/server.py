@@ -162,10 +162,10 @@ class Exports:
         return Reply("".join(method.returns.values()), values)
 
     def _find(self, request: Request) -> tuple[Interface, Method]:
-        here = self._interfaces(request.path)
-        if not here:
+        interfaces = self._interfaces(request.path)
+        if not interfaces:
             raise ErrorReply(UNKNOWN_OBJECT, f"there is no object {request.path}")
-        named = [one for one in here if request.interface in {"", one.name}]
+        named = [one for one in interfaces if request.interface in {"", one.name}]
         if not named:
             raise ErrorReply(UNKNOWN_INTERFACE, f"{request.path} has no interface {request.interface}")
         for interface in named:

@@ -67,7 +67,7 @@ MAX_METADATA_BYTES = 32 * 1024
 (:data:`tidegate.bus.framing.MAX_MESSAGE_BYTES`). Real releases have a dozen short texts."""
 
 MAX_ARM_TIMEOUT_SECS = 3600.0
-"""Above any engine's. A helper is believed to be slow, but not for ever."""
+"""Above any engine's: a bound on what a helper can make the agent wait."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -90,7 +90,7 @@ def signature_of(values: Mapping[str, str]) -> str:
 
 
 def status_to_document(status: EngineStatus) -> _Document:
-    """Return ``status`` as ``Describe`` sends it; a key stands for each field that has a value."""
+    """Return ``status`` as ``Describe`` sends it; fields without a value are left out."""
     failure = status.finalize_failure
     document = {
         "engine": _text(status.engine),

@@ -89,7 +89,7 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
 
 
 async def choose_engine() -> Engine:
-    """Return the engine that the configuration names, or that fits this host; where none does, one that says so."""
+    """Return the configured engine, or the one that fits this host; where none does, one that raises the reason."""
     try:
         return (await _entry(_configured_kind())).open()
     except TidegateError as err:

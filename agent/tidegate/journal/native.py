@@ -72,7 +72,7 @@ class NativeJournal:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
     def write(self, fields: Fields) -> None:
-        """Send one entry; the first that arrives after others were lost is followed by one that says so."""
+        """Send one entry; the first after lost entries is followed by one with their number."""
         if not self._send(encoded({**fields, "SYSLOG_IDENTIFIER": IDENTIFIER})):
             self.lost += 1
         elif self.lost:
@@ -105,7 +105,7 @@ class NativeJournal:
 
 
 class Lines:
-    """Writes the message to a stream, each of its lines led by its priority as sd-daemon(3) has it."""
+    """Writes the message to a stream, each of its lines prefixed with its priority, see sd-daemon(3)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -114,7 +114,7 @@ class Lines:
         """Write the message; the other fields are for journals."""
         lines = fields["MESSAGE"].splitlines() or [""]
         text = "".join(f"<{fields['PRIORITY']}>{line}\n" for line in lines)
-        with suppress(OSError, ValueError):  # the reader is gone, or the stream is closed
+        with suppress(OSError, ValueError):  # the reader has exited, or the stream is closed
             self._stream.write(text)
             self._stream.flush()
 

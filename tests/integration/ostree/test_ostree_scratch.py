@@ -1,4 +1,4 @@
-"""The engine on a sysroot in a folder: downloads that go wrong in every way, and what is left of the host then."""
+"""The engine on a sysroot in a folder: downloads that fail in every way, and the state of the host after them."""
 
 from __future__ import annotations
 

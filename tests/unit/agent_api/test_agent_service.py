@@ -1,4 +1,4 @@
-"""``org.tidegate.Agent1`` and the command line's side of it, over a real bus."""
+"""``org.tidegate.Agent1`` and its client for the command line, over a real bus."""
 
 from __future__ import annotations
 

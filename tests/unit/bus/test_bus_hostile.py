@@ -1,4 +1,4 @@
-"""What any local user can do to a service: long messages, floods, answers that nobody reads. Others do not notice."""
+"""Attacks of a local user on a service: long messages, floods, unread replies. Other callers are not affected."""
 
 # What must not grow is inside of the connection, and dbus-next has no annotations.
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false, reportUnknownMemberType=false

@@ -1,4 +1,4 @@
-"""Whole messages out of bytes that come in any pieces, and nothing kept of what is too long."""
+"""Messages from a stream in pieces of any size; over-long ones are truncated."""
 
 from __future__ import annotations
 

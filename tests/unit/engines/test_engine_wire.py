@@ -1,4 +1,4 @@
-"""What helper and agent say to each other, there and back; what the helper lets through."""
+"""Documents between helper and agent, in both directions; the validation of arguments in the helper."""
 
 from __future__ import annotations
 

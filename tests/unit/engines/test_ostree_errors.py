@@ -1,4 +1,4 @@
-"""What the ostree command printed when it failed, version by version, and what each comes to."""
+"""The classification of what the ostree command prints when it fails, version by version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patience without a network: what is tried again, how often, after which pauses; and what a terminal showed."""
+"""Retries and back-off of a download, without a network; progress from the output on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listings as real versions printed them, and what is made of shapes that nobody has seen."""
+"""Listings as real versions print them, and listings in unknown forms."""
 
 from __future__ import annotations
 

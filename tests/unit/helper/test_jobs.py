@@ -1,4 +1,4 @@
-"""One verb at a time, and stagings that nobody waits for."""
+"""One verb at a time, and stagings whose callers have disconnected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in folders: which there are, which count, which root would run."""
+"""Programs in folders: which are found, which are masked, which root may execute."""
 
 from __future__ import annotations
 

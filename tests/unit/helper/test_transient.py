@@ -1,4 +1,4 @@
-"""Programs that behave well and badly, with a stand-in for systemd-run that runs them as its own children."""
+"""Well and badly behaved programs, under a stand-in for systemd-run that runs them as its own children."""
 
 from __future__ import annotations
 

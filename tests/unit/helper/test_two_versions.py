@@ -1,4 +1,4 @@
-"""Agent and helper of two versions, as for a moment while a package is upgraded."""
+"""Agent and helper of two versions, which run side by side while a package is upgraded."""
 
 from __future__ import annotations
 

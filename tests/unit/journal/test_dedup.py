@@ -1,4 +1,4 @@
-"""What is told, what is counted, and when."""
+"""Which lines are written, which are counted, and when."""
 
 from __future__ import annotations
 

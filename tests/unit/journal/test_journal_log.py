@@ -1,4 +1,4 @@
-"""Decisions and log lines as entries: their fields, their secrets, their repeats."""
+"""Decisions and log lines as entries: their fields, masked passwords, suppressed repetitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Children: their output, their deadline, the end of their whole group."""
+"""Child processes: their output, their deadline, the end of their process group."""
 
 from __future__ import annotations
 

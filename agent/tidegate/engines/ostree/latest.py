@@ -1,10 +1,10 @@
 """Find the newest commit of the followed branch on its remote, without a change to the host's repository.
 
-A pull into the host's repository would move its copy of the remote's ref, which stands for what was pulled completely
-and verified. So the commit object alone is pulled into a temporary repository whose parent is the host's. Remotes, keys
-and the verification settings are then the host's, and ostree makes all its checks: the signatures of summary and commit
-where the remote requires them, and that the commit is bound to this branch. A remote without a summary is asked for the
-ref itself. ostree refuses metadata above 10 MiB (2022.7) or 128 MiB (2025.2).
+A pull into the host's repository would move its copy of the remote's ref, which means that the commit was pulled
+completely and verified. So the commit object alone is pulled into a temporary repository whose parent is the host's.
+Remotes, keys and the verification settings are then the host's, and ostree makes all its checks: the signatures of
+summary and commit where the remote requires them, and that the commit is bound to this branch. A remote without a
+summary is asked for the ref itself. ostree refuses metadata above 10 MiB (2022.7) or 128 MiB (2025.2).
 """
 
 from __future__ import annotations

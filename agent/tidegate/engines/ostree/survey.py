@@ -59,7 +59,7 @@ def survey_of(listing: Iterable[Listed], booted: Listed, staged: StagedDeploymen
 
 
 def deployment_of(entry: Listed) -> Deployment:
-    """Return an entry as the engine protocol has it."""
+    """Return an entry as a deployment of the engine protocol."""
     return Deployment(entry.version, entry.checksum)
 
 
