@@ -14,6 +14,7 @@ import pytest
 from tests.fakes.asyncs import run, until
 from tests.fakes.engine import FakeEngine, FakeHost, deployment, payload_of
 from tests.fakes.private_bus import connected, private_bus, settle, two
+from tests.fakes.served_engine import FOR_EVER, US, serving
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ACCESS_DENIED, CallFailed
 from tidegate.bus.message import Endpoint
@@ -28,8 +29,6 @@ from tidegate.reboot import RebootKind
 from tidegate.release import Release
 from tidegate.system.sd_notify import Notifier
 
-US = frozenset({os.getuid()})
-FOR_EVER = 1000.0
 UNKNOWN_PAYLOAD = "0" * 64
 ROUNDS = 10
 """More round trips than a call takes: following the owner, subscribing, asking, identifying, watching the caller."""
@@ -55,23 +54,6 @@ async def helper(address: str, engine: Engine, *, idle_secs: float = FOR_EVER) -
     """A helper on a connection of its own."""
     async with connected(address) as bus, serving(bus, engine, idle_secs=idle_secs) as task:
         yield task
-
-
-@asynccontextmanager
-async def serving(
-    bus: Bus, engine: Engine, *, uids: frozenset[int] = US, idle_secs: float = FOR_EVER
-) -> AsyncGenerator[asyncio.Task[None]]:
-    async def choose() -> Engine:
-        return engine
-
-    task = asyncio.create_task(serve(bus, choose, Terms(uids, idle_secs, Notifier({}))))
-    while not await bus.has_owner(ENGINE.destination):
-        await asyncio.sleep(0)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
