@@ -30,7 +30,6 @@ from tidegate.gates.interval import boot_began_secs
 from tidegate.gates.select import GateSources
 from tidegate.health.select import checks_for
 from tidegate.journal.log import JournalLog
-from tidegate.journal.native import sink_of_process
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import Announce
 from tidegate.machine.events import Event, PolicyChanged, ShutdownSignal
@@ -67,7 +66,7 @@ class Paths:
     public: Path = PUBLIC_FOLDER
 
 
-async def run_agent(paths: Paths, clock: Clock, alarm: Alarm) -> None:
+async def run_agent(paths: Paths, clock: Clock, alarm: Alarm, journal_log: JournalLog) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
@@ -76,12 +75,12 @@ async def run_agent(paths: Paths, clock: Clock, alarm: Alarm) -> None:
     """
     bus = await Bus.connect()
     try:
-        await _run(paths, clock, alarm, bus)
+        await _run(paths, clock, alarm, bus, journal_log)
     finally:
         await bus.close()
 
 
-async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
+async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: JournalLog) -> None:
     systemd, logind, engine, notifier = Systemd(bus), Logind(bus), RemoteEngine(bus), Notifier()
     boot = read_boot(await systemd.soft_reboots_count())
     net = NetClient()
@@ -101,7 +100,6 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
     publisher, properties = Publisher(paths.public, __version__), AgentProperties(bus, __version__)
     publisher.host = asdict(start.identity)
     observer = _Observer(publisher, MotdWriter(paths.public), notifier, properties)
-    journal_log = JournalLog(sink_of_process(), clock)
     loop = Loop(clock, alarm, keeper, runner, observer, _Announcements(journal_log, properties))
     await logind.on_prepare_for_shutdown(lambda active: loop.post(ShutdownSignal(active)))
 
@@ -122,7 +120,6 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus) -> None:
         await _supervise(loop, bus, notifier, reload)
     finally:
         properties.flush()
-        journal_log.close()
 
 
 async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[[], Policy]) -> None:
@@ -242,5 +239,5 @@ class _Announcements:
         self._face = properties
 
     def __call__(self, said: Announce, state: State) -> None:
-        self._journal_log.tell(said, public_state(state))
+        self._journal_log.write_decision(said, public_state(state))
         self._face.announce(said)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tidegate.app import Paths, run_agent
 from tidegate.clock import Now, SystemClock
-from tidegate.system.alarm import SystemAlarm, Told, WakeAt
+from tidegate.journal.log import log_to_journal
+from tidegate.system.alarm import Callback, SystemAlarm, WakeAt
 
 AHEAD_FILE = Path("/etc/lab-clock-ahead")
 
@@ -34,7 +35,7 @@ class InjectedClocks:
         return Now(now.wall + self._ahead, now.boot_secs + self._slept_secs)
 
     @contextmanager
-    def listen(self, on_due: Told, on_clock_set: Told) -> Generator[WakeAt, None, None]:
+    def listen(self, on_due: Callback, on_clock_set: Callback) -> Generator[WakeAt, None, None]:
         """The real timers; SIGUSR1 stands for the kernel's word that the clock was set."""
 
         def set_clock() -> None:
@@ -54,4 +55,4 @@ def _read() -> tuple[timedelta, float]:
 
 if __name__ == "__main__":
     clock = InjectedClocks()
-    asyncio.run(run_agent(Paths(), clock, clock))
+    asyncio.run(run_agent(Paths(), clock, clock, log_to_journal(clock)))

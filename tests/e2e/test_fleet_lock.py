@@ -284,7 +284,7 @@ def test_the_lock_can_be_passed_over_once(world: World, coordinated: Coordinator
     with suppress(GuestGoneError):
         host.machine.guest.run(["tidegate", "apply", "--now", "--override", "fleet_lock", "--reason", "a fire"])
     host.wait_settled(world.new, boots=2)
-    assert "a fire (asked for by root, passing over fleet_lock)" in str(host.history()[0]["reason"])
+    assert "a fire (asked for by root, overriding fleet_lock)" in str(host.history()[0]["reason"])
     assert coordinated.holders() == ["another-host"]
 
 

@@ -205,7 +205,7 @@ def test_every_kind_of_check(guest: Guest) -> None:
         "command/hangs": "did not end within 2 s and was killed: before",
         "command/floods": "did not end within 2 s and was killed: ...",
         "command/no-program": "exit code",
-        "command/strangers": "exit code 217, by which systemd says: there is no such user",
+        "command/strangers": "exit code 217 from systemd: there is no such user",
         "command/writes": "Read-only file system",
         "file/hidden": "Permission denied",
         "required/20-no-mode.sh": "is not executable",

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from tests.fakes.clock import FakeClock
-from tidegate.system.alarm import Told, WakeAt
+from tidegate.system.alarm import Callback, WakeAt
 
 
 class FakeAlarm:
@@ -17,11 +17,11 @@ class FakeAlarm:
         self.deadline: float | None = None
         self.listening = False
         self._clock = clock
-        self._on_due: Told = _nobody
-        self._on_clock_set: Told = _nobody
+        self._on_due: Callback = _nobody
+        self._on_clock_set: Callback = _nobody
 
     @contextmanager
-    def listen(self, on_due: Told, on_clock_set: Told) -> Generator[WakeAt, None, None]:
+    def listen(self, on_due: Callback, on_clock_set: Callback) -> Generator[WakeAt, None, None]:
         self._on_due, self._on_clock_set, self.listening = on_due, on_clock_set, True
         try:
             yield self._wake_at

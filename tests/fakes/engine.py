@@ -183,6 +183,8 @@ class FakeEngine:
     ) -> None:
         self.host = host
         self.calls: list[Call] = []
+        self.releases: list[Release] = []
+        """What ``stage`` was called with, metadata included."""
         self._name = name
         self._traits = traits
         self._sleep = sleep
@@ -249,6 +251,7 @@ class FakeEngine:
         return Latest(booted, host.branch[-1], host.end_of_life)
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
+        self.releases.append(release)
         await self._begin("stage", release.payload, reach=False)
         host = self.host
         if release.payload in {host.booted.payload, host.staged.payload if host.staged else ""}:

@@ -1,4 +1,4 @@
-"""Asking the agent on the bus, from the command line."""
+"""A client of ``org.tidegate.Agent1`` for the command line: call a method, follow changes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ AGENT = Endpoint("org.tidegate.Agent1", "/org/tidegate/Agent1", "org.tidegate.Ag
 
 
 async def ask_agent(member: str, timeout_secs: float, signature: str = "", *arguments: object) -> str:
-    """Call a method that answers with a string.
+    """Call a method that returns a string.
 
     Raises:
-        TidegateError: what the agent answered; ``agent.unreachable`` where none does; ``bus.lost`` where the bus went
-            away over the question, as it does when the host goes down.
+        TidegateError: the agent's error; ``agent.unreachable`` where no agent runs; ``bus.lost`` where the bus was lost
+            during the call, as happens when the host goes down.
     """
     bus = await Bus.connect()
     try:
@@ -33,13 +33,17 @@ async def ask_agent(member: str, timeout_secs: float, signature: str = "", *argu
 
 def _explained(error: TidegateError) -> TidegateError:
     if error.kind is ErrorKind.BUS_UNREACHABLE:
-        return TidegateError(ErrorKind.BUS_LOST, "the bus went away before the agent answered", "tidegate status")
+        return TidegateError(
+            ErrorKind.BUS_LOST, "the connection to the bus was lost before the agent answered", "tidegate status"
+        )
     if not isinstance(error, CallFailed):
         return error
     if error.error_name in ABSENT:
-        return TidegateError(ErrorKind.AGENT_UNREACHABLE, "the agent does not run", "systemctl start tidegate.service")
+        return TidegateError(
+            ErrorKind.AGENT_UNREACHABLE, "the agent is not running", "systemctl start tidegate.service"
+        )
     if error.error_name == INTERNAL:
-        return TidegateError(ErrorKind.AGENT_INTERNAL, error.text, "journalctl -u tidegate.service says more")
+        return TidegateError(ErrorKind.AGENT_INTERNAL, error.text, "see journalctl -u tidegate.service")
     if error.error_name == LIMITS_EXCEEDED:
         return TidegateError(ErrorKind.AGENT_BUSY, error.text, "try again in a moment")
     if error.error_name == ACCESS_DENIED:
@@ -53,29 +57,29 @@ _CHANGES = Match(
 
 
 class Following:
-    """News of the agent; those that come while nobody waits are one."""
+    """Changes of the agent. Those that occur while nothing waits for them are reported as one."""
 
     def __init__(self, bus: Bus) -> None:
         self.is_there = False
-        """Whether somebody has the agent's name."""
+        """Whether the agent's bus name has an owner."""
         self._bus = bus
         self._news = asyncio.Event()
 
     @classmethod
     async def begin(cls, bus: Bus) -> Self:
-        """Follow the agent for as long as ``bus`` is connected; anybody may.
+        """Follow the agent for as long as ``bus`` is connected; no authorisation is needed.
 
         Raises:
-            TidegateError: the bus is gone.
+            TidegateError: the bus is lost.
         """
         following = cls(bus)
-        await bus.watch_owner(AGENT.destination, following._changed_hands)
+        await bus.watch_owner(AGENT.destination, following._owner_changed)
         await bus.subscribe(_CHANGES, following._changed)
         following.is_there = await bus.has_owner(AGENT.destination)
         return following
 
     async def news(self, timeout_secs: float | None = None) -> bool:
-        """Wait until the agent changes, goes or comes, or the bus ends; whether any of that happened in time."""
+        """Wait until the agent changes, starts or exits, or the bus is lost; return False after the timeout."""
         waits = [asyncio.ensure_future(wait) for wait in (self._news.wait(), self._bus.closed.wait())]
         try:
             done, _ = await asyncio.wait(waits, timeout=timeout_secs, return_when=asyncio.FIRST_COMPLETED)
@@ -89,6 +93,6 @@ class Following:
     def _changed(self, _emission: Emission) -> None:
         self._news.set()
 
-    def _changed_hands(self, _old: str, new: str) -> None:
+    def _owner_changed(self, _old: str, new: str) -> None:
         self.is_there = bool(new)
         self._news.set()

@@ -1,7 +1,7 @@
-"""What the agent shows of itself on the bus: the document of ``tidegate status`` as properties, and what it announces.
+"""The properties and signals of ``org.tidegate.Agent1``: the snapshot as properties, and decisions as ``UpdateEvent``.
 
-The properties are the document's keys in another spelling, so that the file and the bus never disagree. What changes is
-told by ``PropertiesChanged``, a few times a second at most: a staging reports its progress much more often than that.
+The properties are keys of the snapshot under D-Bus names, so that file and bus agree. ``PropertiesChanged`` is sent a
+few times a second at most, since a staging reports its progress more often.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tidegate.machine.effects import Announce
 Document = Mapping[str, object]
 
 PAUSE_SECS = 0.2
-"""Between a change and its signal, which has everything that changed meanwhile."""
+"""Between a change and its signal, which covers all changes up to then."""
 
 UPDATE_EVENT = Signal("UpdateEvent", {"topic": "s", "level": "i", "release": "s", "text": "s"})
 
@@ -37,15 +37,15 @@ _KEYS = {
     "Progress": ("a{sv}", "progress"),
     "LastError": ("a{sv}", "last_error"),
 }
-"""The properties: their types, and the keys of the document that they show."""
+"""By property: its type, and the key of the snapshot that it shows."""
 
 
 class AgentProperties:
-    """Shows documents and announcements to everybody on the bus."""
+    """Publishes snapshots and decisions on the bus."""
 
     def __init__(self, bus: Bus, version: str) -> None:
         self._document: Document = {}
-        self._told: dict[str, object] = {}
+        self._sent: dict[str, object] = {}
         self._pause: asyncio.TimerHandle | None = None
         self.interface = Interface(
             AGENT.interface,
@@ -56,39 +56,39 @@ class AgentProperties:
             ),
             signals=(UPDATE_EVENT,),
         )
-        """The properties and signals; whoever serves it adds methods."""
-        self._out = Exported(bus, AGENT.path, self.interface)
+        """The properties and signals; the service adds its methods."""
+        self._exported = Exported(bus, AGENT.path, self.interface)
 
     def show(self, document: Document) -> None:
-        """Have ``document`` read from now on, and tell of the changes soon."""
+        """Publish ``document``: properties change at once, their signal follows within :data:`PAUSE_SECS`."""
         if document == self._document:
             return
         self._document = document
         if self._pause is None:
             self._pause = asyncio.get_running_loop().call_later(PAUSE_SECS, self.flush)
 
-    def announce(self, said: Announce) -> None:
-        """Send an ``UpdateEvent``; the changes that it is about are told before."""
+    def announce(self, decision: Announce) -> None:
+        """Send an ``UpdateEvent``, after the ``PropertiesChanged`` that belongs to it."""
         self.flush()
-        self._out.emit(UPDATE_EVENT.name, said.topic.value, said.level, said.release, said.text)
+        self._exported.emit(UPDATE_EVENT.name, decision.topic.value, decision.level, decision.release, decision.text)
 
     def flush(self) -> None:
-        """Tell now of what has not been told."""
+        """Send a pending ``PropertiesChanged`` now."""
         if self._pause is None:
             return
         self._pause.cancel()
         self._pause = None
         shown = {prop.name: prop.read() for prop in self.interface.properties if prop.emits is Emits.VALUE}
-        changed = [name for name, value in shown.items() if value != self._told.get(name)]
-        self._told = shown
-        self._out.changed(*changed, "Document")
+        changed = [name for name, value in shown.items() if value != self._sent.get(name)]
+        self._sent = shown
+        self._exported.changed(*changed, "Document")
 
     def _reader(self, signature: str, key: str) -> Callable[[], object]:
         return lambda: _shown(signature, self._document.get(key))
 
 
 def _shown(signature: str, value: object) -> object:
-    """A value of the document as a property of the type ``signature``: what is unknown or missing is empty."""
+    """Return a value of the snapshot as a property of the type ``signature``; null and missing ones are empty."""
     match signature:
         case "s":
             return "" if value is None else str(value)

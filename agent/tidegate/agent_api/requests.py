@@ -1,4 +1,4 @@
-"""What people send along with a request, as it may be acted on, logged and shown."""
+"""Validation of the arguments of ``org.tidegate.Agent1``: gates to override, reasons, releases."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ MAX_REASON_CHARS = 500
 """A reason is a sentence; it is kept in the history and shown in `status`."""
 
 MAX_OVERRIDES = 32
-"""There are not as many gates."""
+"""Above the number of gates."""
 
 MAX_NAME_CHARS = 64
-"""Of a gate's name that is not one, in the answer to whoever asked for it."""
+"""Of an unknown gate's name in the error that quotes it."""
 
 MAX_RELEASE_CHARS = 512
 """Of a version or a payload; the longest payloads are pull specifications of images."""
 
 
 def checked_overrides(names: Sequence[str], overridable: Mapping[str, bool]) -> frozenset[str]:
-    """The gates that are to be passed over.
+    """Return the gates to override; ``overridable`` says of each gate in force whether it may be.
 
     Raises:
-        TidegateError: one of them is not in force, or nobody may pass it over. Whoever asks for it believes otherwise.
+        TidegateError: ``agent.bad-request`` for a gate that is not in force: the caller is mistaken about the
+            configuration; ``reboot.refused`` for one that cannot be overridden.
     """
     if len(names) > MAX_OVERRIDES:
-        message = f"{len(names)} gates to be passed over, and there are not as many"
+        message = f"{len(names)} gates to override, but there are fewer"
         raise TidegateError(ErrorKind.AGENT_BAD_REQUEST, message, "see tidegate explain")
     for name in names:
         if not overridable.get(name, False):
@@ -41,17 +42,17 @@ def _not_overridable(name: str, overridable: Mapping[str, bool]) -> TidegateErro
     remedy = f"these can be: {known}; see tidegate explain"
     gate = f"the gate {one_line(name, MAX_NAME_CHARS) or '(no name)'}"
     if name in overridable:
-        return TidegateError(ErrorKind.REBOOT_REFUSED, f"{gate} cannot be passed over", remedy)
+        return TidegateError(ErrorKind.REBOOT_REFUSED, f"{gate} cannot be overridden", remedy)
     return TidegateError(ErrorKind.AGENT_BAD_REQUEST, f"{gate} is not in force", remedy)
 
 
-def passing_over(gates: frozenset[str]) -> str:
-    """Which gates are passed over, as an addition to a reason; nothing where none is."""
-    return f"passing over {', '.join(sorted(gates))}" if gates else ""
+def overriding(gates: frozenset[str]) -> str:
+    """Return the names of overridden gates as an addition to a reason; empty where there are none."""
+    return f"overriding {', '.join(sorted(gates))}" if gates else ""
 
 
 def name_of(uid: int) -> str:
-    """The user's name, or the number where it has none."""
+    """Return the name of the user ``uid``, or the number where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -59,22 +60,22 @@ def name_of(uid: int) -> str:
 
 
 def reason_in(text: str) -> str:
-    """A person's reason as it may be logged and shown: one line, printable, not endless.
+    """Return a person's reason as one printable line of bounded length, for logs and ``status``.
 
     Raises:
-        TidegateError: nothing is left of it.
+        TidegateError: ``agent.bad-request``: it is empty.
     """
     words = one_line(text, MAX_REASON_CHARS)
     if not words:
-        raise TidegateError(ErrorKind.AGENT_BAD_REQUEST, "the reason is empty", "say why: --reason TEXT")
+        raise TidegateError(ErrorKind.AGENT_BAD_REQUEST, "the reason is empty", "give one: --reason TEXT")
     return words
 
 
 def release_in(text: str) -> str:
-    """A version or a payload. It is compared, so nothing of it may be left out.
+    """Return a version or a payload unchanged, since it is compared.
 
     Raises:
-        TidegateError: no release is called that.
+        TidegateError: ``agent.bad-request``: it is empty, too long or not printable.
     """
     if text and one_line(text, MAX_RELEASE_CHARS) == text:
         return text

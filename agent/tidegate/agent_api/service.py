@@ -1,7 +1,7 @@
-"""``org.tidegate.Agent1``: what people and tools may ask of the agent.
+"""The methods of ``org.tidegate.Agent1``: requests of people and tools to the agent.
 
-Root may ask for everything; anybody else for what polkit allows them, each method under an action of its own. Every
-request is logged with its caller.
+Root may call every method; other users those that polkit allows them, each under an action of its own. Every request is
+logged with its caller.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tidegate.agent_api.client import AGENT
 from tidegate.agent_api.properties import AgentProperties
-from tidegate.agent_api.requests import checked_overrides, name_of, passing_over, reason_in, release_in
+from tidegate.agent_api.requests import checked_overrides, name_of, overriding, reason_in, release_in
 from tidegate.bus.bus import Bus
 from tidegate.bus.call_limits import ROOT
 from tidegate.bus.caller_disconnect import while_connected
@@ -36,46 +36,46 @@ from tidegate.release import Purpose
 from tidegate.services.polkit import check_authorization
 
 ACTION_PREFIX = "org.tidegate.agent1."
-"""Of the polkit actions: one for each verb, such as ``check`` and ``forget-lock``."""
+"""Prefix of the polkit actions, one for each verb, such as ``check`` and ``forget-lock``."""
 
 _log = logging.getLogger(__name__)
 
 Verb = Callable[..., Awaitable[str]]
-"""Called with the caller's name and the arguments; answers in words."""
+"""Called with the caller's name and the arguments; returns the answer for people."""
 
 
 class Agent(Protocol):
-    """What the service needs of the agent."""
+    """The agent, as far as the service uses it."""
 
     async def ask(self, request: Callable[[int], Event]) -> str:
-        """Bring a person's request and wait for the answer; raises TidegateError for a no."""
+        """Submit a request and return its answer; raise TidegateError for a refusal."""
         ...
 
     async def explain(self) -> dict[str, object]:
-        """Ask every gate, without a consequence."""
+        """Return the verdicts of every gate, without any effect."""
         ...
 
     def reload(self) -> str:
-        """Read the configuration; the answer in words, or TidegateError for one that was not taken."""
+        """Reload the configuration and return the answer; raise TidegateError for one that was rejected."""
         ...
 
     def overridable(self) -> Mapping[str, bool]:
-        """The gates in force by name, and whether a person may pass each over."""
+        """Return the gates in force by name, and whether each may be overridden."""
         ...
 
 
 async def serve_agent(bus: Bus, agent: Agent, properties: AgentProperties) -> None:
-    """Serve the interface and take the name.
+    """Export the interface and request the agent's bus name.
 
     Raises:
-        TidegateError: another agent has the name, or the bus is gone.
+        TidegateError: another process owns the name, or the bus is lost.
     """
     bus.export(AGENT.path, agent_interface(bus, agent, properties))
     await bus.request_name(AGENT.destination)
 
 
 def agent_interface(bus: Bus, agent: Agent, properties: AgentProperties) -> Interface:
-    """The whole of ``org.tidegate.Agent1``."""
+    """Return the whole interface ``org.tidegate.Agent1``."""
     return replace(properties.interface, methods=_Service(bus, agent).methods())
 
 
@@ -100,7 +100,7 @@ class _Service:
         )
 
     def _guarded(self, member: str, verb: str, act: Verb, **takes: str) -> Method:
-        """A method that nobody gets at without leave, and that is given up when its caller is gone."""
+        """Return a method that requires authorisation, and is cancelled when its caller disconnects."""
 
         async def handle(caller: Caller, *arguments: object) -> tuple[object, ...]:
             await self._authorise(caller, verb)
@@ -110,7 +110,7 @@ class _Service:
         return Method(member, handle, takes, {"answer": "s"})
 
     async def _authorise(self, caller: Caller, verb: str) -> None:
-        """Return for root, and for whom polkit allows ``verb``; raise for everybody else."""
+        """Return for root and for callers whom polkit allows ``verb``; raise for others."""
         who = f"{name_of(caller.uid)} (uid {caller.uid}, pid {caller.pid})"
         if caller.uid == ROOT or await check_authorization(self._bus, caller, ACTION_PREFIX + verb):
             _log.info("%s asked for by %s", verb, who)
@@ -129,45 +129,46 @@ class _Service:
         return await self._agent.ask(StageAsked)
 
     async def _apply(self, who: str, reason: str, now: bool, overrides: Sequence[str]) -> str:  # noqa: FBT001 - as D-Bus has it
-        passed_over = checked_overrides(overrides, self._agent.overridable())
-        told = _told("apply", reason, who, passing_over(passed_over))
+        overridden = checked_overrides(overrides, self._agent.overridable())
+        why = _logged_reason("apply", reason, who, overriding(overridden))
         purpose = Purpose.MANUAL if now else Purpose.UPDATE
-        return await self._agent.ask(lambda request: ApplyAsked(request, told, purpose, passed_over))
+        return await self._agent.ask(lambda request: ApplyAsked(request, why, purpose, overridden))
 
     async def _resume(self, who: str, reason: str) -> str:
-        told = _told("resume", reason, who)
-        return await self._agent.ask(lambda request: ResumeAsked(request, told))
+        why = _logged_reason("resume", reason, who)
+        return await self._agent.ask(lambda request: ResumeAsked(request, why))
 
     async def _rollback(self, who: str, reason: str, overrides: Sequence[str]) -> str:
-        passed_over = checked_overrides(overrides, self._agent.overridable())
-        told = _told("roll back", reason, who, passing_over(passed_over))
-        return await self._agent.ask(lambda request: RollbackAsked(request, told, passed_over))
+        overridden = checked_overrides(overrides, self._agent.overridable())
+        why = _logged_reason("roll back", reason, who, overriding(overridden))
+        return await self._agent.ask(lambda request: RollbackAsked(request, why, overridden))
 
     async def _allow(self, who: str, release: str, reason: str) -> str:
         wanted = release_in(release)
-        told = _told(f"allow {wanted}", reason, who)
-        return await self._agent.ask(lambda request: AllowAsked(request, wanted, told))
+        why = _logged_reason(f"allow {wanted}", reason, who)
+        return await self._agent.ask(lambda request: AllowAsked(request, wanted, why))
 
     async def _deny(self, who: str, release: str, reason: str) -> str:
         unwanted = release_in(release)
-        told = _told(f"deny {unwanted}", reason, who)
-        return await self._agent.ask(lambda request: DenyAsked(request, unwanted, told))
+        why = _logged_reason(f"deny {unwanted}", reason, who)
+        return await self._agent.ask(lambda request: DenyAsked(request, unwanted, why))
 
     async def _forget_lock(self, who: str, reason: str) -> str:
-        told = _told("forget the lock", reason, who)
-        return await self._agent.ask(lambda request: ForgetLockAsked(request, told))
+        why = _logged_reason("forget the lock", reason, who)
+        return await self._agent.ask(lambda request: ForgetLockAsked(request, why))
 
     async def _reload(self, _who: str) -> str:
         return self._agent.reload()
 
     async def _explain(self, caller: Caller) -> tuple[str]:
-        """For everybody, as the status is."""
+        """Without authorisation: the status is public too."""
         async with while_connected(self._bus, caller):
             return (json.dumps(await self._explanations.ask()),)
 
 
-def _told(what: str, reason: str, who: str, addition: str = "") -> str:
-    """The reason as the history has it, with whose it is; logged here, before anything is done."""
-    told = f"{reason_in(reason)} ({', '.join(filter(None, (f'asked for by {who}', addition)))})"
-    _log.info("to %s: %s", what, told)
-    return told
+def _logged_reason(what: str, reason: str, who: str, addition: str = "") -> str:
+    """Return the reason with its author, as the history has it; log it before anything is done."""
+    author = ", ".join(filter(None, (f"asked for by {who}", addition)))
+    why = f"{reason_in(reason)} ({author})"
+    _log.info("to %s: %s", what, why)
+    return why

@@ -1,4 +1,4 @@
-"""A connection to the message bus: calls with deadlines, signals from whom they claim to be, served objects."""
+"""A connection to the message bus: calls with deadlines, signals from verified senders, exported objects."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 DBUS = Endpoint("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 CALL_SECS = 25.0
-"""sd-bus's own default: a service that must be started first gets as long to come up."""
+"""The default of sd-bus, which includes the start of a service that is not running."""
 
 _DO_NOT_QUEUE = 4  # RequestName's flag
-_PRIMARY_OWNER, _ALREADY_OWNER = 1, 4  # and its two good answers
+_PRIMARY_OWNER, _ALREADY_OWNER = 1, 4  # and its two successful results
 
 
 _log = logging.getLogger(__name__)
 
 
 class Bus:
-    """One connection. Handlers of calls run as tasks beside each other, handlers of signals at once and in order."""
+    """One connection. Handlers of calls run as concurrent tasks, those of signals synchronously and in order."""
 
     def __init__(self, channel: MessageChannel) -> None:
         self.closed = asyncio.Event()
-        """Set when the connection has ended, whoever ended it."""
+        """Set when the connection has ended, on either side."""
         self._channel = channel
         self._replies: dict[int, asyncio.Future[Message]] = {}
         self._subscriptions: list[tuple[Match, Callable[[Emission], None]]] = []
@@ -60,7 +60,7 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is up, as far as anybody can tell."""
+        """Whether the connection is up, as far as is known."""
         return self._channel.connected
 
     @property
@@ -69,11 +69,11 @@ class Bus:
         return self._channel.unique_name
 
     async def finish_calls(self, timeout_secs: float) -> None:
-        """Wait until the calls that have come in are answered, but no longer than this."""
+        """Wait until the calls received so far are answered, but for no longer than this."""
         await self._server.finish(timeout_secs)
 
     async def close(self) -> None:
-        """End the connection; handlers that still run are cancelled, answers given so far are sent."""
+        """Close the connection; running handlers are cancelled, and replies given so far are sent."""
         await self._server.stop()
         await self._channel.close()
 
@@ -86,14 +86,14 @@ class Bus:
         returns: str = "",
         timeout_secs: float = CALL_SECS,
     ) -> tuple[object, ...]:
-        """Call a method and give what it returns: arrays and structs as tuples, variants unwrapped.
+        """Call a method and return its values: arrays and structs as tuples, variants unwrapped.
 
-        A ``v`` is passed as :class:`Typed`. A file descriptor (``h``) that comes back is the caller's to close. The
-        types of the values are what ``returns`` says: an answer of another signature is an error.
+        A ``v`` is passed as :class:`Typed`. The caller closes file descriptors (``h``) in the result. ``returns`` is
+        the expected signature: a reply of another one is an error.
 
         Raises:
-            CallFailed: the service answered with an error, or with other types.
-            TidegateError: what a Tidegate service raised; ``bus.timeout``; ``bus.unreachable``.
+            CallFailed: the service replied with an error of its own, or with other types.
+            TidegateError: the error that a Tidegate service raised; ``bus.timeout``; ``bus.unreachable``.
         """
         reply = await self._ask(endpoint, member, signature, args, timeout_secs)
         if reply.signature != returns:
@@ -104,7 +104,7 @@ class Bus:
     async def get_property(
         self, endpoint: Endpoint, name: str, signature: str, *, timeout_secs: float = CALL_SECS
     ) -> object:
-        """Read a property whose type must be ``signature``; raises as :meth:`call` does."""
+        """Read a property whose type must be ``signature``; raise as :meth:`call` does."""
         properties = replace(endpoint, interface=PROPERTIES)
         reply = await self._ask(properties, "Get", "ss", (endpoint.interface, name), timeout_secs)
         match reply.body:
@@ -120,7 +120,7 @@ class Bus:
     async def _ask(
         self, endpoint: Endpoint, member: str, signature: str, args: Sequence[object], timeout_secs: float
     ) -> Message:
-        """Send a call and wait for its reply; an error reply is raised."""
+        """Send a call and wait for its reply; raise an error reply."""
         if not self.connected:
             raise _gone()
         context = f"{endpoint.destination} {member}"
@@ -159,7 +159,7 @@ class Bus:
         return unsubscribe
 
     async def watch_owner(self, name: str, handler: Callable[[str, str], None]) -> Callable[[], None]:
-        """Call ``handler(old, new)`` when ``name`` changes hands; an empty string is nobody."""
+        """Call ``handler(old, new)`` when the owner of ``name`` changes; an empty string is no owner."""
 
         def changed(emission: Emission) -> None:
             _name, old, new = cast("tuple[str, str, str]", emission.args)
@@ -168,25 +168,25 @@ class Bus:
         return await self.subscribe(_owner_changes(name), changed)
 
     async def has_owner(self, name: str) -> bool:
-        """Whether anybody is behind ``name`` now; raises as :meth:`call` does."""
+        """Whether ``name`` has an owner now; raise as :meth:`call` does."""
         (answer,) = await self.call(DBUS, "NameHasOwner", "s", name, returns="b")
         return bool(answer)
 
     async def _follow_owner(self, name: str) -> None:
-        """Know from now on which connection is behind ``name``: signals come under unique names."""
+        """Track the unique name behind ``name``: signals are sent under unique names."""
         if name in self._owners or name.startswith(":"):
             return
         await self.watch_owner(name, lambda _old, new: self._owners.update({name: new or None}))
         owner: object = None
-        with suppress(errors.CallFailed):  # nobody has it yet
+        with suppress(errors.CallFailed):  # it has no owner yet
             (owner,) = await self.call(DBUS, "GetNameOwner", "s", name, returns="s")
-        self._owners.setdefault(name, cast("str | None", owner))  # a change that came meanwhile is newer
+        self._owners.setdefault(name, cast("str | None", owner))  # a change that was signalled meanwhile is newer
 
     async def request_name(self, name: str) -> None:
-        """Own ``name``.
+        """Become the owner of ``name``.
 
         Raises:
-            TidegateError: ``bus.call-failed`` when the policy refuses it or another process has it.
+            TidegateError: ``bus.call-failed`` when the policy refuses it or another process owns it.
         """
         (answer,) = await self.call(DBUS, "RequestName", "su", name, _DO_NOT_QUEUE, returns="u")
         if answer not in {_PRIMARY_OWNER, _ALREADY_OWNER}:
@@ -194,7 +194,7 @@ class Bus:
             raise TidegateError(ErrorKind.BUS_CALL_FAILED, text, f"find it with `busctl status {name}`")
 
     async def release_name(self, name: str) -> None:
-        """Give ``name`` back; every call that was sent to it before has arrived when this returns."""
+        """Release ``name``; every call that was sent to it before has been received when this returns."""
         await self.call(DBUS, "ReleaseName", "s", name, returns="u")
 
     def export(self, path: str, interface: Interface) -> Exported:
@@ -207,11 +207,11 @@ class Bus:
         self._server.exports.remove(path, interface)
 
     def emit(self, source: Endpoint, member: str, signature: str, args: Sequence[object]) -> None:
-        """Send a signal, to everybody where the destination is empty. Lost when the connection has ended."""
+        """Send a signal, broadcast where the destination is empty. It is lost when the connection has ended."""
         self._channel.send(replace(_call(source, member, signature, args), kind=Kind.SIGNAL))
 
     async def _identify(self, sender: str) -> Caller:
-        """Not by GetConnectionCredentials: newer daemons put a descriptor into that, for somebody to close."""
+        """Ask the daemon for user and process; newer GetConnectionCredentials would return a descriptor as well."""
         (uid,) = await self.call(DBUS, "GetConnectionUnixUser", "s", sender, returns="u")
         pid: object = None
         with suppress(errors.CallFailed):  # a caller in another PID namespace may have none
@@ -221,15 +221,15 @@ class Bus:
     def _receive(self, message: Message) -> None:
         match message.kind:
             case Kind.CALL:
-                close_all(message.descriptors)  # no method here takes any
-                self._server.take(message)
+                close_all(message.descriptors)  # no served method takes any
+                self._server.dispatch(message)
             case Kind.SIGNAL:
                 close_all(message.descriptors)
                 self._deliver(_emission(message))
             case Kind.RETURN | Kind.ERROR:
                 waiting = self._replies.get(message.answers)
                 if waiting is None or waiting.done():
-                    close_all(message.descriptors)  # too late
+                    close_all(message.descriptors)  # after the deadline
                 else:
                     waiting.set_result(message)
 
@@ -239,7 +239,7 @@ class Bus:
             if matches(match, emission, self._owners.get(source, source)):
                 try:
                     handler(emission)
-                except Exception:  # noqa: BLE001 - a subscriber's defect is logged and hits nobody else
+                except Exception:  # noqa: BLE001 - a defect of one subscriber must not affect the others
                     _log.exception("the handler of %s.%s failed", emission.interface, emission.member)
 
     def _ended(self) -> None:
@@ -251,19 +251,19 @@ class Bus:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An interface that is being served: what emits its signals."""
+    """A served interface, which emits its signals."""
 
     bus: Bus
     path: str
     interface: Interface
 
     def emit(self, signal: str, *args: object) -> None:
-        """Send ``signal`` to everybody."""
+        """Broadcast ``signal``."""
         signature = "".join(self.interface.signal(signal).carries.values())
         self.bus.emit(Endpoint("", self.path, self.interface.name), signal, signature, args)
 
     def changed(self, *names: str) -> None:
-        """Tell everybody that the properties ``names`` have new values; which, as far as the properties emit them."""
+        """Broadcast ``PropertiesChanged`` for ``names``, with the values of the properties that emit them."""
         props = [prop for prop in self.interface.properties if prop.name in names]
         values = {prop.name: Typed(prop.signature, prop.read()) for prop in props if prop.emits is Emits.VALUE}
         unread = [prop.name for prop in props if prop.emits is Emits.INVALIDATION]

@@ -1,4 +1,7 @@
-"""How many calls are handled at once, and whose: memory stays flat, and nobody takes the place of the others."""
+"""Limit the calls that are handled at once: in all, from one connection, and of one user.
+
+So memory stays bounded, and no caller can take up the capacity that the others need.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from contextlib import contextmanager
 from tidegate.bus.errors import LIMITS_EXCEEDED, ErrorReply
 
 MAX_CALLS = 128
-"""In all. Until the daemon has said whose a new connection is, its calls count here only: several must find room."""
+"""In all. The calls of a new connection count only here until the daemon has named its user."""
 MAX_CALLS_OF_ONE = 16
-"""From one connection: enough for a tool that asks for everything at once."""
+"""From one connection: enough for a client that requests everything at once."""
 MAX_CALLS_OF_A_USER = 32
-"""From all connections of one user: a user may have some hundred of them. Root is never short of places."""
+"""From all connections of one user, who may have some hundred of them. Root is not limited."""
 
 ROOT = 0
 
@@ -26,27 +29,27 @@ class CallLimits:
         self._of_connection: Counter[str] = Counter()
         self._of_user: Counter[int] = Counter()
 
-    def take(self, sender: str, uid: int | None) -> bool:
-        """Take a place for a call of ``sender``, whose user may be known already; whether there was one."""
-        known_to_have_enough = uid is not None and not self._has_room(uid)
-        if known_to_have_enough or self._all >= MAX_CALLS or self._of_connection[sender] >= MAX_CALLS_OF_ONE:
+    def acquire(self, sender: str, uid: int | None) -> bool:
+        """Count a call of ``sender``; return False where a limit is reached. ``uid`` is None while it is not known."""
+        user_is_at_limit = uid is not None and not self._has_room(uid)
+        if user_is_at_limit or self._all >= MAX_CALLS or self._of_connection[sender] >= MAX_CALLS_OF_ONE:
             return False
         self._all += 1
         self._of_connection[sender] += 1
         return True
 
-    def leave(self, sender: str) -> None:
-        """Give the place back."""
+    def release(self, sender: str) -> None:
+        """Count a call of ``sender`` as handled."""
         self._all -= 1
         self._of_connection[sender] -= 1
-        self._of_connection += Counter()  # drops those that have none
+        self._of_connection += Counter()  # drops zero counts
 
     @contextmanager
     def of_user(self, uid: int) -> Generator[None]:
         """Count a call as one of ``uid`` while the context lasts.
 
         Raises:
-            ErrorReply: the user has enough of them.
+            ErrorReply: the user's limit is reached.
         """
         if not self._has_room(uid):
             raise too_many()
@@ -62,5 +65,5 @@ class CallLimits:
 
 
 def too_many() -> ErrorReply:
-    """What a caller is told for whom there is no place."""
+    """Return the answer to a call beyond a limit."""
     return ErrorReply(LIMITS_EXCEEDED, "too many calls are being handled already")

@@ -1,4 +1,4 @@
-"""Work that is for one caller alone ends when that caller leaves the bus."""
+"""Cancel work for one caller when that caller disconnects from the bus."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from tidegate.bus.interface import Caller
 
 @asynccontextmanager
 async def while_connected(bus: Bus, caller: Caller) -> AsyncGenerator[None]:
-    """Cancel what runs in the context when ``caller`` leaves the bus: nobody waits for its answer any more."""
-    waiting = cast("asyncio.Task[object]", asyncio.current_task())
+    """Cancel what runs in the context when ``caller`` disconnects, since there is no one to answer.
 
-    def gone(_old: str, _new: str) -> None:
-        waiting.cancel()
+    Raises:
+        ErrorReply: the caller had disconnected before.
+        TidegateError: the bus daemon cannot be asked.
+    """
+    task = cast("asyncio.Task[object]", asyncio.current_task())
 
-    stop = await bus.watch_owner(caller.unique_name, gone)
+    def cancel(_old: str, _new: str) -> None:
+        task.cancel()
+
+    stop = await bus.watch_owner(caller.unique_name, cancel)
     try:
-        if not await bus.has_owner(caller.unique_name):  # it left before anybody watched
-            raise ErrorReply(NO_REPLY, "the caller is gone")
+        if not await bus.has_owner(caller.unique_name):  # it disconnected before the watch began
+            raise ErrorReply(NO_REPLY, "the caller has disconnected")
         yield
     finally:
         stop()

@@ -1,10 +1,10 @@
-"""The connection to the message bus, in this project's own types.
+"""Messages over a connection to the bus, in this project's own types.
 
-dbus-next 0.2.3 authenticates and marshals, and nothing more: its own ``call()`` never returns once the bus has died,
-its service classes hide the sender and send tracebacks to callers. :mod:`.bus` does those things.
+dbus-next 0.2.3 is used to authenticate and to marshal only: its ``call()`` never returns once the bus has died, and its
+service classes hide the sender and send tracebacks to callers. :mod:`.bus` does those things.
 """
 
-# dbus-next has no annotations: whatever comes out of it gets its type in this file.
+# dbus-next has no annotations: its values get their types in this file.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false
 
@@ -24,7 +24,7 @@ from tidegate.bus.framing import CONNECT_SECS, close_all
 from tidegate.bus.message import Kind, Message, Typed
 
 FLUSH_SECS = 1.0
-"""How long closing waits for answers that are still on their way out."""
+"""How long closing waits for answers that are not sent yet."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _KINDS = {
     Kind.ERROR: dbus_next.MessageType.ERROR,
     Kind.SIGNAL: dbus_next.MessageType.SIGNAL,
 }
-_OURS = {theirs: ours for ours, theirs in _KINDS.items()}
+_KINDS_OF_DBUS_NEXT = {theirs: kind for kind, theirs in _KINDS.items()}
 
 
 class MessageChannel:
@@ -50,7 +50,7 @@ class MessageChannel:
 
         Raises:
             OSError: the daemon is not there or does not answer in time.
-            ValueError: the address makes no sense, or the daemon refused the authentication.
+            ValueError: the address is malformed, or the daemon refused the authentication.
         """
         connection = Connection(address)
         try:
@@ -66,7 +66,7 @@ class MessageChannel:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is up, as far as anybody can tell."""
+        """Whether the connection is up, as far as is known."""
         return bool(self._connection.connected)
 
     @property
@@ -75,12 +75,12 @@ class MessageChannel:
         return str(self._connection.unique_name)
 
     def listen(self, received: Callable[[Message], None], ended: Callable[[], None]) -> None:
-        """Call ``received`` for each message that comes in, and ``ended`` once when the connection has ended."""
+        """Call ``received`` for each incoming message, and ``ended`` once when the connection has ended."""
 
-        def take(wire: dbus_next.Message) -> bool:
+        def on_message(wire: dbus_next.Message) -> bool:
             try:
                 message = _from_wire(wire)
-            except (IndexError, ValueError):  # a descriptor that was never sent: the daemon does not look at values
+            except (IndexError, ValueError):  # an index of a descriptor that was not sent: the daemon does not check
                 close_all(wire.unix_fds)
                 return True
             try:
@@ -89,15 +89,15 @@ class MessageChannel:
                 _log.exception("%s of %s failed", message.member or "a message", message.sender)
             return True  # dbus-next has nothing to add
 
-        self._connection.add_message_handler(take)
-        self._connection.took_head = lambda wire: self._took_head(wire, received)
+        self._connection.add_message_handler(on_message)
+        self._connection.on_truncated = lambda wire: self._on_truncated(wire, received)
         self._connection.ended = ended
 
-    def _took_head(self, wire: dbus_next.Message, received: Callable[[Message], None]) -> None:
-        """Answer a call that was too long to be taken; an answer that was is an error to whoever waits for it."""
+    def _on_truncated(self, wire: dbus_next.Message, received: Callable[[Message], None]) -> None:
+        """Answer a call that is too long with an error, and replace a reply that is too long by one."""
         text = "the message is too long"
         fault = Message(Kind.ERROR, error_name=LIMITS_EXCEEDED, signature="s", body=(text,))
-        match _OURS[wire.message_type]:
+        match _KINDS_OF_DBUS_NEXT[wire.message_type]:
             case Kind.CALL if not wire.flags & dbus_next.MessageFlag.NO_REPLY_EXPECTED:
                 self.send(replace(fault, destination=wire.sender or "", answers=wire.serial))
             case Kind.RETURN | Kind.ERROR:
@@ -106,18 +106,18 @@ class MessageChannel:
                 pass
 
     def send(self, message: Message) -> int:
-        """Queue ``message``; its serial. Descriptors in it remain the sender's.
+        """Queue ``message`` and return its serial. Descriptors in it are duplicated, and remain the caller's to close.
 
-        It is lost when the connection has ended; a signal also when too much waits to be sent.
+        The message is lost when the connection has ended; a signal also when too much is queued.
 
         Raises:
-            ValueError: the body is not what the signature says.
+            ValueError: the body does not match the signature.
         """
         descriptors: list[int] = []
         serial = int(self._connection.next_serial())
         try:
             wire = _to_wire(message, serial, descriptors)
-            lost = not self.connected or (message.kind is Kind.SIGNAL and self._connection.is_choked)
+            lost = not self.connected or (message.kind is Kind.SIGNAL and self._connection.is_congested)
             sending = None if lost else self._connection.send(wire)
         except BaseException:
             close_all(descriptors)
@@ -130,14 +130,14 @@ class MessageChannel:
         return serial
 
     def _sent(self, descriptors: Sequence[int], sending: asyncio.Future[None]) -> None:
-        """Looks at how it ended, or asyncio reports it; that the bus is lost is told elsewhere."""
+        """Retrieve the error, or asyncio reports it; the loss of the bus is reported through ``ended``."""
         if not sending.cancelled():
             sending.exception()
         close_all(descriptors)
         self._connection.sent()
 
     async def close(self) -> None:
-        """End the connection after what was queued has been sent."""
+        """Close the connection after what is queued has been sent, or after :data:`FLUSH_SECS`."""
         if self.connected and self._last_sent is not None:
             await asyncio.wait([self._last_sent], timeout=FLUSH_SECS)
         self._connection.end()
@@ -169,7 +169,7 @@ def _to_wire(message: Message, serial: int, descriptors: list[int]) -> dbus_next
 def _from_wire(wire: dbus_next.Message) -> Message:
     types = wire.signature_tree.types
     return Message(
-        kind=_OURS[wire.message_type],
+        kind=_KINDS_OF_DBUS_NEXT[wire.message_type],
         destination=wire.destination or "",
         path=wire.path or "",
         interface=wire.interface or "",
@@ -186,7 +186,7 @@ def _from_wire(wire: dbus_next.Message) -> Message:
 
 
 def _encode(kind: dbus_next.SignatureType, value: object, descriptors: list[int]) -> object:
-    """A value as dbus-next marshals it: lists for arrays and structs, Variant for what is ``v``."""
+    """Convert a value to what dbus-next marshals: lists for arrays and structs, Variant for ``v``."""
     match kind.token:
         case "s":
             return _clean(cast(str, value))
@@ -211,7 +211,7 @@ def _encode(kind: dbus_next.SignatureType, value: object, descriptors: list[int]
 
 
 def _clean(text: str) -> str:
-    """D-Bus has no NUL and no lone surrogates in strings: the daemon drops the connection of who sends one."""
+    """Replace NUL and lone surrogates: the daemon disconnects a client that sends them in a string."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

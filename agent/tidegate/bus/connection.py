@@ -1,11 +1,11 @@
-"""dbus-next's connection, made fit for a service that anybody on the host may send to. The only importer of dbus-next.
+"""dbus-next's connection, hardened for a service that any local user may send to. The only importer of dbus-next.
 
-dbus-next 0.2.3 waits for ever where a daemon says nothing, ends the connection over one message that it cannot read and
-over a socket that is full for a moment, and takes whatever it is sent, of whatever length. Its ways of reading and
-writing are replaced here; :mod:`.channel` uses the rest.
+dbus-next 0.2.3 waits for ever for a daemon that does not answer, closes the connection over one message that it cannot
+read or a socket that is full for a moment, and buffers messages of any length. Its reading and writing are replaced
+here; :mod:`.channel` uses the rest.
 """
 
-# dbus-next has no annotations: whatever comes out of it gets its type in this file.
+# dbus-next has no annotations: its values get their types in this file.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportPrivateImportUsage=false
 # What is replaced here is dbus-next's own.
@@ -34,27 +34,27 @@ with warnings.catch_warnings():
 __all__ = ["Connection", "dbus_next"]
 
 MESSAGES_A_TURN = 32
-"""How many messages are taken before timers and everything else get their turn: a peer may send without end."""
+"""Messages read in one iteration of the event loop: a peer that sends without pause must not starve the rest."""
 MAX_UNSENT = 2048
-"""Messages that wait for the daemon to take them. Beyond that nothing more is read, and signals are not sent: it stops
-taking while callers who never read their answers fill its own limits, and memory here must stay flat."""
+"""Length of the send queue beyond which nothing is read and no signal sent. The daemon stops reading while clients that
+never read their replies exhaust its own limits, and memory here must stay bounded."""
 MAX_SIGNATURES = 256
-"""Signatures that dbus-next keeps the parsed form of: it keeps every one that it ever met, and callers make them up."""
+"""Size of dbus-next's cache of parsed signatures, which it never shrinks, while callers can send any signature."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Writer(_MessageWriter):
-    """dbus-next's queue of what is to be sent."""
+    """dbus-next's send queue."""
 
     def write_callback(self) -> None:
-        """As dbus-next does, to which a socket that is full is the end of the connection."""
+        """Send what the socket takes. dbus-next closes the connection when the socket is full."""
         try:
             while self.buf is not None or self.messages.qsize():
                 self._write_some()
         except (BlockingIOError, InterruptedError):
             return  # the event loop calls again when there is room
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing more can be sent
+        except Exception as error:  # noqa: BLE001 - after any error nothing more can be sent
             self.bus._finalize(error)
             return
         self.loop.remove_writer(self.fd)
@@ -74,11 +74,11 @@ class _Writer(_MessageWriter):
 
 
 class Connection(MessageBus):
-    """dbus-next's connection without its ways of hanging, leaking and making noise."""
+    """dbus-next's connection with bounded waits and memory, and without leaks and stray log lines."""
 
     ended: Callable[[], None] = staticmethod(lambda: None)
-    took_head: Callable[[dbus_next.Message], None] = staticmethod(lambda _wire: None)
-    """Called with a message whose body was too long to be taken."""
+    on_truncated: Callable[[dbus_next.Message], None] = staticmethod(lambda _wire: None)
+    """Called with a message whose body was too long and is left out."""
     _reading = True
 
     def __init__(self, address: str) -> None:
@@ -86,12 +86,12 @@ class Connection(MessageBus):
         self._writer = _Writer(self)  # type: ignore[no-untyped-call]  # dbus-next has no types
 
     @property
-    def is_choked(self) -> bool:
-        """Whether the daemon does not take what is sent."""
+    def is_congested(self) -> bool:
+        """Whether the send queue is full, because the daemon does not read."""
         return bool(self._writer.messages.qsize() >= MAX_UNSENT)
 
     def end(self) -> None:
-        """Close now. disconnect() only shuts the socket down, and logs a warning when it is down already."""
+        """Close at once. dbus-next's disconnect() only shuts the socket down, and logs a warning if it is down."""
         self._user_disconnect = True
         self._finalize()
 
@@ -99,12 +99,12 @@ class Connection(MessageBus):
         self.end()
 
     def _finalize(self, err: Exception | None = None) -> None:
-        """As dbus-next does, and once only: the number of the closed socket may be another's afterwards."""
+        """Clean up once only: afterwards the number of the closed socket may belong to another file."""
         if self._disconnected:
             return
         super()._finalize(err)  # type: ignore[no-untyped-call]  # see above
         if self._disconnect_future.done():
-            self._disconnect_future.exception()  # looked at, or asyncio reports it as never retrieved
+            self._disconnect_future.exception()  # or asyncio reports it as never retrieved
         self._framer.close()
         with suppress(OSError):
             self._stream.close()
@@ -112,55 +112,55 @@ class Connection(MessageBus):
         self.ended()
 
     def _setup_socket(self) -> None:
-        """As dbus-next does, but nothing is left open on failure, and a full backlog does not block for ever."""
+        """Open the socket. dbus-next leaks it on failure, and blocks for ever on a full backlog."""
         self._sock = open_socket(self._bus_address)
         self._framer = Framer(self._sock)
         self._stream = self._sock.makefile("rwb")
         self._fd = self._sock.fileno()
 
     def _message_reader(self) -> None:
-        """As dbus-next does, which goes on as long as there is anything to read, and keeps whatever anybody sends."""
+        """Read a bounded number of messages. dbus-next reads as long as there are any, of any length."""
         try:
             for _ in range(MESSAGES_A_TURN):
-                if self.is_choked:
+                if self.is_congested:
                     self._reading = False
                     self._loop.remove_reader(self._fd)
                     return
-                frame = self._framer.take()
+                frame = self._framer.read()
                 if frame is None:
                     return
-                self._take(frame)
-        except Exception as error:  # noqa: BLE001 - end of file, or bytes that make no sense: nothing more can be read
+                self._dispatch(frame)
+        except Exception as error:  # noqa: BLE001 - end of file, or not D-Bus: nothing more can be read
             self._finalize(error)
 
-    def _take(self, frame: Frame) -> None:
-        """Pass on what is in ``frame``: a message that dbus-next cannot read must not end the connection."""
+    def _dispatch(self, frame: Frame) -> None:
+        """Unmarshal ``frame`` and pass it on; a message that dbus-next cannot read must not end the connection."""
         if len(dbus_next.SignatureTree._cache) > MAX_SIGNATURES:
             dbus_next.SignatureTree._cache.clear()
         try:
             unmarshaller = Unmarshaller(io.BytesIO(frame.data))
             unmarshaller.unix_fds = list(frame.descriptors)
             wire = unmarshaller.unmarshall()
-        except Exception as error:  # noqa: BLE001 - one message that makes no sense says nothing of the next one
-            _log.debug("a message is passed over: %r", error)
+        except Exception as error:  # noqa: BLE001 - the next message may be well-formed
+            _log.debug("a malformed message is ignored: %r", error)
             wire = None
         if wire is None or frame.truncated:
             close_all(frame.descriptors)
         if wire is not None:
-            (self.took_head if frame.truncated else self._on_message)(wire)
+            (self.on_truncated if frame.truncated else self._on_message)(wire)
 
     def sent(self) -> None:
-        """Read again once the daemon has taken enough."""
+        """Resume reading once the send queue has drained by half."""
         if not self._reading and not self._disconnected and self._writer.messages.qsize() <= MAX_UNSENT // 2:
             self._reading = True
             self._loop.add_reader(self._fd, self._message_reader)
 
     async def _auth_readline(self) -> str:
-        """As dbus-next does, whose version spins without ever yielding when the daemon hangs up."""
+        """Read a line. dbus-next's version spins without yielding when the daemon closes the connection."""
         line = b""
         while not line.endswith(b"\r\n"):
             piece = await self._loop.sock_recv(self._sock, 1)
             if not piece:
-                raise EOFError("the daemon hung up during the authentication")
+                raise EOFError("the daemon closed the connection during the authentication")
             line += piece
         return line[:-2].decode()

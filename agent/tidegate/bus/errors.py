@@ -1,8 +1,8 @@
-"""Failures as they travel on the bus, both ways.
+"""D-Bus errors, and their conversion to and from this project's errors.
 
-A :class:`~tidegate.errors.TidegateError` becomes the D-Bus error ``org.tidegate.Error.<Kind>`` with two
-strings, message and remedy, and is the same error again on the other side. What any other service
-answers with an error becomes :class:`CallFailed`.
+A :class:`~tidegate.errors.TidegateError` becomes the D-Bus error ``org.tidegate.Error.<Kind>`` with two strings,
+message and remedy, and the same error again on the other side. An error of any other service becomes
+:class:`CallFailed`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tidegate.errors import ErrorKind, TidegateError
 
 PREFIX = "org.tidegate.Error."
 INTERNAL = PREFIX + "Internal"
-"""The error of a handler that met a bug: the journal has the traceback, the caller has not."""
+"""The error of a handler that raised unexpectedly: the traceback is in the journal, and not sent to the caller."""
 
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 INTERACTIVE_AUTHORIZATION_REQUIRED = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
@@ -42,11 +42,11 @@ ABSENT = frozenset(
         "org.freedesktop.systemd1.UnitMasked",
     }
 )
-"""What the bus itself answers when a service is not there, cannot be started, or died over the call."""
+"""The errors of the bus itself when a service does not exist, cannot be started, or died during the call."""
 
 
 class CallFailed(TidegateError):
-    """Another service answered with an error of its own. ``error_name`` is the D-Bus error name, ``text`` its words."""
+    """An error of another service. ``error_name`` is the D-Bus error name, ``text`` its message."""
 
     def __init__(self, error_name: str, text: str, context: str) -> None:
         short = error_name.rpartition(".")[2]
@@ -56,7 +56,7 @@ class CallFailed(TidegateError):
 
 
 class ErrorReply(Exception):
-    """Raised by a handler to answer with exactly this D-Bus error; for the standard ones."""
+    """Raised by a handler to reply with this D-Bus error; for the standard ones."""
 
     def __init__(self, error_name: str, text: str) -> None:
         super().__init__(text)
@@ -65,7 +65,7 @@ class ErrorReply(Exception):
 
 
 def name_of(kind: ErrorKind) -> str:
-    """The D-Bus error name of a kind: ``engine.no-space`` is ``org.tidegate.Error.EngineNoSpace``."""
+    """Return the D-Bus error name of a kind: ``engine.no-space`` is ``org.tidegate.Error.EngineNoSpace``."""
     return PREFIX + "".join(word.capitalize() for word in kind.replace(".", "-").split("-"))
 
 
@@ -73,7 +73,7 @@ _KINDS = {name_of(kind): kind for kind in ErrorKind}
 
 
 def error_from_reply(error_name: str, body: tuple[object, ...], context: str) -> TidegateError:
-    """The exception for an error reply. ``context`` says who was asked for what; services name neither."""
+    """Return the exception for an error reply. ``context`` names service and method, which replies do not."""
     message, remedy, *_ = [*(part for part in body if isinstance(part, str)), "", ""]
     if error_name in _KINDS:
         return TidegateError(_KINDS[error_name], message, remedy)

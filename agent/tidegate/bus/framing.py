@@ -1,7 +1,7 @@
-"""The bytes of a D-Bus connection: its socket, and whole messages out of what arrives there.
+"""The socket of a D-Bus connection, and the framing of messages in its stream.
 
-Anybody on the host may send to a service. So what a message claims of its length is looked at before any of it is kept,
-and nothing that a message may contain ends the connection for everybody else.
+Any local user may send to a service. So the length that a message announces is checked before its body is buffered, and
+no content of a message ends the connection, which all callers share.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 CONNECT_SECS = 5.0
-"""The daemon answers in milliseconds; a full backlog must not hold the process for ever."""
+"""The daemon answers in milliseconds; a full backlog must not block the process for ever."""
 
 MAX_MESSAGE_BYTES = 64 * 1024
-"""Of a call or a signal, which anybody may send: the longest that means anything has a reason of some hundred bytes."""
+"""Of a call or a signal, which anybody may send. The longest legitimate one carries the metadata of a release."""
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""Of what this process has asked for: the sessions of a host, its failed units, the agent's account of itself."""
+"""Of a reply to this process: the sessions of a host, its failed units, the agent's snapshot."""
 
 _FIXED_BYTES = 16
 """Byte order, type, flags, version, length of the body, serial, length of the header's fields."""
@@ -33,7 +33,7 @@ _MAX_DESCRIPTORS = 16  # of one message, as the system bus allows
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A message as it came. ``cut``: it was too long, and its body is left out; of the worst ones, all of it."""
+    """A message as received. ``truncated``: it was too long, and its body is left out; if its header was, all of it."""
 
     data: bytes
     descriptors: tuple[int, ...] = ()
@@ -41,20 +41,20 @@ class Frame:
 
 
 class Framer:
-    """Takes messages off a socket that does not block, one at a time and none of the next one."""
+    """Reads messages from a non-blocking socket, one at a time, and no byte of the next one."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._descriptors: list[int] = []
         self._begin()
 
-    def take(self) -> Frame | None:
-        """The next message, or None while there is more to come of it.
+    def read(self) -> Frame | None:
+        """Return the next message, or None until the rest of it has arrived.
 
         Raises:
-            EOFError: the other side has ended the connection.
-            OSError: the connection broke.
-            ValueError: what came is no D-Bus; nothing that follows can be read.
+            EOFError: the daemon has closed the connection.
+            OSError: the connection is broken.
+            ValueError: the stream is not D-Bus; nothing that follows can be read.
         """
         while True:
             if len(self._data) < self._wanted:
@@ -62,8 +62,8 @@ class Framer:
                 if arrived is None:
                     return None
                 self._data += arrived
-            elif not self._measured:
-                self._measure()
+            elif not self._length_known:
+                self._read_length()
             elif self._to_skip:
                 skipped = self._receive(min(self._to_skip, _SKIP_BYTES))
                 if skipped is None:
@@ -73,7 +73,7 @@ class Framer:
                 return self._end()
 
     def close(self) -> None:
-        """Close the descriptors of a message that never came to its end."""
+        """Close the descriptors of an incomplete message."""
         close_all(self._descriptors)
         self._descriptors = []
 
@@ -81,30 +81,30 @@ class Framer:
         self._data = bytearray()
         self._wanted = _FIXED_BYTES
         self._to_skip = 0
-        self._measured = self._cut = False
+        self._length_known = self._truncated = False
         self._descriptors = []
 
-    def _measure(self) -> None:
-        """Know how long the message is, from its first bytes, and how much of that is kept."""
-        self._measured = True
+    def _read_length(self) -> None:
+        """Read the length of the message from its first bytes, and decide how much of it is kept."""
+        self._length_known = True
         order = _ORDERS.get(self._data[0])
         if order is None:
-            raise ValueError(f"a message begins with {self._data[0]}, which is no byte order")
+            raise ValueError(f"a message begins with {self._data[0]}, which is not a byte order")
         body_bytes, fields_bytes = (int.from_bytes(self._data[at : at + 4], order) for at in (4, 12))
         head_bytes = _FIXED_BYTES + fields_bytes + -fields_bytes % _ALIGNMENT
         limit_bytes = MAX_ANSWER_BYTES if self._data[1] in {_RETURN, _ERROR} else MAX_MESSAGE_BYTES
-        self._cut = head_bytes + body_bytes > limit_bytes
-        if not self._cut:
+        self._truncated = head_bytes + body_bytes > limit_bytes
+        if not self._truncated:
             self._wanted = head_bytes + body_bytes
         elif head_bytes > limit_bytes:
             self._data, self._wanted = bytearray(), 0
             self._to_skip = head_bytes - _FIXED_BYTES + body_bytes
         else:
-            self._data[4:8] = bytes(4)  # what is kept has no body
+            self._data[4:8] = bytes(4)  # the kept header announces an empty body
             self._wanted, self._to_skip = head_bytes, body_bytes
 
     def _end(self) -> Frame:
-        frame = Frame(bytes(self._data), tuple(self._descriptors), self._cut)
+        frame = Frame(bytes(self._data), tuple(self._descriptors), self._truncated)
         self._begin()
         return frame
 
@@ -118,7 +118,7 @@ class Framer:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 self._descriptors += _descriptors_in(payload)
         if not data:
-            raise EOFError("the daemon hung up")
+            raise EOFError("the daemon closed the connection")
         return data
 
 
@@ -129,12 +129,12 @@ def _descriptors_in(payload: bytes) -> array.array[int]:
 
 
 def open_socket(addresses: Iterable[tuple[str, Mapping[str, str]]]) -> socket.socket:
-    """A socket that does not block, connected to the first of ``addresses`` that somebody listens at.
+    """Return a non-blocking socket, connected to the first of ``addresses`` that accepts.
 
     Raises:
-        OSError: nobody does, or none of them is a unix socket.
+        OSError: none does, or none of them is a unix socket.
     """
-    problem = OSError("the address names no unix socket")
+    problem = OSError("the address does not name a unix socket")
     for transport, options in addresses:
         name = options.get("path") or "\0" + options.get("abstract", "")
         if transport != "unix" or name == "\0":
@@ -147,12 +147,12 @@ def open_socket(addresses: Iterable[tuple[str, Mapping[str, str]]]) -> socket.so
             channel.close()
             problem = error
             continue
-        channel.settimeout(0)  # not blocking, as asyncio wants it
+        channel.settimeout(0)  # non-blocking, as asyncio requires
         return channel
     raise problem
 
 
 def close_all(descriptors: Sequence[int]) -> None:
-    """Close every one of ``descriptors``."""
+    """Close file descriptors that are not needed or cannot be passed on."""
     for descriptor in descriptors:
         os.close(descriptor)

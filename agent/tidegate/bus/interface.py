@@ -1,4 +1,4 @@
-"""What a served object looks like: its methods, properties and signals, described as data."""
+"""The interface of a served object as data: its methods, properties and signals, and their introspection."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 Handler = Callable[..., Awaitable[tuple[object, ...]]]
-"""Called with the :class:`Caller` and the arguments, whose types the bus has checked against ``takes``;
-answers with one value for each of ``returns``."""
+"""Called with the :class:`Caller` and the arguments, whose types were checked against ``takes``; returns one value for
+each of ``returns``."""
 
 
 def _no_arguments() -> Mapping[str, str]:
@@ -18,7 +18,7 @@ def _no_arguments() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a call, by the bus daemon's word. ``pid`` is for logs only: it may be reused by now."""
+    """The sender of a call, as the bus daemon vouches for it. ``pid`` is for logs only: it may have been reused."""
 
     unique_name: str
     uid: int
@@ -36,7 +36,7 @@ class Method:
 
 
 class Emits(StrEnum):
-    """What is told of a property when it changes, in the words of the D-Bus specification."""
+    """What is emitted when a property changes: the values of the annotation ``EmitsChangedSignal``."""
 
     VALUE = "true"
     INVALIDATION = "invalidates"
@@ -45,7 +45,7 @@ class Emits(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property that anyone whom the interface admits may read; none can be written."""
+    """A read-only property; every caller that the interface admits may read it."""
 
     name: str
     signature: str
@@ -55,14 +55,14 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal and the names and signatures of what it carries."""
+    """A signal; ``carries`` maps argument names to signatures, in order."""
 
     name: str
     carries: Mapping[str, str] = field(default_factory=_no_arguments)
 
 
 async def admit_all(_caller: Caller) -> None:
-    """Every caller that the bus policy lets through may use the interface."""
+    """Admit every caller that the bus policy lets through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class Interface:
     admit: Callable[[Caller], Awaitable[None]] = admit_all
 
     def method(self, name: str) -> Method | None:
-        """The method ``name``, if there is one."""
+        """Return the method ``name``, or None."""
         return next((method for method in self.methods if method.name == name), None)
 
     def signal(self, name: str) -> Signal:
-        """The signal ``name``.
+        """Return the signal ``name``.
 
         Raises:
-            KeyError: the interface has none.
+            KeyError: the interface has none of that name.
         """
         return {signal.name: signal for signal in self.signals}[name]
 
@@ -96,7 +96,7 @@ _HEADER = """<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspecti
 
 
 def introspection(interfaces: tuple[Interface, ...], children: tuple[str, ...]) -> str:
-    """The introspection document of an object with these interfaces and child nodes."""
+    """Return the introspection document of an object with these interfaces and child nodes."""
     lines = [line for interface in interfaces for line in _interface(interface)]
     lines += [f' <node name="{child}"/>' for child in children]
     return _HEADER + "\n".join(["<node>", *lines, "</node>", ""])
@@ -120,7 +120,7 @@ def _interface(interface: Interface) -> Iterator[str]:
 
 def _property(prop: Property) -> Iterator[str]:
     head = f'  <property name="{prop.name}" type="{prop.signature}" access="read"'
-    if prop.emits is Emits.VALUE:  # which is what is meant where nothing is said
+    if prop.emits is Emits.VALUE:  # the default
         yield f"{head}/>"
     else:
         yield f"{head}>"

@@ -1,4 +1,4 @@
-"""A message on the bus, in this project's own types."""
+"""Messages in this project's own types, and what selects them: endpoints, and matches for signals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 
 
 class Kind(Enum):
-    """What a message is."""
+    """The type of a message."""
 
     CALL = auto()
     RETURN = auto()
@@ -18,7 +18,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A value for a place whose type is not fixed (``v``): its signature goes with it."""
+    """A variant (``v``): a value with its signature."""
 
     signature: str
     value: object
@@ -26,11 +26,11 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; what does not apply to its kind is empty.
+    """One message; fields that do not apply to its kind are empty.
 
-    In ``body`` arrays and structs are tuples, what is ``v`` is :class:`Typed`, and ``h`` is an open file descriptor.
-    ``descriptors`` lists those of a message that came in: whoever takes the message closes them. ``answers`` is the
-    serial of the call that a return or an error belongs to.
+    In ``body`` arrays and structs are tuples, ``v`` is :class:`Typed`, and ``h`` is an open file descriptor.
+    ``descriptors`` lists those of a received message: its receiver closes them. ``answers`` is the serial of the call
+    that a return or an error replies to.
     """
 
     kind: Kind
@@ -49,7 +49,7 @@ class Message:
 
 
 def unwrapped(value: object) -> object:
-    """``value`` without :class:`Typed` anywhere in it: what is left is what callers compute with."""
+    """Return ``value`` with every :class:`Typed` in it, at any depth, replaced by its value."""
     match value:
         case Typed():
             return unwrapped(value.value)
@@ -63,7 +63,7 @@ def unwrapped(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One interface of one object of one service: where calls go and signals come from."""
+    """One interface of one object of one service: the target of calls, and the source of signals."""
 
     destination: str
     path: str
@@ -81,7 +81,7 @@ class Match:
 
     @property
     def rule(self) -> str:
-        """The match rule in the daemon's language."""
+        """The match rule for the daemon's ``AddMatch``."""
         source = self.source
         rule = (
             f"type='signal',sender='{source.destination}',path='{source.path}',"
@@ -92,7 +92,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A signal that has arrived. ``sender`` is the unique name that the daemon vouches for."""
+    """A received signal. ``sender`` is the unique name that the daemon vouches for."""
 
     sender: str
     path: str
@@ -103,10 +103,10 @@ class Emission:
 
 
 def matches(match: Match, emission: Emission, owner: str | None) -> bool:
-    """Whether ``emission`` is what ``match`` asks for; ``owner`` is the unique name behind its destination.
+    """Whether ``match`` selects ``emission``; ``owner`` is the unique name behind the match's destination.
 
-    The daemon has filtered broadcasts by all our rules together, and not at all what a peer sends to us
-    directly: without the test of the sender any local user could tell us that the host shuts down.
+    The daemon filters broadcasts by all rules of the connection together, and unicast signals not at all: without the
+    check of the sender any local user could forge the signal that the host shuts down.
     """
     source = match.source
     wanted = (owner, source.path, source.interface, match.member, match.signature)

@@ -1,4 +1,8 @@
-"""Runs the handlers of the calls that come in, beside each other, and sends what they answer."""
+"""The serving side of a connection: exported objects, and the dispatch of incoming calls to their handlers.
+
+Handlers run as tasks, concurrently and within :mod:`.call_limits`. The standard interfaces (Peer, Introspectable,
+Properties) are provided for every object.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +30,49 @@ from tidegate.bus.interface import Caller, Interface, Method, Property, Signal, 
 from tidegate.bus.message import Kind, Message, Typed, unwrapped
 from tidegate.errors import TidegateError
 
-_DEFECT_REMEDY = "the journal of the service says more; report the defect with that"
+PEER = "org.freedesktop.DBus.Peer"
+INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+MACHINE_ID_FILE = Path("/etc/machine-id")
+
+_DEFECT_REMEDY = "see the journal of the service, and report the defect with it"
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A method call. ``interface`` may be empty, as D-Bus allows; the object then has to find the method."""
+
+    path: str
+    interface: str
+    member: str
+    signature: str
+    args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The values of a successful reply and their signature."""
+
+    signature: str
+    values: tuple[object, ...]
+
+
 class Server:
-    """The serving side of one connection. ``identify`` finds out who is behind a unique name."""
+    """Serves the calls of one connection. ``identify`` returns the caller behind a unique name."""
 
     def __init__(self, channel: MessageChannel, identify: Callable[[str], Awaitable[Caller]]) -> None:
         self.exports = Exports()
-        """What is served."""
+        """The exported objects."""
         self._channel = channel
         self._callers = Callers(identify)
         self._call_limits = CallLimits()
         self._running: set[asyncio.Task[None]] = set()
 
-    def take(self, call: Message) -> None:
-        """Start to handle ``call``."""
-        if not self._call_limits.take(call.sender, self._callers.uid_of(call.sender)):
+    def dispatch(self, call: Message) -> None:
+        """Start to handle ``call``, or refuse it where too many are being handled."""
+        if not self._call_limits.acquire(call.sender, self._callers.uid_of(call.sender)):
             self._refuse(call, too_many())
             return
         task = asyncio.create_task(self._handle(call), name=f"call of {call.member}")
@@ -52,12 +80,12 @@ class Server:
         task.add_done_callback(lambda task: self._handled(task, call.sender))
 
     async def finish(self, timeout_secs: float) -> None:
-        """Wait until the calls that have come in are answered, but no longer than this."""
+        """Wait until the calls received so far are answered, but for no longer than this."""
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_secs)
 
     async def stop(self) -> None:
-        """Cancel what still runs, and wait until it has ended. Whoever stops from inside a call is spared."""
+        """Cancel the running handlers and wait for their end; a handler that calls this is not cancelled."""
         running = self._running - {asyncio.current_task()}
         for task in running:
             task.cancel()
@@ -65,10 +93,10 @@ class Server:
 
     def _handled(self, task: asyncio.Task[None], sender: str) -> None:
         self._running.discard(task)
-        self._call_limits.leave(sender)
+        self._call_limits.release(sender)
 
     async def _handle(self, call: Message) -> None:
-        """Answer one call, whatever its handler does."""
+        """Reply to one call, with an error where its handler raises."""
         try:
             answer = await self._answer(call)
             self._reply(call, answer)
@@ -76,9 +104,9 @@ class Server:
             self._refuse(call, error)
         except TidegateError as error:
             self._fail(call, errors.name_of(error.kind), error.message, error.remedy)
-        except Exception:  # noqa: BLE001 - the journal has the traceback, the caller has not
+        except Exception:  # noqa: BLE001 - the traceback goes to the journal, not to the caller
             _log.exception("%s.%s failed", call.interface, call.member)
-            self._fail(call, errors.INTERNAL, f"{call.member} met a defect", _DEFECT_REMEDY)
+            self._fail(call, errors.INTERNAL, f"{call.member} failed unexpectedly", _DEFECT_REMEDY)
 
     async def _answer(self, call: Message) -> Message:
         args = tuple(unwrapped(value) for value in call.body)
@@ -99,39 +127,14 @@ class Server:
             self._channel.send(replace(answer, destination=call.sender, answers=call.serial))
 
 
-PEER = "org.freedesktop.DBus.Peer"
-INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
-PROPERTIES = "org.freedesktop.DBus.Properties"
-MACHINE_ID_FILE = Path("/etc/machine-id")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A method call. ``interface`` may be empty: callers may leave it to the object."""
-
-    path: str
-    interface: str
-    member: str
-    signature: str
-    args: tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The values of a successful answer and their signature."""
-
-    signature: str
-    values: tuple[object, ...]
-
-
 class Exports:
-    """The objects of a process: interfaces by path, with the standard ones added."""
+    """The exported objects: interfaces by path, with the standard ones added."""
 
     def __init__(self) -> None:
         self._objects: dict[str, tuple[Interface, ...]] = {}
 
     def add(self, path: str, interface: Interface) -> None:
-        """Serve ``interface`` at ``path``, beside what is there."""
+        """Serve ``interface`` at ``path``, in addition to those that are served there."""
         self._objects[path] = (*self._objects.get(path, ()), interface)
 
     def remove(self, path: str, interface: Interface) -> None:
@@ -143,11 +146,11 @@ class Exports:
             self._objects.pop(path, None)
 
     async def answer(self, request: Request, caller: Caller) -> Reply:
-        """Run the handler that ``request`` asks for.
+        """Run the handler of ``request``.
 
         Raises:
-            ErrorReply: no such object, interface, method or signature.
-            Exception: whatever the handler raises.
+            ErrorReply: no such object, interface or method, or another signature.
+            Exception: any error of the handler.
         """
         interface, method = self._find(request)
         expected = "".join(method.takes.values())
@@ -159,10 +162,10 @@ class Exports:
         return Reply("".join(method.returns.values()), values)
 
     def _find(self, request: Request) -> tuple[Interface, Method]:
-        here = self._interfaces(request.path)
-        if not here:
+        interfaces = self._interfaces(request.path)
+        if not interfaces:
             raise ErrorReply(UNKNOWN_OBJECT, f"there is no object {request.path}")
-        named = [one for one in here if request.interface in {"", one.name}]
+        named = [one for one in interfaces if request.interface in {"", one.name}]
         if not named:
             raise ErrorReply(UNKNOWN_INTERFACE, f"{request.path} has no interface {request.interface}")
         for interface in named:

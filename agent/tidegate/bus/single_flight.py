@@ -1,4 +1,4 @@
-"""One answer for everybody who asks at the same time: what is costly is done once, and never twice at once."""
+"""Single-flight: concurrent requests for the same costly work share one run of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Does ``work`` in turns. Whoever asks while it is being done gets the answer of the next turn.
+    """Runs ``work``, one run at a time. A request during a run gets the result of the next run.
 
-    The one under way may have begun before what they want to know of happened.
+    The current run may have read its data before the change that the request is about.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
@@ -21,19 +21,22 @@ class SingleFlight(Generic[T]):
         self._next: asyncio.Task[T] | None = None
 
     async def ask(self) -> T:
-        """The answer of a turn that begins from now on; whoever stops waiting takes it from nobody else."""
+        """Return the result of a run that has not started yet; raise as ``work`` does.
+
+        A caller that is cancelled does not cancel the run for the others.
+        """
         if self._next is None:
-            self._next = asyncio.create_task(self._turn(), name="a turn")
-            self._next.add_done_callback(_looked_at)
+            self._next = asyncio.create_task(self._run(), name="single-flight")
+            self._next.add_done_callback(_retrieve)
         return await asyncio.shield(self._next)
 
-    async def _turn(self) -> T:
+    async def _run(self) -> T:
         async with self._one_at_a_time:
             self._next = None
             return await self._work()
 
 
-def _looked_at(turn: asyncio.Task[T]) -> None:
-    """Where everybody has stopped waiting, asyncio would report the error as never retrieved."""
-    if not turn.cancelled():
-        turn.exception()
+def _retrieve(run: asyncio.Task[T]) -> None:
+    """Retrieve the error, which asyncio would report as never retrieved where every caller was cancelled."""
+    if not run.cancelled():
+        run.exception()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,26 +15,18 @@ def run(config_roots: Sequence[Path] = ()) -> None:
     from tidegate.app import Paths, run_agent  # noqa: PLC0415
     from tidegate.clock import SystemClock  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
+    from tidegate.journal.log import log_to_journal  # noqa: PLC0415
     from tidegate.system.alarm import SystemAlarm  # noqa: PLC0415
 
-    log_to_journal()
     paths = Paths(config_roots=config_roots) if config_roots else Paths()
     clock = SystemClock()
+    journal_log = log_to_journal(clock)
     try:
-        asyncio.run(run_agent(paths, clock, SystemAlarm(clock)))
+        asyncio.run(run_agent(paths, clock, SystemAlarm(clock), journal_log))
     except TidegateError as err:
         from tidegate.cli import exits  # noqa: PLC0415 - click, at the end
 
         exits.end_process(err)
-
-
-def log_to_journal() -> None:
-    """The journal knows time, unit and pid; what repeats is told once."""
-    from tidegate.clock import SystemClock  # noqa: PLC0415
-    from tidegate.journal.log import JournalLog, LogHandler  # noqa: PLC0415 - once it is settled what is done without
-    from tidegate.journal.native import sink_of_process  # noqa: PLC0415
-
-    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(JournalLog(sink_of_process(), SystemClock()))])
 
 
 def _keep_small() -> None:

@@ -32,10 +32,11 @@ def engine_helper() -> None:
     """Serve the engine to the agent, and exit when idle."""
     import asyncio  # noqa: PLC0415
 
-    from tidegate.cli.agent_process import log_to_journal  # noqa: PLC0415
+    from tidegate.clock import SystemClock  # noqa: PLC0415
     from tidegate.helper.main import main  # noqa: PLC0415
+    from tidegate.journal.log import log_to_journal  # noqa: PLC0415
 
-    log_to_journal()
+    log_to_journal(SystemClock())
     try:
         asyncio.run(main())
     except TidegateError as err:

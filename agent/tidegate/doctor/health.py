@@ -12,7 +12,8 @@ from tidegate.config.health import CommandCheck, Health, UnitCheck
 from tidegate.doctor.base import AS_ROOT, Area, Finding, Host
 from tidegate.doctor.reading import FileFacts, Unit, file_facts, in_thread, read_units
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.helper.programs import ROOT, programs, why_not_run
+from tidegate.helper.programs import programs
+from tidegate.helper.trusted_file import ROOT, why_not_run
 from tidegate.system.process import ENVIRONMENT
 
 AREA = Area("health")

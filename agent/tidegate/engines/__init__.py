@@ -1,1 +1,1 @@
-"""Engines: what downloads, stages and switches releases. One file a kind; :mod:`.base` has the protocol."""
+"""Engines, which download, stage and switch releases: :mod:`.base` has the protocol, :mod:`.registry` the list."""

@@ -77,8 +77,8 @@ class Deployment:
 class StagedDeployment(Deployment):
     """A release that is ready to be booted.
 
-    ``locked``: it stays out of the next boot until it is armed. An unlocked one is applied by any shutdown, whoever
-    requests it.
+    ``locked``: it stays out of the next boot until it is armed. An unlocked one is applied by the next
+    shutdown, whatever its cause.
     """
 
     locked: bool
@@ -130,7 +130,7 @@ class EngineStatus:
 class Latest:
     """The newest release on the source that the booted release follows; both have an ``age_index`` in one order.
 
-    ``end_of_life`` is the publisher's reason why nothing will follow ``newest``; None where it does not say so.
+    ``end_of_life`` is the publisher's reason why nothing will follow ``newest``; None where it gives none.
     """
 
     booted: Release
@@ -182,7 +182,7 @@ class Engine(Protocol):
     async def stage(self, release: Release, progress: ProgressSink) -> None:
         """Download and prepare ``release``, locked where the engine can; one that is booted or staged is not fetched.
 
-        ``release.metadata`` is what its source says about it; engines may find an address, a size or a digest there.
+        ``release.metadata`` comes from its source; engines may find an address, a size or a digest in it.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""systemd's automatic boot assessment: confirm a boot whose attempts are being counted."""
+"""Confirm a boot to a boot loader that counts attempts: systemd's automatic boot assessment."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.system import process
 
 PROGRAM = Path("/usr/lib/systemd/systemd-bless-boot")
-# The only answer under which `good` changes anything: the entry carries a counter and is not decided yet.
+# The only status in which `good` has an effect: the entry has a counter and is not marked yet.
 UNDECIDED = "indeterminate"
 
 
 async def mark_good(deadline_secs: float, program: Path = PROGRAM) -> None:
-    """Mark the booted entry good where a boot loader counts attempts; do nothing everywhere else.
+    """Mark the booted entry as good where the boot loader counts attempts; do nothing elsewhere.
 
     Raises:
-        TidegateError: ``engine.failed`` when the entry is counted and could not be marked.
+        TidegateError: ``engine.failed`` when the entry has a counter and cannot be marked; ``engine.timeout``.
     """
     if not _installed(program):
         return
     status = await process.run((str(program), "status"), deadline_secs=deadline_secs)
-    if status.stdout.strip() != UNDECIDED:  # also where the firmware is not EFI: the program fails then
+    if status.stdout.strip() != UNDECIDED:  # also without EFI, where the program fails
         return
     done = await process.run((str(program), "good"), deadline_secs=deadline_secs)
     if done.returncode != 0:

@@ -78,14 +78,14 @@ def _refusal(owner: Owner) -> TidegateError:
                 " driving plain ostree beside it would break them",
                 f"use {owner}'s own updates, or set [engine] kind = 'ostree' if you gave {owner} up on this host",
             )
-        case Owner.BOOTC_PERHAPS:
+        case Owner.POSSIBLY_BOOTC:
             return _unsupported(
                 "bootc is installed and `bootc status` gives no usable answer, so this may be its host",
-                "see what `bootc status` says, remove bootc, or set [engine] kind = 'ostree'",
+                "check `bootc status`, remove bootc, or set [engine] kind = 'ostree'",
             )
         case Owner.OSTREE_WITHOUT_COMMAND:
             return _unsupported("the host is booted from OSTree, but the ostree command is missing", "install ostree")
-        case Owner.OSTREE | Owner.NOBODY:
+        case Owner.OSTREE | Owner.NONE:
             return _unsupported(
                 f"no engine fits this host: it was not booted from OSTree (no /{OSTREE_BOOTED})",
                 "install an OSTree host, or name the engine in [engine] kind",

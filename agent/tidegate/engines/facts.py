@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class BootcAnswer(StrEnum):
-    """What ``bootc status`` says of the host."""
+    """The answer of ``bootc status`` about the host."""
 
     ABSENT = "absent"
     NOT_ITS_HOST = "not its host"
@@ -34,10 +34,10 @@ class Owner(StrEnum):
 
     RPM_OSTREE = "rpm-ostree"
     BOOTC = "bootc"
-    BOOTC_PERHAPS = "bootc, perhaps"
+    POSSIBLY_BOOTC = "possibly bootc"
     OSTREE = "ostree"
-    OSTREE_WITHOUT_COMMAND = "ostree, without its command"
-    NOBODY = "nobody"
+    OSTREE_WITHOUT_COMMAND = "ostree without its command"
+    NONE = "none"
 
 
 def owner_of(facts: HostFacts) -> Owner:
@@ -48,10 +48,10 @@ def owner_of(facts: HostFacts) -> Owner:
         case HostFacts(bootc=BootcAnswer.ITS_HOST):
             return Owner.BOOTC
         case HostFacts(ostree_booted=True, bootc=BootcAnswer.UNREADABLE):
-            return Owner.BOOTC_PERHAPS
+            return Owner.POSSIBLY_BOOTC
         case HostFacts(ostree_booted=True, ostree_installed=True):
             return Owner.OSTREE
         case HostFacts(ostree_booted=True):
             return Owner.OSTREE_WITHOUT_COMMAND
         case _:
-            return Owner.NOBODY
+            return Owner.NONE

@@ -182,7 +182,7 @@ def _of_this_version() -> Generator[None]:
 
 
 def _engine_error(error: TidegateError) -> TidegateError:
-    """Return the error of a call as one of the engine; those that the engine raised itself stay as they are."""
+    """Return the error of a call as one of the engine; those that the engine itself raised are unchanged."""
     match error:
         case CallFailed(error_name=name) if name in errors.ABSENT:
             return _unreachable(f"the engine helper is not there: {error.text or name}")

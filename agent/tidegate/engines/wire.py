@@ -62,12 +62,12 @@ PROGRESS: Mapping[str, str] = MappingProxyType({"payload": "s", "step": "s", "fr
 UNKNOWN = -1.0
 
 MAX_METADATA_ENTRIES = 256
-MAX_METADATA_KEY_CHARS = 256
-MAX_METADATA_VALUE_CHARS = 4096
-"""With the others a bound of a few megabytes on what the helper keeps; real releases have a dozen short texts."""
+MAX_METADATA_BYTES = 32 * 1024
+"""Of all keys and values together, so that a call stays below the 64 KiB that a service reads
+(:data:`tidegate.bus.framing.MAX_MESSAGE_BYTES`). Real releases have a dozen short texts."""
 
 MAX_ARM_TIMEOUT_SECS = 3600.0
-"""Above any engine's. A helper is believed to be slow, but not for ever."""
+"""Above any engine's: a bound on what a helper can make the agent wait."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -90,7 +90,7 @@ def signature_of(values: Mapping[str, str]) -> str:
 
 
 def status_to_document(status: EngineStatus) -> _Document:
-    """Return ``status`` as ``Describe`` sends it; a key stands for each field that has a value."""
+    """Return ``status`` as ``Describe`` sends it; fields without a value are left out."""
     failure = status.finalize_failure
     document = {
         "engine": _text(status.engine),
@@ -136,9 +136,7 @@ def release_to_document(release: Release) -> _Document:
     document = {"version": _text(release.version), "payload": _text(release.payload)}
     if release.age_index is not None:
         document["age_index"] = Typed("x", release.age_index)
-    fitting = [(plain(key), plain(value)) for key, value in release.metadata.items()]
-    fitting = [pair for pair in fitting if _fits(*pair)][:MAX_METADATA_ENTRIES]
-    return document | {"metadata": Typed("a{ss}", dict(fitting))}
+    return document | {"metadata": Typed("a{ss}", _bounded(release.metadata))}
 
 
 def release_from_document(document: object) -> Release:
@@ -250,13 +248,23 @@ def _release(fields: Node) -> Release:
 
 def _metadata(fields: Node) -> dict[str, str]:
     metadata = {key: fields.text(key) for key in fields.fields}
-    if len(metadata) > MAX_METADATA_ENTRIES or not all(_fits(*pair) for pair in metadata.items()):
-        raise ValueError(f"{fields.where}: more or longer texts than a release has")
+    if _bounded(metadata) != metadata:
+        bounds = f"{MAX_METADATA_ENTRIES} texts and {MAX_METADATA_BYTES} bytes"
+        raise ValueError(f"{fields.where}: more than {bounds}, or a text without a name")
     return metadata
 
 
-def _fits(key: str, value: str) -> bool:
-    return 0 < len(key) <= MAX_METADATA_KEY_CHARS and len(value) <= MAX_METADATA_VALUE_CHARS
+def _bounded(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What of ``metadata`` may travel: entries that do not fit any more are left out."""
+    bounded: dict[str, str] = {}
+    left_bytes = MAX_METADATA_BYTES
+    for key, value in metadata.items():
+        name, text = plain(key), plain(value)
+        size_bytes = len(name.encode()) + len(text.encode())
+        if name and size_bytes <= left_bytes and len(bounded) < MAX_METADATA_ENTRIES:
+            bounded[name] = text
+            left_bytes -= size_bytes
+    return bounded
 
 
 def _flag(fields: Node, key: str, *, default: bool) -> bool:

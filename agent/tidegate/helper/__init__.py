@@ -1,1 +1,1 @@
-"""The root helper: every service that runs as root and answers requests of the agent."""
+"""The root helper: everything that runs as root on behalf of the agent, in one package for auditing."""

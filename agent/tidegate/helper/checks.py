@@ -1,4 +1,4 @@
-"""What the root helper runs: looked up by name in the configuration and in folders, each time anew."""
+"""Run health checks as root, by name: each is looked up in the configuration and in folders at every call."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from tidegate.config.layers import printable
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.check import CheckResult
 from tidegate.health.wire import COMMAND
-from tidegate.helper.programs import FOLDER, Passed, Program, programs, why_not_run
-from tidegate.helper.transient import Job, run
+from tidegate.helper.programs import Program, programs
+from tidegate.helper.transient import Job, run, unit_name
+from tidegate.helper.trusted_file import why_not_run
 from tidegate.printable import one_line
 from tidegate.system import process
 from tidegate.system.boot import BootInstance
 
+PASSED_FOLDER = Path("/run/tidegate/passed-checks")
+"""Writable by root only. A soft-reboot keeps /run, so that the files in it name their boot."""
+
 CURSOR_SECS = 15.0
+"""For journalctl to seek to the end of the journal on a busy disk."""
 
 _CURSOR = "-- cursor: "
 _SHOWN_CHARS = 100
 
-# A command is to look and not to touch; what it needs beyond that is for a program in health.d, which is root's.
+# A command only reads. One that needs more is a program in health.d, where root alone can put it.
 _SANDBOX = (
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
@@ -40,13 +45,16 @@ _SANDBOX = (
 )
 
 RunJob = Callable[[Job], Awaitable[CheckResult]]
-"""As :func:`tidegate.helper.transient.run` does."""
+"""Runs a job, as :func:`tidegate.helper.transient.run` does."""
 
 _log = logging.getLogger(__name__)
 
 
 class RootChecks:
-    """Runs checks, each at most once at a time. ``boot`` is asked when it matters, ``root`` is where folders begin."""
+    """Runs checks, each check once at a time.
+
+    ``boot`` returns the boot instance and is called for programs only; ``root`` is the folder that paths start from.
+    """
 
     def __init__(
         self,
@@ -54,7 +62,7 @@ class RootChecks:
         *,
         config_roots: Sequence[Path] = DEFAULT_ROOTS,
         root: Path = Path("/"),
-        passed: Path = FOLDER,
+        passed: Path = PASSED_FOLDER,
         run_job: RunJob = run,
     ) -> None:
         self._boot = boot
@@ -62,27 +70,27 @@ class RootChecks:
         self._root = root
         self._passed_folder = passed
         self._run_job = run_job
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
 
     def names(self) -> tuple[str, ...]:
-        """The programs in folders.
+        """Return the names of the programs in folders.
 
         Raises:
-            TidegateError: ``health.unreadable``.
+            TidegateError: ``health.unreadable``: a folder cannot be read.
         """
         return tuple(program.name for program in self._programs())
 
     async def run(self, name: str) -> CheckResult:
-        """Run the check ``name``.
+        """Run the check ``name`` and return its result.
 
         Raises:
-            TidegateError: ``health.unknown-check``: root has configured nothing of that name; ``health.unreadable``.
+            TidegateError: ``health.unknown-check``: root has configured no check of that name; ``health.unreadable``.
         """
-        job = self._found(name)
-        async with self._turns.setdefault(name, asyncio.Lock()):
+        job = self._find(name)
+        async with self._locks.setdefault(name, asyncio.Lock()):
             return await job()
 
-    def _found(self, name: str) -> Callable[[], Awaitable[CheckResult]]:
+    def _find(self, name: str) -> Callable[[], Awaitable[CheckResult]]:
         health = self._configuration.health()
         for command in health.command:
             if name == f"{COMMAND}/{command.name}":
@@ -97,14 +105,14 @@ class RootChecks:
         )
 
     async def _run_program(self, program: Program, timeout_secs: float) -> CheckResult:
-        passed = Passed(await self._boot(), self._passed_folder)
-        if passed.has(program):
+        passed = PassedChecks(await self._boot(), self._passed_folder)
+        if passed.contains(program):
             return CheckResult(passed=True, detail="passed earlier in this boot")
         if why := why_not_run(program.path):
             return CheckResult(passed=False, detail=f"{printable(program.path)} {why}")
         seen = await self._run_job(Job(program.name, (str(program.path),), timeout_secs))
         if seen.passed:
-            _remember(passed, program)
+            _record(passed, program)
         return seen
 
     def _programs(self) -> tuple[Program, ...]:
@@ -112,14 +120,14 @@ class RootChecks:
             return programs(self._root)
         except OSError as err:
             message = f"a folder of checks cannot be read: {err.filename}: {err.strerror}"
-            raise TidegateError(ErrorKind.HEALTH_UNREADABLE, message, "mend its path or mode") from err
+            raise TidegateError(ErrorKind.HEALTH_UNREADABLE, message, "correct its path or mode") from err
 
 
 async def journal_cursor() -> str:
-    """Where the journal stands, as ``journalctl --after-cursor`` takes it; empty where there is no journal.
+    """Return the cursor of the newest journal entry, for ``journalctl --after-cursor``; empty where there is none.
 
     Raises:
-        TidegateError: ``engine.timeout`` and ``engine.unsupported-host``, as of any program.
+        TidegateError: ``engine.timeout``; ``engine.unsupported-host`` where journalctl is not installed.
     """
     command = ("journalctl", "--quiet", "--no-pager", "--lines=1", "--output=cat", "--show-cursor")
     done = await process.run(command, deadline_secs=CURSOR_SECS)
@@ -127,8 +135,39 @@ async def journal_cursor() -> str:
     return last.removeprefix(_CURSOR) if last.startswith(_CURSOR) else ""
 
 
+class PassedChecks:
+    """The programs that have passed in this boot, one file each in a folder. One that was changed has not passed."""
+
+    def __init__(self, boot: BootInstance, folder: Path = PASSED_FOLDER) -> None:
+        self._boot = boot
+        self._folder = folder
+
+    def contains(self, program: Program) -> bool:
+        """Whether ``program``, in its present state, has passed."""
+        try:
+            return self._file(program).read_text(encoding="utf-8") == self._text(program)
+        except (OSError, ValueError):
+            return False
+
+    def add(self, program: Program) -> None:
+        """Record that ``program`` has passed.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._file(program).write_text(self._text(program), encoding="utf-8")
+
+    def _file(self, program: Program) -> Path:
+        return self._folder / unit_name(program.name)
+
+    def _text(self, program: Program) -> str:
+        status = program.path.stat()
+        return f"{self._boot} {status.st_dev}:{status.st_ino} {status.st_mtime_ns} {status.st_size}\n"
+
+
 class _Configuration:
-    """The snippets as they are, or as they last were without a problem: a typing error is no reason to be unhealthy."""
+    """The current configuration, or the last valid one: a typing error does not make a host unhealthy."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = roots
@@ -146,8 +185,8 @@ def _job(check: CommandCheck) -> Job:
     return Job(f"{COMMAND}/{check.name}", check.command, check.timeout_secs, (*_SANDBOX, user))
 
 
-def _remember(passed: Passed, program: Program) -> None:
+def _record(passed: PassedChecks, program: Program) -> None:
     try:
-        passed.remember(program)
+        passed.add(program)
     except OSError as err:
-        _log.warning("that %s has passed cannot be noted: %s; it will be run again", program.name, err.strerror)
+        _log.warning("cannot record that %s has passed: %s; it will be run again", program.name, err.strerror)

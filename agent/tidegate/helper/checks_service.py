@@ -1,4 +1,4 @@
-"""``org.tidegate.Checks1`` as the root helper serves it."""
+"""Serve ``org.tidegate.Checks1``: run health checks for the agent, by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class ServedChecks:
-    """Serves checks to ``admitted_uids``. What runs for a caller ends when that caller leaves the bus."""
+    """Serves checks to ``admitted_uids``. A check is stopped when its caller disconnects from the bus."""
 
     def __init__(
         self,

@@ -25,13 +25,13 @@ from tidegate.helper.jobs import Jobs
 from tidegate.release import Release
 
 PROGRESS_SECS = 0.5
-"""Engines report as often as they like; people read no faster, and every signal wakes the agent."""
+"""The shortest interval between signals, each of which wakes the agent; engines report more often."""
 
 _log = logging.getLogger(__name__)
 
 
 class ServedEngine:
-    """Serves an engine that is still being chosen when the first calls arrive. Only ``admitted_uids`` get an answer."""
+    """Serves ``engine``, which may still be being chosen when the first calls arrive, to ``admitted_uids`` only."""
 
     def __init__(self, bus: Bus, engine: asyncio.Future[Engine], admitted_uids: frozenset[int], idle: Idle) -> None:
         self._bus = bus
@@ -39,10 +39,10 @@ class ServedEngine:
         self._admitted_uids = admitted_uids
         self._idle = idle
         progress = _ProgressSignals(bus.export(ENGINE.path, self._interface()))
-        self._jobs = Jobs(idle, progress.tell)
+        self._jobs = Jobs(idle, progress.report)
 
     async def close(self) -> None:
-        """Stop a staging and begin no other; short verbs that run already go on."""
+        """Stop a staging and start no other; short verbs that are running are completed."""
         await self._jobs.close()
 
     def _interface(self) -> Interface:
@@ -74,7 +74,7 @@ class ServedEngine:
         )
 
     async def _admit(self, caller: Caller) -> None:
-        """Refuse strangers; for the others wait until there is an engine, which properties cannot wait for."""
+        """Refuse other users; wait for the engine on behalf of properties, whose readers cannot wait."""
         if caller.uid not in self._admitted_uids:
             _log.warning("refused a call from uid %d (pid %s)", caller.uid, caller.pid)
             raise ErrorReply(ACCESS_DENIED, "the engine is for root and the agent only")
@@ -121,7 +121,7 @@ class ServedEngine:
         return wire.deployment_to_wire(await self._jobs.run("rollback", partial(_rollback, self._engine.result())))
 
     def _verb(self, name: str, of: Callable[[Engine], Callable[[str], Awaitable[None]]]) -> Handler:
-        """The handler of a verb that takes a payload."""
+        """Return the handler of a verb that takes a payload."""
 
         async def handle(_caller: Caller, payload: str) -> tuple[object, ...]:
             engine = self._engine.result()
@@ -145,15 +145,15 @@ async def _rollback(engine: Engine) -> Deployment:
 
 
 class _ProgressSignals:
-    """Emits the ``Progress`` signal, the newest news only."""
+    """Emits the ``Progress`` signal, rate-limited: of the reports within an interval, only the newest."""
 
     def __init__(self, exported: Exported) -> None:
         self._exported = exported
         self._pending: tuple[object, ...] | None = None
         self._pausing = False
 
-    def tell(self, payload: str, progress: Progress) -> None:
-        """Emit at once, or when the pause after the one before is over."""
+    def report(self, payload: str, progress: Progress) -> None:
+        """Emit at once, or at the end of the interval since the last signal."""
         self._pending = wire.progress_to_wire(payload, progress)
         if not self._pausing:
             self._emit()

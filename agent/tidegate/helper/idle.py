@@ -1,4 +1,4 @@
-"""When a process that is started on demand may end."""
+"""Detect that a process that was started on demand has been idle for long enough to exit."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from contextlib import contextmanager
 
 
 class Idle:
-    """Notices when nothing has gone on for ``after_secs``; made inside the running loop."""
+    """Reports when there has been no activity for ``after_secs``. To be created in a running event loop."""
 
     def __init__(self, after_secs: float) -> None:
         self._after_secs = after_secs
         self._active = 0
-        self._quiet = asyncio.Event()
+        self._is_idle = asyncio.Event()
         self._timer = self._start_timer()
 
     @contextmanager
     def busy(self) -> Generator[None]:
-        """Something goes on while the context lasts."""
+        """Count as activity while the context lasts."""
         self._active += 1
         self._timer.cancel()
-        self._quiet.clear()
+        self._is_idle.clear()
         try:
             yield
         finally:
@@ -30,8 +30,8 @@ class Idle:
                 self._timer = self._start_timer()
 
     async def wait(self) -> None:
-        """Wait until nothing has gone on for long enough."""
-        await self._quiet.wait()
+        """Wait until there has been no activity for ``after_secs``."""
+        await self._is_idle.wait()
 
     def _start_timer(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(self._after_secs, self._quiet.set)
+        return asyncio.get_running_loop().call_later(self._after_secs, self._is_idle.set)

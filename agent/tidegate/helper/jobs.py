@@ -1,9 +1,9 @@
-"""One thing at a time: which verb may run now, and what becomes of a staging that nobody waits for any more.
+"""Run the engine's verbs one at a time, and let a staging outlive the caller that requested it.
 
-Stagings take minutes to hours, and who asked for one may die in the meantime (the agent is restarted, killed, updated).
-Such an orphan goes on: the agent comes back within seconds and asks for the same release again, which joins it, so that
-nothing is fetched twice. Anything else that is asked for in the meantime is more wanted than a staging that nobody
-waits for: the orphan is stopped then. What it has fetched stays on disk.
+A staging takes minutes to hours, and its caller may exit in the meantime (the agent is restarted, killed, upgraded).
+The orphaned staging continues: the agent returns within seconds and requests the same release, which joins it, so that
+nothing is fetched twice. Any other request has priority over an orphaned staging, which is stopped for it. What was
+fetched stays on disk.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tidegate.release import Release
 T = TypeVar("T")
 
 ProgressOf = Callable[[str, Progress], None]
-"""Told of the payload and how far it is."""
+"""Called with the payload that is being staged, and its progress."""
 
 _log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """Runs the verbs that change something, one after another."""
+    """Runs the verbs that change the host, one at a time."""
 
     def __init__(self, idle: Idle, progress: ProgressOf) -> None:
         self._idle = idle
@@ -38,16 +38,16 @@ class Jobs:
 
     @property
     def under_way(self) -> str:
-        """What runs, in a few words; empty when nothing does."""
+        """The running verb, for people; empty when none runs."""
         if self._verb is not None:
             return self._verb
         return f"stage {self._staging.release.version}" if self._staging is not None else ""
 
     async def run(self, verb: str, job: Callable[[], Awaitable[T]]) -> T:
-        """Run ``job`` alone.
+        """Run ``job``, the verb ``verb``, while no other runs.
 
         Raises:
-            TidegateError: ``engine.busy`` while something else runs; whatever the job raises.
+            TidegateError: ``engine.busy`` while another verb runs; any error of the job.
         """
         await self._make_way(verb)
         self._verb = verb
@@ -58,10 +58,10 @@ class Jobs:
             self._verb = None
 
     async def stage(self, engine: Engine, release: Release) -> None:
-        """Stage ``release``, or wait with those who wait for it already. A cancelled caller leaves it running.
+        """Stage ``release``, or join the staging of it that runs. It continues when a caller is cancelled.
 
         Raises:
-            TidegateError: ``engine.busy`` while something else runs; ``engine.cancelled``; whatever the engine raises.
+            TidegateError: ``engine.busy`` while another verb runs; ``engine.cancelled``; any error of the engine.
         """
         if self._staging is None or self._staging.release.payload != release.payload:
             await self._make_way("stage")
@@ -69,12 +69,12 @@ class Jobs:
         await self._staging.wait()
 
     async def cancel_stage(self) -> None:
-        """Stop the staging that runs, if one does; it has ended when this returns."""
+        """Stop the running staging, if any, and wait for its end."""
         if self._staging is not None:
             await self._staging.stop()
 
     async def close(self) -> None:
-        """Stop staging, now and for good: the process ends."""
+        """Stop the running staging and refuse others: the process is about to exit."""
         self._closing = True
         await self.cancel_stage()
 
@@ -83,9 +83,9 @@ class Jobs:
             await engine.stage(release, lambda progress: self._progress(release.payload, progress))
 
     async def _make_way(self, verb: str) -> None:
-        """Return only when nothing runs; nothing can begin between that and the caller's next line."""
+        """Return when no verb runs; none can start before the caller's next await."""
         while self._staging is not None and self._staging.orphaned:
-            _log.info("%s is stopped for %s: nobody waits for it any more", self.under_way, verb)
+            _log.info("%s is stopped for %s: its caller has disconnected", self.under_way, verb)
             await self._staging.stop()
         if under_way := self.under_way:
             raise TidegateError(
@@ -94,28 +94,28 @@ class Jobs:
                 f"try again when {under_way} has ended",
             )
         if self._closing and verb == "stage":
-            raise TidegateError(ErrorKind.ENGINE_BUSY, "the engine helper is about to end", "try again at once")
+            raise TidegateError(ErrorKind.ENGINE_BUSY, "the engine helper is about to exit", "try again at once")
 
     def _forget(self) -> None:
         self._staging = None
 
 
 class _Staging:
-    """A staging that runs by itself, and how many wait for it."""
+    """A staging in a task of its own, and the number of callers that wait for it."""
 
     def __init__(self, release: Release, work: Coroutine[None, None, None], ended: Callable[[], None]) -> None:
         self.release = release
         self._waiting = 0
         self._work = asyncio.create_task(work)
-        self._work.add_done_callback(lambda work: self._account(work, ended))
+        self._work.add_done_callback(lambda work: self._on_end(work, ended))
 
     @property
     def orphaned(self) -> bool:
-        """Whether everybody who wanted it has gone."""
+        """Whether no caller waits for it."""
         return self._waiting == 0
 
     async def wait(self) -> None:
-        """Wait for its end; raises what it raises, ``engine.cancelled`` when somebody stopped it."""
+        """Wait for its end and raise its error; ``engine.cancelled`` when it was stopped."""
         self._waiting += 1
         try:
             await asyncio.wait([self._work])
@@ -130,14 +130,14 @@ class _Staging:
         self._work.result()
 
     async def stop(self) -> None:
-        """Stop it and wait until it has ended."""
+        """Cancel it and wait for its end."""
         self._work.cancel()
         await asyncio.wait([self._work])
 
-    def _account(self, work: asyncio.Future[None], ended: Callable[[], None]) -> None:
-        """The first to hear of the end, before anybody who waits."""
+    def _on_end(self, work: asyncio.Future[None], ended: Callable[[], None]) -> None:
+        """Called before any waiting caller resumes."""
         ended()
         if work.cancelled():
             return
         if self.orphaned and (error := work.exception()) is not None:
-            _log.warning("the staging of %s, for which nobody waits any more, failed: %s", self.release.version, error)
+            _log.warning("the staging of %s failed after its caller had disconnected: %s", self.release.version, error)

@@ -1,7 +1,7 @@
-"""The root helper: serves this host's engine to the agent, runs its checks of health, and ends when nobody needs it.
+"""The process of the root helper: serve the engine and the health checks of this host, and exit when idle.
 
-Started by the bus on demand (``tidegate-engine.service``). It believes nothing that it is told: callers are checked by
-the uid that the bus daemon vouches for, whatever the bus policy says, and arguments before any engine sees them
+The bus starts it on demand (``tidegate-engine.service``). It trusts no caller: the uid that the bus daemon vouches for
+is checked whatever the bus policy says, and arguments are validated before an engine sees them
 (:mod:`~tidegate.helper.engine`, :mod:`~tidegate.helper.checks_service`).
 """
 
@@ -34,17 +34,17 @@ from tidegate.system.sd_notify import Notifier
 AGENT_USER = "tidegate"
 
 IDLE_SECS = 30.0
-"""Long enough that the steps of one update meet one process, short enough that nothing of it stays in memory."""
+"""Long enough for one process to serve the steps of an update, short enough to keep no memory in between."""
 FINISH_SECS = 120.0
-"""How long verbs that have begun are waited for at the end; above what the agent waits for them."""
+"""How long the exit waits for running verbs; longer than the agent waits for them."""
 _log = logging.getLogger(__name__)
 
 
 async def main() -> None:
-    """Serve this host's engine on the system bus until idle or told to stop.
+    """Serve this host's engine and checks on the system bus until idle or SIGTERM.
 
     Raises:
-        TidegateError: the bus is not there or was lost, or another process has the helper's name.
+        TidegateError: the bus cannot be reached or is lost, or another process owns the helper's name.
     """
     bus = await Bus.connect()
     try:
@@ -55,7 +55,7 @@ async def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Who is served, for how long, and who is told."""
+    """Whose calls are served, after what idle time the process exits, and how systemd is notified."""
 
     admitted_uids: frozenset[int]
     idle_secs: float = IDLE_SECS
@@ -63,13 +63,13 @@ class Terms:
 
 
 async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms) -> None:
-    """Serve the engine that ``choose`` gives, and the host's checks, until idle or until SIGTERM.
+    """Serve the engine that ``choose`` returns, and the host's checks, until idle or SIGTERM.
 
-    The name is taken before the engine is chosen: that may ask other programs, and the bus daemon fails callers of a
-    service that takes long to appear.
+    The name is requested before the engine is chosen: choosing may run other programs, and the bus daemon fails the
+    calls to a service that takes long to appear.
 
     Raises:
-        TidegateError: the name is taken, or the bus is lost.
+        TidegateError: another process owns the name, or the bus is lost.
     """
     idle, chosen = Idle(terms.idle_secs), asyncio.ensure_future(choose())
     try:
@@ -78,10 +78,10 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
         await bus.request_name(ENGINE.destination)
         terms.notifier.ready()
         await _until_over(idle, bus)
-        # systemd queues new activations from here on, instead of taking this process for one that goes on running.
+        # From here on systemd queues new activations, instead of considering the service as running.
         terms.notifier.stopping()
         await served.close()
-        # What was sent to the name before it is released has arrived then, and is answered.
+        # Calls that were sent to the name before its release have arrived after it, and are answered.
         await bus.release_name(ENGINE.destination)
         await bus.finish_calls(FINISH_SECS)
     finally:
@@ -89,7 +89,7 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
 
 
 async def choose_engine() -> Engine:
-    """Return the engine that the configuration names, or that fits this host; where none does, one that says so."""
+    """Return the configured engine, or the one that fits this host; where none does, one that raises the reason."""
     try:
         return (await _entry(_configured_kind())).open()
     except TidegateError as err:
@@ -111,7 +111,7 @@ async def _this_boot(bus: Bus) -> BootInstance:
 
 
 def _configured_kind() -> str:
-    """``[engine] kind``; with a bad configuration the default: the agent tells of that, and still needs the status."""
+    """``[engine] kind``, or its default under a bad configuration: the agent reports that, and needs a status."""
     loaded = load(DEFAULT_ROOTS)
     for problem in loaded.problems:
         _log.warning("%s", problem)
@@ -127,7 +127,7 @@ def _agent_and_root() -> frozenset[int]:
 
 
 async def _until_over(idle: Idle, bus: Bus) -> None:
-    """Return when idle or at SIGTERM.
+    """Wait until idle or SIGTERM.
 
     Raises:
         TidegateError: ``bus.unreachable`` when the bus is lost.

@@ -1,7 +1,7 @@
-"""Run a program in a transient unit of systemd: with nobody's sandbox but its own, and never for longer than it may.
+"""Run a program in a transient unit of systemd: in a sandbox of its own, not the helper's, and with a time limit.
 
-systemd-run does the talking. Its exit code is the program's, except that it is 255 for one that a signal ended, and 1
-where the unit could not be started at all (252 to 257).
+The unit is started by systemd-run. Its exit status is the program's, except that it is 255 for a program that a signal
+has ended, and 1 where the unit could not be started at all (252 to 257).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from tidegate.printable import one_line
 from tidegate.system import process
 
 OUTPUT_BYTES = 2048
-"""What is kept of the output, from its end: errors come last."""
+"""How much of the output is kept, from its end, where errors are."""
 SHOWN_CHARS = 500
 BACKSTOP_SECS = 10.0
-"""systemd itself ends the unit so long after its time, should nobody be left to do it."""
+"""How long after the time limit systemd itself stops the unit, for the case that the helper was killed."""
 STOP_SECS = 20.0
-"""For systemd to end a unit with SIGKILL; a process that the kernel holds is not waited for."""
+"""For systemd to stop a unit with SIGKILL; a process in uninterruptible sleep is not waited for."""
 
 _CHUNK_BYTES = 65_536
 _SYSTEMD_RUN = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
-# With SIGKILL at once, also for what the program leaves behind when it ends: there is nothing to take leave of.
+# SIGKILL at once, also for processes that the program leaves behind: a check has nothing to clean up.
 _BOUNDS = ("KillSignal=SIGKILL", "TimeoutStopSec=5s", "TasksMax=512")
 _SIGNALLED = 255
 
-_SYSTEMDS_CODES: Mapping[int, str] = MappingProxyType(
+_SYSTEMD_STATUSES: Mapping[int, str] = MappingProxyType(
     {
         200: "its working folder is not there",
         203: "it cannot be executed: no such program, no interpreter, or not permitted",
@@ -46,14 +46,14 @@ _SYSTEMDS_CODES: Mapping[int, str] = MappingProxyType(
         226: "its namespace cannot be set up",
     }
 )
-"""Exit codes by which systemd tells that it did not get to start a program (systemd.exec(5))."""
+"""Exit statuses of systemd for a program that it could not start (systemd.exec(5))."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: ``name`` for people, ``settings`` for the unit (systemd.exec(5)), ``timeout_secs`` for the whole."""
+    """A program to run; ``settings`` are those of its unit (systemd.exec(5)), ``timeout_secs`` is its time limit."""
 
     name: str
     argv: tuple[str, ...]
@@ -62,7 +62,7 @@ class Job:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """How systemd-run is called."""
+        """The command line of systemd-run."""
         bounds = (*_BOUNDS, f"RuntimeMaxSec={self.timeout_secs + BACKSTOP_SECS:g}s", *self.settings)
         properties = (f"--property={setting}" for setting in bounds)
         named = (f"--unit={unit_name(self.name)}", f"--description=Tidegate health check {self.name}")
@@ -70,13 +70,13 @@ class Job:
 
 
 def unit_name(name: str) -> str:
-    """The unit in which the check ``name`` runs. One check has one unit: while that is there it cannot run twice."""
+    """Return the unit of the check ``name``. A check has one unit, so that it cannot run twice at the same time."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "-", name, flags=re.ASCII)[:100]
     return f"tidegate-check-{plain}-{blake2b(name.encode(), digest_size=4).hexdigest()}.service"
 
 
 async def run(job: Job) -> CheckResult:
-    """Run ``job`` to its end, or until its time is over. Cancelled, it ends the unit as well."""
+    """Run ``job`` to its end or its time limit, and return its result. When cancelled, stop the unit."""
     output = _Tail()
     try:
         started = await asyncio.create_subprocess_exec(
@@ -93,7 +93,7 @@ async def run(job: Job) -> CheckResult:
         async with asyncio.timeout(job.timeout_secs):
             await output.follow(started)
             code = await started.wait()
-        return CheckResult(code == 0, output.after(_account(code)))
+        return CheckResult(code == 0, output.after(_ending(code)))
     except TimeoutError:
         return CheckResult(
             passed=False, detail=output.after(f"did not end within {job.timeout_secs:g} s and was killed")
@@ -105,55 +105,55 @@ async def run(job: Job) -> CheckResult:
 
 
 class _Tail:
-    """The end of what a program prints; the rest is read and forgotten."""
+    """The end of a program's output; the rest is read and discarded."""
 
     def __init__(self) -> None:
         self._kept = b""
 
     async def follow(self, started: asyncio.subprocess.Process) -> None:
-        """Read until nobody can write any more."""
+        """Read until every writer has closed the pipe."""
         assert started.stdout is not None  # noqa: S101 - asked for as a pipe
         while chunk := await started.stdout.read(_CHUNK_BYTES):
             self._kept = (self._kept + chunk)[-OUTPUT_BYTES:]
 
-    def after(self, account: str) -> str:
-        """``account``, and the end of what was printed, on one line."""
-        said = one_line(self._kept.decode("utf-8", "replace"), OUTPUT_BYTES)
-        shown = said if len(said) <= SHOWN_CHARS else f"...{said[-SHOWN_CHARS:]}"
-        return f"{account}: {shown}" if shown else account
+    def after(self, ending: str) -> str:
+        """Return ``ending`` and the end of the output, on one line."""
+        text = one_line(self._kept.decode("utf-8", "replace"), OUTPUT_BYTES)
+        shown = text if len(text) <= SHOWN_CHARS else f"...{text[-SHOWN_CHARS:]}"
+        return f"{ending}: {shown}" if shown else ending
 
 
 async def _end(started: asyncio.subprocess.Process, unit: str) -> None:
-    """First the client, so that it asks for nothing any more, then the unit, should there be one."""
+    """Kill systemd-run first, so that it cannot start the unit any more, then stop the unit, if there is one."""
     with suppress(ProcessLookupError):
         os.killpg(started.pid, signal.SIGKILL)
     try:
         done = await process.run(("systemctl", "stop", "--quiet", unit), deadline_secs=STOP_SECS)
         if done.returncode and "not loaded" not in done.stderr:
-            _log.warning("%s is not stopped: %s", unit, one_line(done.stderr, SHOWN_CHARS))
+            _log.warning("cannot stop %s: %s", unit, one_line(done.stderr, SHOWN_CHARS))
     except TidegateError as err:
-        _log.warning("%s is not stopped: %s", unit, err)
+        _log.warning("cannot stop %s: %s", unit, err)
 
 
 async def _reap(started: asyncio.subprocess.Process, output: _Tail) -> None:
-    """Wait for the end of the client and of its output, which asyncio only then lets go of."""
+    """Wait for the end of systemd-run and of its output; asyncio keeps its resources until then."""
     with suppress(TimeoutError):
         async with asyncio.timeout(process.REAP_SECS):
             await asyncio.gather(started.wait(), output.follow(started))
 
 
-def _account(code: int) -> str:
+def _ending(code: int) -> str:
     match code:
         case 0:
             return "ended well"
         case _ if code == _SIGNALLED or code < 0:
             return "a signal ended it, or it ended with exit code 255"
-        case _ if code in _SYSTEMDS_CODES:
-            return f"exit code {code}, by which systemd says: {_SYSTEMDS_CODES[code]}"
+        case _ if code in _SYSTEMD_STATUSES:
+            return f"exit code {code} from systemd: {_SYSTEMD_STATUSES[code]}"
         case _:
             return f"exit code {code}"
 
 
 def _literal(argument: str) -> str:
-    """systemd replaces variables in arguments (and has no flag against it before 254), but for a doubled dollar."""
+    """Double each dollar: systemd expands variables in arguments, and has no option against that before 254."""
     return argument.replace("$", "$$")

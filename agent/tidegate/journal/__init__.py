@@ -1,1 +1,1 @@
-"""The journal: its native protocol, the agent's log entries, and the folding of repeated ones."""
+"""Logging to the journal: its native protocol, the entries of a process, and the suppression of repeated ones."""

@@ -1,8 +1,8 @@
-"""What the process says, written down: the machine's decisions and everybody's log lines, to one sink.
+"""The log of a process: the machine's decisions and the lines of Python's logging, in one sink.
 
 A decision is one entry: what was decided and why, the kind of decision as ``MESSAGE_ID``, and ``TIDEGATE_TOPIC``,
-``TIDEGATE_RELEASE`` and ``TIDEGATE_STATE`` to search by. Repeats are held back
-(:mod:`.dedup`), and what looks like an address is told without user and password, whoever put it into a message.
+``TIDEGATE_RELEASE`` and ``TIDEGATE_STATE`` to search by. Repeated lines are suppressed (:mod:`.dedup`), and user and
+password are removed from every URL, wherever in a message it stands.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from tidegate.clock import Clock
 from tidegate.journal.dedup import Line, Repeats
-from tidegate.journal.native import Sink
+from tidegate.journal.native import Sink, sink_of_process
 from tidegate.machine.effects import Announce
 from tidegate.printable import without_password
 
@@ -23,30 +23,40 @@ _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, loggin
 _DEBUG = 6
 
 
+def log_to_journal(clock: Clock) -> JournalLog:
+    """Send what this process logs to the journal, from level INFO on; return the log, for decisions.
+
+    What was suppressed is written when Python's logging shuts down, at the end of the process.
+    """
+    journal_log = JournalLog(sink_of_process(), clock)
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(journal_log)])
+    return journal_log
+
+
 class JournalLog:
-    """Writes lines to ``sink``, each once."""
+    """Writes lines to ``sink`` and suppresses repeated ones. A process has one, so that each is counted once."""
 
     def __init__(self, sink: Sink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
         self._repeats = Repeats()
 
-    def tell(self, announce: Announce, state: str) -> None:
-        """A decision of the machine; ``state`` is what the agent is doing from then on (``summary.public_state``)."""
+    def write_decision(self, announce: Announce, state: str) -> None:
+        """Write a decision of the machine; ``state`` is the agent's public state after it."""
         fields = {
             "MESSAGE_ID": announce.topic.message_id,
             "TIDEGATE_TOPIC": announce.topic,
             "TIDEGATE_RELEASE": announce.release,
             "TIDEGATE_STATE": state,
         }
-        self.say(Line(announce.topic, announce.level, announce.text, fields))
+        self.write(Line(announce.topic, announce.level, announce.text, fields))
 
-    def say(self, line: Line) -> None:
-        """Any line."""
+    def write(self, line: Line) -> None:
+        """Write ``line``, unless it repeats one of the last hour."""
         self._write(self._repeats.pass_on(line, self._clock.now()))
 
     def close(self) -> None:
-        """Tell what was held back."""
+        """Write the summaries of what was suppressed."""
         self._write(self._repeats.rest())
 
     def _write(self, lines: Iterable[Line]) -> None:
@@ -55,28 +65,28 @@ class JournalLog:
 
 
 class LogHandler(logging.Handler):
-    """Takes what the parts of the process log. Lines from one place in the code are of one source."""
+    """Passes the records of Python's logging to a :class:`JournalLog`; each place in the code is one source."""
 
     def __init__(self, journal_log: JournalLog) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter())  # basicConfig()'s would lead each by level and logger: these are fields
+        self.setFormatter(logging.Formatter())  # basicConfig()'s would prefix level and logger, which are fields
         self._journal_log = journal_log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; with its traceback where it has one."""
+        """Write one record, with its traceback where it has one."""
         try:
             priority = _PRIORITIES.get(record.levelno, _DEBUG)
             source = f"{record.pathname}:{record.lineno}"
-            self._journal_log.say(Line(source, priority, self.format(record), {"LOGGER": record.name}))
-        except Exception:  # noqa: BLE001 - as every handler: a message that cannot be made must not hit who logs it
+            self._journal_log.write(Line(source, priority, self.format(record), {"LOGGER": record.name}))
+        except Exception:  # noqa: BLE001 - as in every handler: a bad format must not raise in the code that logs
             self.handleError(record)
 
     def close(self) -> None:
-        """Tell what was held back; logging does this at the end of the process."""
+        """Write the summaries of what was suppressed; ``logging.shutdown`` calls this at the end of the process."""
         self._journal_log.close()
         super().close()
 
 
 def masked(text: str) -> str:
-    """``text`` whose addresses are without user and password."""
+    """Return ``text`` without user and password in its URLs."""
     return _URL.sub(lambda found: without_password(found[0]), text)

@@ -1,8 +1,7 @@
-"""Entries for the journal, in its own language.
+"""The native protocol of the journal, and its fallback, lines on standard error.
 
-journald takes an entry as one datagram of fields, which tells more than a line of text can: the message, its priority,
-what kind of message it is, and fields of our own to search by. Where the process does not log to the journal, the
-message alone goes to standard error.
+journald takes an entry as one datagram of fields: the message, its priority, its kind (``MESSAGE_ID``), and further
+fields to search by. Where the process does not log to the journal, the message alone goes to standard error.
 
 Source: "Native Journal Protocol" (systemd.io/JOURNAL_NATIVE_PROTOCOL) and sd-daemon(3) for the lines. A field is
 ``NAME=value`` and a newline; a value with newlines in it has its length, in 64 bits, in place of the ``=``. What is too
@@ -27,17 +26,17 @@ IDENTIFIER = "tidegate"
 WARNING = 4
 
 _TOO_LARGE = frozenset({errno.EMSGSIZE, errno.ENOBUFS})
-"""What a datagram meets that is larger than the socket's buffer (unix(7))."""
+"""The errors of a datagram that is larger than the socket's buffer (unix(7))."""
 
 _SEALED = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-"""journald maps what it is sent: it takes a memfd only when nobody can change it any more."""
+"""journald maps the memfd, and accepts only one that cannot change any more."""
 
 Fields = Mapping[str, str]
-"""An entry by its fields, ``MESSAGE`` and ``PRIORITY`` among them. Names are capitals, digits and underscores."""
+"""The fields of an entry, ``MESSAGE`` and ``PRIORITY`` among them. Names are capitals, digits and underscores."""
 
 
 class Sink(Protocol):
-    """Where entries go. Writing one never fails and never waits for a reader."""
+    """The destination of entries. Writing one never fails and never blocks."""
 
     def write(self, fields: Fields) -> None:
         """Write one entry."""
@@ -45,14 +44,14 @@ class Sink(Protocol):
 
 
 def sink_of_process(environment: Mapping[str, str] = os.environ, stderr_fd: int = STDERR_FD) -> Sink:
-    """The journal where standard error is connected to it, else lines on standard error."""
+    """Return the journal where standard error is connected to it, else lines on standard error."""
     if _is_journal(environment.get("JOURNAL_STREAM", ""), stderr_fd):
         return NativeJournal()
     return Lines(sys.stderr)
 
 
 def _is_journal(stream: str, fd: int) -> bool:
-    """``JOURNAL_STREAM`` is the device and inode of what systemd connected; a child may have redirected it since."""
+    """Compare with ``JOURNAL_STREAM``, device and inode of what systemd connected: it may be redirected since."""
     try:
         seen = os.fstat(fd)
     except OSError:
@@ -61,9 +60,9 @@ def _is_journal(stream: str, fd: int) -> bool:
 
 
 class NativeJournal:
-    """Sends to journald. An entry that it does not take at once is dropped and counted: nobody waits for a log.
+    """Sends to journald. An entry that it does not accept at once is dropped and counted, so that logging never blocks.
 
-    The socket is named anew with each entry, so that a journald that was restarted is found again.
+    Each entry names the address of the socket, so that a restarted journald is reached again.
     """
 
     def __init__(self, address: str = SOCKET) -> None:
@@ -73,7 +72,7 @@ class NativeJournal:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
     def write(self, fields: Fields) -> None:
-        """Send one entry; the first that arrives after others were lost is followed by one that says so."""
+        """Send one entry; the first after lost entries is followed by one with their number."""
         if not self._send(encoded({**fields, "SYSLOG_IDENTIFIER": IDENTIFIER})):
             self.lost += 1
         elif self.lost:
@@ -106,7 +105,7 @@ class NativeJournal:
 
 
 class Lines:
-    """Writes the message to a stream, each of its lines led by its priority as sd-daemon(3) has it."""
+    """Writes the message to a stream, each of its lines prefixed with its priority, see sd-daemon(3)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -115,13 +114,13 @@ class Lines:
         """Write the message; the other fields are for journals."""
         lines = fields["MESSAGE"].splitlines() or [""]
         text = "".join(f"<{fields['PRIORITY']}>{line}\n" for line in lines)
-        with suppress(OSError, ValueError):  # whoever read it is gone, or the stream is closed
+        with suppress(OSError, ValueError):  # the reader has exited, or the stream is closed
             self._stream.write(text)
             self._stream.flush()
 
 
 def encoded(fields: Fields) -> bytes:
-    """The fields as journald reads them; an empty value is left out, and no value can begin a field of its own."""
+    """Encode the fields as journald reads them. Empty values are left out; no value can start another field."""
     return b"".join(_field(name.encode("ascii"), _bytes(value)) for name, value in fields.items() if value)
 
 
@@ -132,5 +131,5 @@ def _field(name: bytes, value: bytes) -> bytes:
 
 
 def _bytes(value: str) -> bytes:
-    """Bytes of a message that were no UTF-8 have come as lone surrogates; they are shown escaped."""
+    """Escape lone surrogates, which stand for bytes of a message that were not UTF-8."""
     return value.encode(errors="backslashreplace")

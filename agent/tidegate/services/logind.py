@@ -1,4 +1,4 @@
-"""systemd-logind: what takes the host down, who holds that back, and who is logged in.
+"""A client of systemd-logind: reboots, inhibitors, and sessions.
 
 Flags, errors and their meaning by version: https://www.freedesktop.org/wiki/Software/systemd/logind/ and the man page
 org.freedesktop.login1(5).
@@ -21,23 +21,23 @@ from tidegate.services.sessions import GONE, SESSION_INTERFACE, Listed, Session,
 MANAGER = Endpoint("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 
 NO_FLAGS = 0
-"""RebootWithFlags: none of the flags helps an honest caller; who asks without root is held by inhibitors anyway."""
+"""RebootWithFlags: none of the flags applies here; inhibitors hold a caller without root anyway."""
 
 _NOT_IN_THIS_SYSTEMD = frozenset({UNKNOWN_METHOD, INVALID_ARGS})
-"""What systemd before 248 answers to RebootWithFlags, and any to a flag that it does not know."""
+"""The errors of systemd before 248 for RebootWithFlags, and of any version for an unknown flag."""
 
 _BLOCKING_MODES = frozenset({"block", "block-weak"})
-"""Both hold whoever is neither root nor the holder, on every version. From 257 ``block`` holds those two as well, and
-``block-weak`` is what ``block`` was before. The agent respects them as whoever it is: before 257 logind would let root
+"""Both hold callers other than root and the holder, on every version. From 257 on ``block`` holds those two as well,
+and ``block-weak`` is what ``block`` was before. The agent respects both whatever its user: before 257 logind lets root
 through."""
 
 _SHOWN_CHARS = 120
-"""Of what an inhibitor says of itself: a sentence."""
+"""Of the texts ``who`` and ``why`` of an inhibitor, each a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inhibitor:
-    """Somebody who holds something back. ``what`` is a set of operations; ``mode`` is block, block-weak or delay."""
+    """An inhibitor lock. ``what`` is a set of operations; ``mode`` is block, block-weak or delay."""
 
     what: frozenset[str]
     who: str
@@ -46,12 +46,12 @@ class Inhibitor:
 
     @property
     def blocks_shutdown(self) -> bool:
-        """Whether a reboot has to wait until this one is gone."""
+        """Whether a reboot has to wait until this lock is released."""
         return "shutdown" in self.what and self.mode in _BLOCKING_MODES
 
 
 def holding(inhibitors: Sequence[Inhibitor]) -> str | None:
-    """Who keeps the host from a reboot, and why, in words; None where nobody does."""
+    """Return which inhibitor blocks a reboot, and why, for people; None where none does."""
     blockers = [inhibitor for inhibitor in inhibitors if inhibitor.blocks_shutdown]
     if not blockers:
         return None
@@ -62,17 +62,17 @@ def holding(inhibitors: Sequence[Inhibitor]) -> str | None:
 
 
 class Logind:
-    """Calls to logind's manager. Never asks for interactive authorisation: nobody sits in front of an agent."""
+    """Calls to logind's manager, never with interactive authorisation, which an agent cannot give."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def reboot(self) -> None:
-        """Ask for a reboot.
+        """Request a reboot.
 
         Raises:
             CallFailed: logind refused; its error name and text say why.
-            TidegateError: ``reboot.unreachable`` where logind is not there; ``bus.*`` where nothing can be said.
+            TidegateError: ``reboot.unreachable`` where logind is not running; ``bus.*`` where the outcome is unknown.
         """
         try:
             await self._call("RebootWithFlags", "t", NO_FLAGS)
@@ -82,17 +82,17 @@ class Logind:
             await self._call("Reboot", "b", False)  # noqa: FBT003 - the method's own argument: not interactive
 
     async def set_wall_message(self, text: str) -> None:
-        """What whoever is logged in reads when the shutdown begins; raises as :meth:`reboot` does."""
-        await self._call("SetWallMessage", "sb", text, True)  # noqa: FBT003 - the method's own argument: do send it
+        """Set the text that is shown to logged-in users when the shutdown begins; raise as :meth:`reboot` does."""
+        await self._call("SetWallMessage", "sb", text, True)  # noqa: FBT003 - the method's own argument: enable the message
 
     async def inhibitors(self) -> tuple[Inhibitor, ...]:
-        """Everybody who holds something back at the moment; raises as :meth:`reboot` does."""
+        """Return all inhibitor locks; raise as :meth:`reboot` does."""
         (found,) = await self._call("ListInhibitors", returns="a(ssssuu)")
         rows = cast("tuple[tuple[str, str, str, str, int, int], ...]", found)
         return tuple(Inhibitor(frozenset(what.split(":")), who, why, mode) for what, who, why, mode, _, _ in rows)
 
     async def sessions(self) -> tuple[Session, ...]:
-        """Every session there is, of people and of programs; one that ends meanwhile is left out.
+        """Return all sessions, of people and of programs, without those that end meanwhile.
 
         Raises as :meth:`reboot` does.
         """
@@ -112,19 +112,22 @@ class Logind:
         return session_of(row, cast("Mapping[str, object]", found))
 
     async def preparing_for_shutdown(self) -> bool:
-        """Whether a shutdown has begun; raises as :meth:`reboot` does."""
+        """Whether a shutdown has begun; raise as :meth:`reboot` does."""
         try:
             return bool(await self._bus.get_property(MANAGER, "PreparingForShutdown", "b"))
         except CallFailed as err:
             raise _explained(err) from err
 
     async def on_prepare_for_shutdown(self, handler: Callable[[bool], None]) -> Callable[[], None]:
-        """Call ``handler(True)`` when a shutdown begins, ``handler(False)`` when it is called off."""
+        """Call ``handler(True)`` when a shutdown begins, ``handler(False)`` when it is cancelled.
 
-        def heard(emission: Emission) -> None:
+        Returns what ends the subscription. Raises TidegateError where the bus is lost.
+        """
+
+        def on_signal(emission: Emission) -> None:
             handler(bool(emission.args[0]))
 
-        return await self._bus.subscribe(Match(MANAGER, "PrepareForShutdown", "b"), heard)
+        return await self._bus.subscribe(Match(MANAGER, "PrepareForShutdown", "b"), on_signal)
 
     async def _call(self, member: str, signature: str = "", *args: object, returns: str = "") -> tuple[object, ...]:
         try:

@@ -1,4 +1,4 @@
-"""polkit: whether a caller may have something done (org.freedesktop.PolicyKit1.Authority)."""
+"""A client of polkit: check whether a caller is authorised (org.freedesktop.PolicyKit1.Authority)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ AUTHORITY = Endpoint(
 _NO_INTERACTION = 0
 
 ANSWER_SECS = 10.0
-"""Nobody is asked for a password, so polkit answers at once; one that hangs must not hold a caller's place for long."""
+"""Without interaction polkit answers at once. A call that waits for it counts against the limits on calls."""
 
 _log = logging.getLogger(__name__)
 
 
 async def check_authorization(bus: Bus, caller: Caller, action: str) -> bool:
-    """Whether polkit allows ``action`` to ``caller``. What cannot be found out is not allowed."""
+    """Whether polkit authorises ``caller`` for ``action``; False where polkit does not answer."""
     subject = ("system-bus-name", {"name": Typed("s", caller.unique_name)})
     no_details: dict[str, str] = {}
     try:

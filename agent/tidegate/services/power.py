@@ -1,4 +1,4 @@
-"""Reboots through logind, as the machine asks for them."""
+"""Reboot the host through logind, on the machine's request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class LogindPower:
-    """What can take the host down: logind."""
+    """Implements :class:`tidegate.runner.Power` with logind."""
 
     def __init__(self, logind: Logind) -> None:
         self._logind = logind
@@ -30,18 +30,18 @@ class LogindPower:
         return await self._logind.preparing_for_shutdown()
 
     async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
-        """Ask for a reboot; a refusal is an answer, also that there is no reboot of this kind here.
+        """Request a reboot of this kind, and return whether logind accepted or refused it.
 
-        Inhibitors are looked at once more, last of all: systemd 252 lets some callers through that 257 refuses.
+        Inhibitors are checked once more just before: systemd 252 lets some callers through that 257 refuses.
 
         Raises:
-            TidegateError: logind is not there, or nothing is known of what it did.
+            TidegateError: logind is not running, or whether it accepted is not known.
         """
         if kind is not RebootKind.REBOOT:
             return RebootRefused(f"a {kind} is not supported here", "leave it to the default, a reboot")
-        held = holding(await self._logind.inhibitors())
-        if held is not None:
-            return RebootRefused(held, "wait for it, or end it: systemd-inhibit --list")
+        blocked = holding(await self._logind.inhibitors())
+        if blocked is not None:
+            return RebootRefused(blocked, "wait for it, or end it: systemd-inhibit --list")
         await self._announce(announcement)
         try:
             await self._logind.reboot()
@@ -50,7 +50,7 @@ class LogindPower:
         return RebootAccepted()
 
     async def _announce(self, text: str) -> None:
-        """Nobody's reboot fails for want of a message."""
+        """Set the wall message; a failure does not prevent the reboot."""
         try:
             await self._logind.set_wall_message(text)
         except TidegateError as err:

@@ -1,7 +1,7 @@
-"""Who is logged in, as systemd-logind tells it: sessions and what their properties mean.
+"""The sessions of systemd-logind, and the meaning of their properties. Pure.
 
-The properties are those of org.freedesktop.login1(5), the same from systemd 245 to 257. What is missing, or of another
-type than it should be, is read as the answer that holds a reboot: a session of a person who is there.
+The properties are those of org.freedesktop.login1(5), the same from systemd 245 to 257. One that is missing, or of an
+unexpected type, gets the value that holds a reboot back: the session is an active one of a person.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 SESSION_INTERFACE = "org.freedesktop.login1.Session"
 
 GONE = frozenset({"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.login1.NoSuchSession"})
-"""What is answered about a session that ended after it was listed."""
+"""The errors for a session that has ended since it was listed."""
 
 _GRAPHICAL = frozenset({"x11", "wayland", "mir"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,9 +27,9 @@ class Session:
     """A session. ``kind`` is logind's Type (tty, x11, wayland, unspecified), ``category`` its Class (user, greeter,
     manager, ...), ``state`` online, active or closing.
 
-    ``last_input`` is the instant since which nobody has typed or moved anything, where logind knows it; a graphical
-    session says so itself once it is idle, of a terminal it is known at any time. ``began_boot_secs`` is when it was
-    opened on the boot clock, at the earliest: logind counts on the monotonic clock, which stands still in suspend.
+    ``last_input`` is the time of the last input, where logind knows it: a graphical session reports it once it is idle,
+    for a terminal it is always known. ``began_boot_secs`` is the earliest time on the boot clock at which the session
+    can have been opened: logind uses the monotonic clock, which stops during suspend.
     """
 
     id: str
@@ -46,13 +46,13 @@ class Session:
 
     @property
     def is_graphical(self) -> bool:
-        """Whether somebody sits, or could sit, in front of a desktop."""
+        """Whether it is a graphical session, local or not."""
         return self.kind in _GRAPHICAL
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A row of ListSessions: what is known of a session before its properties are read."""
+    """A row of ListSessions: a session before its properties are read."""
 
     id: str
     uid: int
@@ -61,7 +61,7 @@ class Listed:
 
 
 def session_of(row: Listed, properties: Mapping[str, object]) -> Session:
-    """The session that was listed as ``row`` and has these properties."""
+    """Return the session of ``row`` with these properties."""
     kind = _property(properties, "Type", "unspecified")
     return Session(
         id=row.id,
@@ -79,7 +79,7 @@ def session_of(row: Listed, properties: Mapping[str, object]) -> Session:
 
 
 def _last_input(kind: str, properties: Mapping[str, object]) -> datetime | None:
-    """IdleHint of a terminal is true only after logind's own half hour, IdleSinceHint is its last input at any time."""
+    """A terminal's IdleHint becomes true only after half an hour; its IdleSinceHint is always the last input."""
     if kind in _GRAPHICAL and not _property(properties, "IdleHint", False):  # noqa: FBT003 - the default
         return None
     return _instant(_property(properties, "IdleSinceHint", 0))
@@ -91,7 +91,7 @@ def _property(properties: Mapping[str, object], name: str, default: T) -> T:
 
 
 def _instant(usec: int) -> datetime | None:
-    """Microseconds since 1970; 0 is never, and so is what no calendar has."""
+    """Microseconds since 1970 as a time; None for 0 and for times out of range."""
     try:
         return _EPOCH + timedelta(microseconds=usec) if usec > 0 else None
     except OverflowError:

@@ -1,4 +1,4 @@
-"""systemd's manager: the states of units, and how often userspace was started in this boot."""
+"""A client of systemd's manager: the states of units, and the number of soft-reboots in this boot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNIT_INTERFACE = "org.freedesktop.systemd1.Unit"
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """A unit as ``systemctl show`` has it: LoadState, ActiveState, SubState."""
+    """The state of a unit: LoadState, ActiveState and SubState of ``systemctl show``."""
 
     load: str
     active: str
@@ -25,13 +25,13 @@ class UnitState:
 
 
 class Systemd:
-    """Calls to systemd's manager; reading only."""
+    """Read-only calls to systemd's manager."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def unit_state(self, name: str) -> UnitState:
-        """The state of ``name``; a unit that does not exist is ``not-found`` and ``inactive``.
+        """Return the state of the unit ``name``; one that does not exist is ``not-found`` and ``inactive``.
 
         Raises:
             TidegateError: systemd cannot be asked.
@@ -44,7 +44,7 @@ class Systemd:
         return UnitState(str(load), str(active), str(sub))
 
     async def failed_units(self) -> frozenset[str]:
-        """The names of the units that have failed.
+        """Return the names of the failed units.
 
         Raises:
             TidegateError: systemd cannot be asked.
@@ -53,7 +53,7 @@ class Systemd:
         return frozenset(unit[0] for unit in cast("Sequence[tuple[str, ...]]", units))
 
     async def soft_reboots_count(self) -> int:
-        """How often userspace was started anew in this boot; 0 on systemd before 254, which cannot do it.
+        """Return the number of soft-reboots in this boot; 0 before systemd 254, which has none.
 
         Raises:
             TidegateError: systemd cannot be asked.

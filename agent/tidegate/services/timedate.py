@@ -1,7 +1,7 @@
-"""systemd-timedated: whether the clock is right.
+"""A client of systemd-timedated: whether the clock is synchronised.
 
-It reads what adjtimex(2) says of the kernel's clock, whichever daemon disciplines it, and is started by the bus for
-the question. The agent cannot ask the kernel itself: neither its sandbox (ProtectClock) nor Python has adjtimex.
+timedated reports the state of adjtimex(2), whichever daemon disciplines the clock, and is started by the bus on demand.
+The agent cannot ask the kernel itself: its sandbox (ProtectClock) forbids adjtimex, and Python does not have it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ TIMEDATE = Endpoint("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "
 
 
 class Timedate:
-    """Questions to timedated; reading only."""
+    """Read-only calls to timedated."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def synchronized(self) -> bool:
-        """Whether the kernel's clock is synchronised: known to within 16 s, which lasts some hours without a server.
+        """Whether the kernel's clock is synchronised: its maximum error is below 16 s, for hours after the last server.
 
         Raises:
             TidegateError: timedated cannot be asked.

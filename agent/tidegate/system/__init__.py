@@ -1,1 +1,1 @@
-"""The operating system's interfaces: files, processes, boots, timers, sd_notify."""
+"""Interfaces of the operating system: files, child processes, boots, timers, sd_notify."""

@@ -1,4 +1,4 @@
-"""Writing a file so that a reader, or a power cut, finds the old content or the new and nothing between."""
+"""Replace a file atomically: a reader, or the boot after a power cut, finds the old content or the new."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import os
 from pathlib import Path
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-"""One name for the draft, not a new one each time: what a killed writer left is overwritten by the next. Each file has
-one writer, and its folder belongs to that writer, so nobody else's draft or link can be there."""
+"""The temporary file has a fixed name, so that the next writer overwrites what a killed one has left. Each file has one
+writer, who owns its folder, so that no other user's file or link can be there."""
 
 
 def write_durably(path: Path, content: bytes, mode: int) -> None:
-    """Replace ``path``; when this returns, the new content survives a power cut.
+    """Replace ``path`` and sync it: after the return the new content survives a power cut.
 
     Raises:
-        OSError: it may not survive one. The old content is there still, unless it was the folder that could not be
-            synced: then the new is.
+        OSError: it may not survive one. ``path`` still has the old content, or, where only the sync of the folder
+            failed, the new one.
     """
     _replace(path, content, mode, durable=True)
 
 
 def write_visibly(path: Path, content: bytes, mode: int) -> None:
-    """Replace ``path`` for readers, without waiting for the disk: for what a reboot may forget.
+    """Replace ``path`` without a sync, for content that need not survive a reboot.
 
     Raises:
-        OSError: nothing has changed then.
+        OSError: ``path`` still has the old content.
     """
     _replace(path, content, mode, durable=False)
 
 
 def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    handle = os.open(draft, _CREATE, mode)
+    temporary = path.with_name(f".{path.name}.new")
+    handle = os.open(temporary, _CREATE, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -40,10 +40,10 @@ def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
             os.fchmod(handle, mode)
             if durable:
                 os.fsync(handle)
-        draft.replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            draft.unlink()
+            temporary.unlink()
         raise
     if durable:
         _sync_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Which boot of the host this is."""
+"""The identity of a boot of the host."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 class BootInstance:
     """One run of userspace.
 
-    The kernel's boot id alone is not enough. A soft-reboot (systemd 254 and newer) starts userspace anew, possibly in
-    another release, under the same boot id; systemd counts them in ``SoftRebootsCount``. And in a container a sandboxed
-    service may see the machine's boot id instead of the container's (systemd 252 with ProtectKernelTunables); there
-    ``init_ticks``, the start of process 1, tells one boot from the next.
+    The kernel's boot id does not suffice. A soft-reboot (systemd 254 and newer) restarts userspace, possibly in another
+    release, under the same boot id; systemd counts them in ``SoftRebootsCount``. And in a container a sandboxed service
+    may see the machine's boot id instead of the container's (systemd 252 with ProtectKernelTunables); there
+    ``init_ticks``, the start time of process 1, distinguishes boots.
     """
 
     boot_id: str
@@ -23,24 +23,24 @@ class BootInstance:
     init_ticks: int = 0
 
     def shares_kernel_with(self, other: BootInstance) -> bool:
-        """Whether no boot loader has run between the two: they are one, or soft-reboots apart."""
+        """Whether no boot loader has run between the two: they are equal, or differ by soft-reboots only."""
         return (self.boot_id, self.init_ticks) == (other.boot_id, other.init_ticks)
 
 
 def read_boot(soft_reboots: int) -> BootInstance:
-    """The boot that this process runs in; systemd has counted ``soft_reboots``."""
+    """Return the boot that this process runs in; ``soft_reboots`` is systemd's count."""
     boot_id = BOOT_ID_FILE.read_text(encoding="ascii").strip()
     return BootInstance(boot_id, soft_reboots, start_ticks(1) or 0)
 
 
 _START_TIME = 19
-"""Of the fields after the process's name: ``starttime`` is the 22nd in all, and the name is the 2nd."""
+"""Index of ``starttime``, field 22 of proc_pid_stat(5), among the fields after the process's name, field 2."""
 
 
 def start_ticks(pid: int) -> int | None:
-    """When process ``pid`` started, in clock ticks since the kernel did; None without such a process.
+    """Return the start time of the process ``pid`` in clock ticks since the boot; None where there is none.
 
-    With the pid it names one process for good: a pid alone is given out again.
+    Together with the pid it identifies a process: a pid alone is reused.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

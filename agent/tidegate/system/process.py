@@ -1,7 +1,7 @@
-"""Run a child to its end: argument list, total deadline, bounded output, the whole group killed when it has to be.
+"""Run a child process to its end: argument list, total deadline, bounded output, its process group killed on timeout.
 
-The one place where engines start programs. The environment is fixed (no proxy variables, no user's locale), so that
-output can be parsed and nothing of the caller leaks in.
+The environment is fixed (no proxy variables, no locale of a user), so that output can be parsed and does not depend on
+the caller.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from types import MappingProxyType
 
 from tidegate.errors import ErrorKind, TidegateError
 
-# C.UTF-8 and not C: GLib replaces what C cannot show, no-break spaces and quotes among it, with question marks.
+# C.UTF-8 and not C: GLib replaces characters outside ASCII, such as no-break spaces and quotes, with question marks.
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 )
-# Far above what any engine prints; a child that runs wild must not fill the memory. The end is kept: errors come last.
+# Far above the output of any engine, and bounded for a child that never stops. The end is kept: errors come last.
 OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
-# After SIGKILL a child is gone at once unless the kernel holds it (dead disk): waiting longer would not help.
+# After SIGKILL a child exits at once, unless it is in uninterruptible sleep (dead disk): then waiting does not help.
 REAP_SECS = 5.0
-# Wide enough that no program shortens its progress line.
+# Wide enough for the progress lines of any program.
 TERMINAL_COLUMNS = 200
 _CHUNK_BYTES = 65_536
 
@@ -38,7 +38,7 @@ TextSink = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A child that ended by itself. A negative ``returncode`` is the signal that ended it."""
+    """A child that was not killed at a deadline. A negative ``returncode`` is the signal that ended it."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -48,9 +48,9 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Somebody looks on: the child's standard output is a terminal whose text goes to ``sink`` as it comes.
+    """Follow the output: the child's standard output is a terminal, whose text goes to ``sink`` as it arrives.
 
-    Several programs show progress on a terminal only. ``silence_secs`` without any text counts as a hang.
+    Several programs show progress on a terminal only. ``silence_secs`` without any output counts as a hang.
     """
 
     sink: TextSink
@@ -61,8 +61,8 @@ async def run(argv: Sequence[str], *, deadline_secs: float, watch: Watch | None 
     """Run ``argv`` and wait for its end.
 
     Raises:
-        TidegateError: ``engine.timeout`` when it took longer than ``deadline_secs`` or was silent for too long under
-            ``watch`` (it is dead then), ``engine.unsupported-host`` when the program is not installed.
+        TidegateError: ``engine.timeout`` when it took longer than ``deadline_secs``, or was silent for too long under
+            ``watch``, and was killed; ``engine.unsupported-host`` when the program is not installed.
     """
     async with _child(argv, watch) as (process, stdout):
         try:
@@ -71,7 +71,7 @@ async def run(argv: Sequence[str], *, deadline_secs: float, watch: Watch | None 
         except TimeoutError:
             raise _timed_out(argv, f"did not end within {deadline_secs:g} s") from None
         except _SilenceError as error:
-            raise _timed_out(argv, f"gave no sign of life for {error.secs:g} s") from None
+            raise _timed_out(argv, f"printed nothing for {error.secs:g} s") from None
 
 
 async def _follow(
@@ -106,7 +106,7 @@ async def _child(
         except FileNotFoundError:
             raise _not_installed(argv[0]) from None
         if terminal:
-            terminal.hand_over()
+            terminal.close_child_side()
         stdout = terminal.reader if terminal else process.stdout
         assert stdout is not None  # noqa: S101 - asked for as a pipe
         try:
@@ -116,15 +116,15 @@ async def _child(
 
 
 class _Terminal:
-    """A pseudo terminal: the child writes to ``child_fd``, we read from ``reader``."""
+    """A pseudo terminal: the child writes to ``child_fd``, and ``reader`` reads the other side."""
 
     def __init__(self, reader: asyncio.StreamReader, child_fd: int) -> None:
         self.reader = reader
         self.child_fd = child_fd
         self._open = True
 
-    def hand_over(self) -> None:
-        """Close our copy of the child's side, so that its end is seen as the end of the text."""
+    def close_child_side(self) -> None:
+        """Close this process's copy of the child's side, so that the exit of the child ends the output."""
         if self._open:
             os.close(self.child_fd)
             self._open = False
@@ -142,7 +142,7 @@ async def _terminal() -> AsyncGenerator[_Terminal]:
     try:
         yield terminal
     finally:
-        terminal.hand_over()
+        terminal.close_child_side()
         transport.close()
 
 
@@ -168,14 +168,14 @@ async def _read(stream: asyncio.StreamReader, watch: Watch | None) -> bytes:
             return await stream.read(_CHUNK_BYTES)
     except TimeoutError:
         raise _SilenceError(watch.silence_secs if watch else 0) from None
-    except OSError:  # EIO: Linux says so on a terminal whose other side is closed
+    except OSError:  # EIO: the other side of a terminal is closed (Linux)
         return b""
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Make sure that nothing of the child's group is left, and that its pipes are read to their end.
+    """Kill the child's process group if it has not ended, and read its pipes to their end.
 
-    A grandchild may hold a pipe open after the child itself is gone.
+    A grandchild may keep a pipe open after the child has exited.
     """
     streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
     if process.returncode is None or not all(stream.at_eof() for stream in streams):
@@ -195,7 +195,7 @@ def _timed_out(argv: Sequence[str], what: str) -> TidegateError:
     return TidegateError(
         ErrorKind.ENGINE_TIMEOUT,
         f"`{' '.join(argv)}` {what} and was killed",
-        "look for a hung disk or network, or another program that works on the same system: `ps -ef`",
+        "check for a hung disk or network, or another program that works on the same system: `ps -ef`",
     )
 
 

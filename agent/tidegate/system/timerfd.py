@@ -1,7 +1,7 @@
-"""timerfd(2): a timer that the kernel keeps on any of its clocks, waited for like other input.
+"""timerfd(2): kernel timers on any clock, as file descriptors for an event loop.
 
-Python has it from 3.13 on. Before that the two calls go through ctypes, which costs 0.4 MiB and is loaded for nothing
-else.
+Python has them from 3.13 on. Before that the two calls go through ctypes, which costs 0.4 MiB and is imported for
+nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 
 FAR_NS = 2**62
-"""146 years, on the wall clock 2116: later than anybody waits, and with room for the kernel to add to it."""
+"""146 years, on the wall clock the year 2116: beyond any deadline, and without overflow in the kernel."""
 
 _ABSTIME = 1
 _CANCEL_ON_SET = 2
@@ -48,35 +48,37 @@ else:
 
 
 class TimerFd:
-    """One timer. Open until it is closed; never blocks; children do not inherit it."""
+    """One timer, non-blocking and close-on-exec."""
 
     def __init__(self, clock_id: int) -> None:
-        """Create it, not armed.
+        """Create a timer that is not armed.
 
         Raises:
-            OSError: the kernel has no timers on this clock, or a sandbox forbids them.
+            OSError: the kernel does not support timers on this clock, or a sandbox forbids them.
         """
         self.descriptor = _create(clock_id)
 
     def arm(self, at_ns: int) -> None:
-        """Let it go off once its clock shows ``at_ns`` or later: at once where that is past. Forgets the last time."""
+        """Let it expire once its clock reaches ``at_ns``, at once where that is past; replaces the last setting."""
         _set(self.descriptor, _ABSTIME, max(1, min(at_ns, FAR_NS)))  # zero would disarm
 
     def disarm(self) -> None:
-        """Let it not go off."""
+        """Let it never expire."""
         _set(self.descriptor, _ABSTIME, 0)
 
     def arm_on_set(self) -> None:
-        """Let it go off whenever its clock, CLOCK_REALTIME, is set. What slews the clock does not set it; waking from
-        suspend does. It stays armed: the kernel goes on watching, and to arm it anew could only lose a set between.
+        """Let it expire whenever its clock, CLOCK_REALTIME, is set.
+
+        Slewing does not set the clock; a resume from suspend does. The timer stays armed: arming it again could only
+        miss a set in between.
         """
         _set(self.descriptor, _ABSTIME | _CANCEL_ON_SET, FAR_NS)
 
-    def went_off(self) -> bool:
-        """Whether it has gone off since it was armed or last asked."""
+    def has_expired(self) -> bool:
+        """Whether it has expired since it was armed or since the last call."""
         try:
             os.read(self.descriptor, _EXPIRATIONS_BYTES)
-        except BlockingIOError:  # armed anew since it went off
+        except BlockingIOError:  # it was armed again after it had expired
             return False
         except OSError as err:
             if err.errno != errno.ECANCELED:
@@ -84,5 +86,5 @@ class TimerFd:
         return True
 
     def close(self) -> None:
-        """Give it back to the kernel."""
+        """Close the descriptor."""
         os.close(self.descriptor)

@@ -1,4 +1,4 @@
-"""Reboots through the real systemd-logind of this host: blocks, delays, refusals, and what it says meanwhile."""
+"""Reboots through the real systemd-logind of this host: inhibitors, delays, refusals, signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent under the shipped bus policy, and callers who are somebody else by the kernel's word."""
+"""The agent under the shipped bus policy, with callers of other users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The world that the ostree tests share: one published repository, one server, a fresh sysroot for each test."""
+"""Fixtures of the ostree tests: one published repository, one server, a new sysroot for each test."""
 
 from __future__ import annotations
 

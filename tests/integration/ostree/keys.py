@@ -1,4 +1,4 @@
-"""Throw-away keys that releases are signed with."""
+"""Temporary keys to sign releases with."""
 
 from __future__ import annotations
 

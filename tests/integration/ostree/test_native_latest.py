@@ -1,4 +1,4 @@
-"""What the engine says of its remote's newest release, and that asking leaves nothing behind on the host."""
+"""The newest release on the engine's remote, and that the query leaves nothing behind on the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine on a sysroot in a folder: downloads that go wrong in every way, and what is left of the host then."""
+"""The engine on a sysroot in a folder: downloads that fail in every way, and the state of the host after them."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_server_that_stays_away_is_given_up(bench: Bench, published: Published
     server.faults.append(Fault(Kind.UNAVAILABLE, OBJECT))
     answer = bench.verb("stage", published.v3)
     assert answer.kind == "engine.remote-down"
-    assert "gave up after 3 failures" in answer.message
+    assert "gave up after 3 consecutive failures" in answer.message
     assert len(bench.pauses) >= 2
     assert unharmed(bench, published)
 

@@ -1,4 +1,4 @@
-"""What `tidegate publish` writes, with the real OSTree and GnuPG: what hosts can pull of it, at any moment."""
+"""`tidegate publish` with the real OSTree and GnuPG: what hosts can pull, at every moment."""
 
 from __future__ import annotations
 

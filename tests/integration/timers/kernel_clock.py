@@ -1,4 +1,4 @@
-"""Setting the machine's wall clock so that nobody can tell: by a nanosecond, and back."""
+"""Set the machine's wall clock without a visible effect: by a nanosecond, and back."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.fakes.asyncs import run
 from tests.integration.timers import kernel_clock
 from tests.integration.timers.listener import EX_UNAVAILABLE
 from tidegate.clock import Now, SystemClock
-from tidegate.system.alarm import LOOK_SECS, SystemAlarm, Told, WakeAt
+from tidegate.system.alarm import POLL_SECS, Callback, SystemAlarm, WakeAt
 
 LISTENER = Path(__file__).with_name("listener.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tidegate.__file__).parents[1])}
@@ -91,7 +91,7 @@ def test_deadlines_are_those_of_the_boot_clock_and_of_no_other() -> None:
 def test_where_the_kernel_gives_no_timers_it_is_said_and_deadlines_are_kept() -> None:
     said, listening, due = listener("0.05", "no-timerfd")
     assert said == (
-        f"no timers from the kernel ([Errno 1] Operation not permitted): looking at the clocks every {LOOK_SECS:.0f} s"
+        f"kernel timers are unavailable ([Errno 1] Operation not permitted): polling the clocks every {POLL_SECS:.0f} s"
     )
     assert listening == "listening"
     assert 0 <= lateness(due) < 1
@@ -177,7 +177,7 @@ class InjectedWall:
     def __init__(self) -> None:
         self._ahead = timedelta()
         self._real = SystemClock()
-        self._on_clock_set: Told = lambda: None
+        self._on_clock_set: Callback = lambda: None
 
     def now(self) -> Now:
         now = self._real.now()
@@ -188,7 +188,7 @@ class InjectedWall:
         self._on_clock_set()
 
     @contextmanager
-    def listen(self, on_due: Told, on_clock_set: Told) -> Generator[WakeAt, None, None]:
+    def listen(self, on_due: Callback, on_clock_set: Callback) -> Generator[WakeAt, None, None]:
         self._on_clock_set = on_clock_set
         with SystemAlarm(self).listen(on_due, on_clock_set) as wake_at:
             yield wake_at

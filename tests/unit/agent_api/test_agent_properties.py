@@ -1,4 +1,4 @@
-"""What the agent shows of itself: properties of the right types, changes told once and not too often."""
+"""Properties of the agent: their types, and one signal for several changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``org.tidegate.Agent1`` and the command line's side of it, over a real bus."""
+"""``org.tidegate.Agent1`` and its client for the command line, over a real bus."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def test_now_and_overrides_make_the_order_and_are_in_its_reason_and_in_the_journ
 ) -> None:
     pretend_uid(monkeypatch, 0)
     both = frozenset({"periodic", "fleet_lock"})
-    told = "fix (asked for by root, passing over fleet_lock, periodic)"
+    told = "fix (asked for by root, overriding fleet_lock, periodic)"
 
     async def scenario() -> None:
         behind = FakeAgent()
@@ -349,8 +349,8 @@ def test_now_and_overrides_make_the_order_and_are_in_its_reason_and_in_the_journ
     [
         (["windows"], "the gate windows is not in force"),
         (["periodic", "windows"], "the gate windows is not in force"),
-        (["inhibitors"], "the gate inhibitors cannot be passed over"),
-        (["sessions", "inhibitors"], "the gate inhibitors cannot be passed over"),
+        (["inhibitors"], "the gate inhibitors cannot be overridden"),
+        (["sessions", "inhibitors"], "the gate inhibitors cannot be overridden"),
         ([""], "the gate (no name) is not in force"),
         (["\x1b\x07"], "the gate (no name) is not in force"),
         (["a\nb\x1b[31m"], "the gate a b [31m is not in force"),
@@ -368,7 +368,7 @@ def test_a_gate_that_cannot_be_passed_over_stops_the_whole_request(
         behind = FakeAgent()
         async with agent(daemon.address, behind):
             error = await refused_apply("fix", now=True, overrides=names)
-        kind = ErrorKind.REBOOT_REFUSED if message.endswith("cannot be passed over") else ErrorKind.AGENT_BAD_REQUEST
+        kind = ErrorKind.REBOOT_REFUSED if message.endswith("cannot be overridden") else ErrorKind.AGENT_BAD_REQUEST
         assert (error.kind, error.message) == (kind, message)
         assert error.remedy == "these can be: fleet_lock, periodic, sessions; see tidegate explain"
         assert behind.asked == []
@@ -386,7 +386,7 @@ def test_where_no_gate_can_be_passed_over_that_is_said() -> None:
 def test_more_gates_than_there_are_is_a_mistake_and_none_is_overlooked(last: str) -> None:
     names = ["periodic"] * MAX_OVERRIDES
     assert checked_overrides(names, GATES) == {"periodic"}
-    with pytest.raises(TidegateError, match="33 gates to be passed over") as caught:
+    with pytest.raises(TidegateError, match="33 gates to override") as caught:
         checked_overrides([*names, last], GATES)
     assert caught.value.kind is ErrorKind.AGENT_BAD_REQUEST
 

@@ -1,4 +1,4 @@
-"""Calls from one connection to another over a real daemon: values, deadlines, deaths."""
+"""Calls from one connection to another over a real daemon: values, deadlines, peers that die."""
 
 from __future__ import annotations
 

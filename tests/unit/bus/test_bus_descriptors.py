@@ -1,4 +1,4 @@
-"""File descriptors: they arrive open, and none is left open by those that nobody takes."""
+"""File descriptors: they arrive open, and unused ones are closed."""
 
 from __future__ import annotations
 

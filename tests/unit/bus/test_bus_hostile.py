@@ -1,4 +1,4 @@
-"""What any local user can do to a service: long messages, floods, answers that nobody reads. Others do not notice."""
+"""Attacks of a local user on a service: long messages, floods, unread replies. Other callers are not affected."""
 
 # What must not grow is inside of the connection, and dbus-next has no annotations.
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false, reportUnknownMemberType=false
@@ -172,7 +172,7 @@ def test_who_is_turned_away_is_told_to_come_again(daemon: PrivateBus, monkeypatc
 
     async def scenario() -> None:
         async with agent_and_others(daemon.address, monkeypatch) as (_behind, server, _root):
-            monkeypatch.setattr(server._server._call_limits, "take", lambda _sender, _uid: False)
+            monkeypatch.setattr(server._server._call_limits, "acquire", lambda _sender, _uid: False)
             with pytest.raises(TidegateError) as caught:
                 await ask_agent("Explain", 5.0)
             assert (caught.value.kind, caught.value.remedy) == (ErrorKind.AGENT_BUSY, "try again in a moment")
@@ -249,7 +249,7 @@ def test_a_daemon_that_takes_nothing_is_not_fed_for_ever(address: str, monkeypat
             writer.loop.add_writer(writer.fd, original)
             with pytest.raises(CallFailed):
                 await waiting
-            assert not server._channel._connection.is_choked
+            assert not server._channel._connection.is_congested
 
     run(scenario(), deadline_secs=30)
 
@@ -260,7 +260,7 @@ def test_a_message_that_cannot_be_read_is_passed_over(daemon: PrivateBus, monkey
             incoming = server._channel._connection
             of_no_type, of_an_unknown_type = b"l\0\0\1" + bytes(12), b"l\x09\0\1" + bytes(12)
             for nonsense in (b"", b"l", of_no_type, of_an_unknown_type, b"l\1\0\1" + bytes(12)):
-                incoming._take(Frame(nonsense))
+                incoming._dispatch(Frame(nonsense))
             assert await root.get_property(AGENT, "State", "s") == "staged"
             assert server.connected
 

@@ -1,4 +1,4 @@
-"""Serving others: who asks, what is refused and how, and what a caller never gets to see."""
+"""Exported objects: the identity of callers, refusals and their form, and what is not disclosed to callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals: from whom they claim to be, and to whoever asked."""
+"""Signals: only from verified senders, and to every subscriber."""
 
 from __future__ import annotations
 

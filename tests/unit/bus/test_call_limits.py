@@ -1,4 +1,4 @@
-"""Who gets how many places, and that they come back."""
+"""How many calls are admitted at once, and that handled ones make room."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from tidegate.bus.callers import MAX_REMEMBERED, Callers
 from tidegate.bus.errors import LIMITS_EXCEEDED, ErrorReply
 from tidegate.bus.interface import Caller
 
-WILD = 1000
+USER = 1000
 
 
-def taken(places: CallLimits, sender: str, uid: int | None, at_most: int = 1000) -> int:
-    """How many places ``sender`` gets."""
-    return next(count for count in range(at_most + 1) if count == at_most or not places.take(sender, uid))
+def admitted(limits: CallLimits, sender: str, uid: int | None, at_most: int = 1000) -> int:
+    """How many calls of ``sender`` are admitted."""
+    return next(count for count in range(at_most + 1) if count == at_most or not limits.acquire(sender, uid))
 
 
 def test_a_connection_has_its_share() -> None:
-    places = CallLimits()
-    assert taken(places, ":1.1", None) == MAX_CALLS_OF_ONE
-    assert places.take(":1.2", None)
-    places.leave(":1.1")
-    assert taken(places, ":1.1", None) == 1
+    limits = CallLimits()
+    assert admitted(limits, ":1.1", None) == MAX_CALLS_OF_ONE
+    assert limits.acquire(":1.2", None)
+    limits.release(":1.1")
+    assert admitted(limits, ":1.1", None) == 1
 
 
 def test_there_is_an_end_to_them() -> None:
-    places = CallLimits()
-    assert sum(taken(places, f":1.{number}", None) for number in range(100)) == MAX_CALLS
-    assert not places.take(":1.200", ROOT)
-    places.leave(":1.3")
-    assert places.take(":1.200", ROOT)
+    limits = CallLimits()
+    assert sum(admitted(limits, f":1.{number}", None) for number in range(100)) == MAX_CALLS
+    assert not limits.acquire(":1.200", ROOT)
+    limits.release(":1.3")
+    assert limits.acquire(":1.200", ROOT)
 
 
 def test_a_user_has_a_share_whatever_the_number_of_connections() -> None:
-    places = CallLimits()
-    held = [places.of_user(WILD) for _ in range(MAX_CALLS_OF_A_USER)]
+    limits = CallLimits()
+    held = [limits.of_user(USER) for _ in range(MAX_CALLS_OF_A_USER)]
     for one in held:
         one.__enter__()
-    with pytest.raises(ErrorReply) as caught, places.of_user(WILD):
+    with pytest.raises(ErrorReply) as caught, limits.of_user(USER):
         pass
     assert caught.value.error_name == LIMITS_EXCEEDED
-    assert not places.take(":1.9", WILD), "who is known is not even let in"
-    assert places.take(":1.9", None)
-    assert places.take(":1.8", WILD + 1)
-    assert places.take(":1.7", ROOT)
+    assert not limits.acquire(":1.9", USER), "a cached user is refused at once"
+    assert limits.acquire(":1.9", None)
+    assert limits.acquire(":1.8", USER + 1)
+    assert limits.acquire(":1.7", ROOT)
     held.pop().__exit__(None, None, None)
-    assert places.take(":1.6", WILD)
+    assert limits.acquire(":1.6", USER)
 
 
 def test_root_is_never_short_of_them_for_being_root() -> None:
-    places = CallLimits()
+    limits = CallLimits()
     for _ in range(2 * MAX_CALLS_OF_A_USER):
-        places.of_user(ROOT).__enter__()
-    assert places.take(":1.1", ROOT)
+        limits.of_user(ROOT).__enter__()
+    assert limits.acquire(":1.1", ROOT)
 
 
 def test_a_caller_is_looked_up_once() -> None:

@@ -1,4 +1,4 @@
-"""One answer for everybody who asks at the same time."""
+"""Concurrent requests share one run."""
 
 from __future__ import annotations
 

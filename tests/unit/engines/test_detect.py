@@ -1,4 +1,4 @@
-"""Whose host it is, and when `auto` refuses."""
+"""The owner of a host, and the hosts that `auto` refuses."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_bootc_beside_a_plain_ostree_host_changes_nothing() -> None:
             Owner.RPM_OSTREE,
             "updated by rpm-ostree",
         ),
-        (dataclasses.replace(PLAIN, bootc=BootcAnswer.UNREADABLE), Owner.BOOTC_PERHAPS, "no usable answer"),
+        (dataclasses.replace(PLAIN, bootc=BootcAnswer.UNREADABLE), Owner.POSSIBLY_BOOTC, "no usable answer"),
         (
             dataclasses.replace(PLAIN, ostree_installed=False),
             Owner.OSTREE_WITHOUT_COMMAND,
             "ostree command is missing",
         ),
-        (dataclasses.replace(PLAIN, ostree_booted=False), Owner.NOBODY, "not booted from OSTree"),
-        (dataclasses.replace(PLAIN, ostree_booted=False, rpm_ostree=True), Owner.NOBODY, "not booted from OSTree"),
+        (dataclasses.replace(PLAIN, ostree_booted=False), Owner.NONE, "not booted from OSTree"),
+        (dataclasses.replace(PLAIN, ostree_booted=False, rpm_ostree=True), Owner.NONE, "not booted from OSTree"),
     ],
 )
 def test_hosts_that_are_refused(facts: HostFacts, owner: Owner, words: str) -> None:

@@ -1,4 +1,4 @@
-"""What helper and agent say to each other, there and back; what the helper lets through."""
+"""Documents between helper and agent, in both directions; the validation of arguments in the helper."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_nobody_waits_for_an_arming_for_ever() -> None:
 
 def test_metadata_beyond_the_bounds_is_left_out_by_the_agent() -> None:
     many = {str(number): "x" for number in range(wire.MAX_METADATA_ENTRIES + 9)}
-    bad = {"": "x", "k" * (wire.MAX_METADATA_KEY_CHARS + 1): "x", "long": "x" * (wire.MAX_METADATA_VALUE_CHARS + 1)}
+    bad = {"": "x", "k" * wire.MAX_METADATA_BYTES: "x", "long": "\xe4" * (wire.MAX_METADATA_BYTES // 2)}
     back = wire.release_from_document(received(wire.release_to_document(Release("1", "a", None, bad | many))))
     assert len(back.metadata) == wire.MAX_METADATA_ENTRIES
     assert set(back.metadata) <= set(many)
@@ -269,8 +269,8 @@ def test_a_release_is_taken_with_its_metadata() -> None:
         {"age_index": "3"},
         {"metadata": {"size": 12}},
         {"metadata": {"": "12"}},
-        {"metadata": {"k" * (wire.MAX_METADATA_KEY_CHARS + 1): ""}},
-        {"metadata": {"size": "x" * (wire.MAX_METADATA_VALUE_CHARS + 1)}},
+        {"metadata": {"k" * (wire.MAX_METADATA_BYTES + 1): ""}},
+        {"metadata": {"size": "\xe4" * (wire.MAX_METADATA_BYTES // 2)}},
         {"metadata": {str(number): "" for number in range(wire.MAX_METADATA_ENTRIES + 1)}},
         {"metadata": ("size", "12")},
     ],

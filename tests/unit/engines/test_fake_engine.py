@@ -1,4 +1,4 @@
-"""The scripted engine keeps to its traits, and lies when it is to: scenarios rely on that."""
+"""The fake engine keeps to its traits, and succeeds without effect when it is to: scenarios rely on that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ostree command printed when it failed, version by version, and what each comes to."""
+"""The classification of what the ostree command prints when it fails, version by version."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_message_is_one_clean_line() -> None:
 
 
 def test_a_child_that_said_nothing() -> None:
-    assert clean(" \n") == "ostree failed and said nothing"
+    assert clean(" \n") == "ostree failed without a message"
 
 
 def test_a_flood_is_cut() -> None:

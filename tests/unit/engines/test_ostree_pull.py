@@ -1,4 +1,4 @@
-"""Patience without a network: what is tried again, how often, after which pauses; and what a terminal showed."""
+"""Retries and back-off of a download, without a network; progress from the output on a terminal."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_passing_troubles_are_tried_again_after_growing_pauses(tmp_path: Path) -
 
 def test_the_number_of_failures_in_a_row_is_bounded(tmp_path: Path) -> None:
     bench = Bench(tmp_path, [DOWN] * 9)
-    with pytest.raises(TidegateError, match="gave up after 3 failures in a row") as caught:
+    with pytest.raises(TidegateError, match="gave up after 3 consecutive failures") as caught:
         bench.fetch()
     assert caught.value.kind is ErrorKind.ENGINE_REMOTE_DOWN
     assert len(bench.cli.pulls) == 3

@@ -1,4 +1,4 @@
-"""Whether it fits: the arithmetic, and the texts that it starts from."""
+"""Whether a release fits: the arithmetic, and the parsing of sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream that a deployment is of: the last part of the ref in its origin."""
+"""The stream of a deployment: the last part of the ref in its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles in a listing, the branch that a host follows, and what may be replaced."""
+"""The roles in a listing, the branch that a host follows, and which staging may be replaced."""
 
 from __future__ import annotations
 

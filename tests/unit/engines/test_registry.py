@@ -1,4 +1,4 @@
-"""Every engine's entry: what it names can be imported, and its payloads are told from others."""
+"""Every engine's entry: what it names can be imported, and its payloads are distinguished from others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The helper as systemd starts it: which engine it takes, what it tells systemd, how it ends."""
+"""The helper as systemd starts it: its choice of engine, its notifications, its exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One verb at a time, and stagings that nobody waits for."""
+"""One verb at a time, and stagings whose callers have disconnected."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_an_orphan_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> Non
 
     with caplog.at_level(logging.WARNING):
         run(scenario())
-    assert "the staging of 2, for which nobody waits any more, failed" in caplog.text
+    assert "the staging of 2 failed after its caller had disconnected" in caplog.text
 
 
 def test_an_orphan_gives_way_to_everything_else() -> None:

@@ -1,4 +1,4 @@
-"""Programs in folders: which there are, which count, which root would run."""
+"""Programs in folders: which are found, which are masked, which root may execute."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.health.wire import EXECUTABLES, weight_of
-from tidegate.helper.programs import Passed, Program, programs, why_not_run
+from tidegate.helper.checks import PassedChecks
+from tidegate.helper.programs import Program, programs
 from tidegate.helper.transient import unit_name
+from tidegate.helper.trusted_file import why_not_run
 from tidegate.system.boot import BootInstance
 
 SCRIPT = "#!/bin/sh\n"
@@ -149,7 +151,7 @@ def test_what_is_no_program(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     assert "symbolic links" in (why_not_run(loop) or "")
     assert "No such file" in (why_not_run(tmp_path / "gone") or "")
-    assert why_not_run(tmp_path) == "is no plain file"
+    assert why_not_run(tmp_path) == "is not a regular file"
 
 
 BOOT = BootInstance("b", 0, 1)
@@ -157,14 +159,14 @@ BOOT = BootInstance("b", 0, 1)
 
 def test_what_has_passed_has_passed_in_this_boot_and_as_it_is(tmp_path: Path) -> None:
     program = Program("required/a", put(tmp_path, "a"))
-    passed = Passed(BOOT, tmp_path / "x/notes")
-    assert not passed.has(program)
-    passed.remember(program)
-    assert passed.has(program)
-    assert not passed.has(Program("wanted/a", program.path))
-    assert not Passed(BootInstance("b", 1, 1), tmp_path / "x/notes").has(program)
+    passed = PassedChecks(BOOT, tmp_path / "x/notes")
+    assert not passed.contains(program)
+    passed.add(program)
+    assert passed.contains(program)
+    assert not passed.contains(Program("wanted/a", program.path))
+    assert not PassedChecks(BootInstance("b", 1, 1), tmp_path / "x/notes").contains(program)
     program.path.write_text(SCRIPT + "exit 0\n")
-    assert not passed.has(program)
+    assert not passed.contains(program)
 
 
 @given(st.text(max_size=400))

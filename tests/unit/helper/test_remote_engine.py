@@ -14,6 +14,7 @@ import pytest
 from tests.fakes.asyncs import run, until
 from tests.fakes.engine import FakeEngine, FakeHost, deployment, payload_of
 from tests.fakes.private_bus import connected, private_bus, settle, two
+from tests.fakes.served_engine import FOR_EVER, US, serving
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import ACCESS_DENIED, CallFailed
 from tidegate.bus.message import Endpoint
@@ -28,8 +29,6 @@ from tidegate.reboot import RebootKind
 from tidegate.release import Release
 from tidegate.system.sd_notify import Notifier
 
-US = frozenset({os.getuid()})
-FOR_EVER = 1000.0
 UNKNOWN_PAYLOAD = "0" * 64
 ROUNDS = 10
 """More round trips than a call takes: following the owner, subscribing, asking, identifying, watching the caller."""
@@ -55,23 +54,6 @@ async def helper(address: str, engine: Engine, *, idle_secs: float = FOR_EVER) -
     """A helper on a connection of its own."""
     async with connected(address) as bus, serving(bus, engine, idle_secs=idle_secs) as task:
         yield task
-
-
-@asynccontextmanager
-async def serving(
-    bus: Bus, engine: Engine, *, uids: frozenset[int] = US, idle_secs: float = FOR_EVER
-) -> AsyncGenerator[asyncio.Task[None]]:
-    async def choose() -> Engine:
-        return engine
-
-    task = asyncio.create_task(serve(bus, choose, Terms(uids, idle_secs, Notifier({}))))
-    while not await bus.has_owner(ENGINE.destination):
-        await asyncio.sleep(0)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -116,6 +98,21 @@ def test_a_release_goes_all_the_way(address: str) -> None:
         await at.remote.prune_rollback()
         await at.remote.mark_good(payload_of("1"))
         assert at.host.marked_good == {payload_of("1")}
+
+    check(address, scenario)
+
+
+def test_metadata_reaches_the_engine_and_never_stops_a_staging(address: str) -> None:
+    many = {f"key-{number}": "x" * 500 for number in range(2000)}
+
+    async def scenario(at: Bench) -> None:
+        at.host.publish("2")
+        for metadata in ({"size": "12", "url": "https://host/2"}, {"size": "12"} | many):
+            await at.remote.stage(Release("2", payload_of("2"), 7, metadata), ignore)
+        few, bounded = at.engine.releases
+        assert (few.age_index, few.metadata) == (7, {"size": "12", "url": "https://host/2"})
+        assert bounded.metadata["size"] == "12"
+        assert 1 < len(bounded.metadata) < len(many)
 
     check(address, scenario)
 

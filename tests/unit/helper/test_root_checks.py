@@ -1,4 +1,4 @@
-"""What root runs for the agent, over a real bus: what is configured, by name, and nothing else."""
+"""Health checks of the helper over a real bus: by configured name only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that behave well and badly, with a stand-in for systemd-run that runs them as its own children."""
+"""Well and badly behaved programs, under a stand-in for systemd-run that runs them as its own children."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def is_gone(pid_file: Path) -> bool:
         ("exit 0", True, "ended well"),
         ("echo a; echo b", True, "ended well: a b"),
         ("echo out; echo error >&2; exit 3", False, "exit code 3: out error"),
-        ("exit 203", False, "exit code 203, by which systemd says: it cannot be executed: no such program, "),
+        ("exit 203", False, "exit code 203 from systemd: it cannot be executed: no such program, "),
         ("exit 255", False, "a signal ended it, or it ended with exit code 255"),
         ("kill -9 0", False, "a signal ended it"),
         ("printf '\\033[31mred\\007\\000\\377'; exit 1", False, "exit code 1: [31mred"),

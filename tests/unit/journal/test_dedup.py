@@ -1,4 +1,4 @@
-"""What is told, what is counted, and when."""
+"""Which lines are written, which are counted, and when."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_repeat_that_came_to_its_end_is_told_once_with_whatever_comes_next() -
     repeats.pass_on(line("a"), at(0))
     repeats.pass_on(line("a"), at(1))
     later = repeats.pass_on(line("b", "elsewhere"), at(WINDOW_SECS))
-    assert texts(later) == [f"a (1 times since {START_TEXT})", "b"]
+    assert texts(later) == [f"a (1 time since {START_TEXT})", "b"]
     assert later[0].fields == {"K": "a"}
     assert texts(repeats.pass_on(line("c"), at(WINDOW_SECS + 1))) == ["c"]
     assert texts(tuple(repeats.rest())) == []

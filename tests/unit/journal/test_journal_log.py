@@ -1,4 +1,4 @@
-"""Decisions and log lines as entries: their fields, their secrets, their repeats."""
+"""Decisions and log lines as entries: their fields, masked passwords, suppressed repetitions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _clock() -> FakeClock:
 
 
 @pytest.fixture(name="journal_log")
-def _chronicle(sink: Kept, clock: FakeClock) -> JournalLog:
+def _journal_log(sink: Kept, clock: FakeClock) -> JournalLog:
     return JournalLog(sink, clock)
 
 
@@ -57,7 +57,7 @@ def _log(journal_log: JournalLog) -> Iterator[logging.Logger]:
 
 
 def test_a_decision_is_one_entry_with_its_kind_its_release_and_the_state(sink: Kept, journal_log: JournalLog) -> None:
-    journal_log.tell(Announce(Topic.STAGED, NOTICE, "staged 2", "2"), "staged")
+    journal_log.write_decision(Announce(Topic.STAGED, NOTICE, "staged 2", "2"), "staged")
     assert sink.entries == [
         {
             "MESSAGE": "staged 2",
@@ -75,12 +75,12 @@ def test_a_decision_that_is_taken_again_and_again_is_counted(
 ) -> None:
     off = Announce(Topic.CALLED_OFF, NOTICE, "called off: shut", "2")
     for _ in range(3):
-        journal_log.tell(off, "staged")
-        journal_log.tell(Announce(Topic.STAGED, NOTICE, "called off: shut", "2"), "staged")  # another topic
+        journal_log.write_decision(off, "staged")
+        journal_log.write_decision(Announce(Topic.STAGED, NOTICE, "called off: shut", "2"), "staged")  # another topic
         clock.advance(60)
     assert sink.messages == ["called off: shut"] * 2
     clock.advance(HOUR_SECS)
-    journal_log.tell(off, "paused")
+    journal_log.write_decision(off, "paused")
     assert sink.messages[2:] == [
         "called off: shut (2 times since 2026-03-02T10:00:00Z)",
         "called off: shut (3 times since 2026-03-02T10:00:00Z)",
@@ -90,7 +90,7 @@ def test_a_decision_that_is_taken_again_and_again_is_counted(
 
 def test_what_is_held_back_is_told_when_the_agent_ends(sink: Kept, journal_log: JournalLog) -> None:
     for _ in range(4):
-        journal_log.tell(Announce(Topic.REBOOT_FAILED, ERROR, "no"), "staged")
+        journal_log.write_decision(Announce(Topic.REBOOT_FAILED, ERROR, "no"), "staged")
     journal_log.close()
     assert sink.messages == ["no", "no (3 times since 2026-03-02T10:00:00Z)"]
     assert sink.entries[-1]["MESSAGE_ID"] == Topic.REBOOT_FAILED.message_id
@@ -155,5 +155,5 @@ def test_a_line_that_cannot_be_made_hits_nobody(
 )
 def test_addresses_are_told_without_passwords(text: str, shown: str, sink: Kept, journal_log: JournalLog) -> None:
     assert masked(text) == shown
-    journal_log.tell(Announce(Topic.CHECK_FAILED, ERROR, text), "steady")
+    journal_log.write_decision(Announce(Topic.CHECK_FAILED, ERROR, text), "steady")
     assert sink.messages == [shown]

@@ -1,4 +1,4 @@
-"""Entries on a real datagram socket: what arrives, what is dropped, and that nobody waits."""
+"""Entries on a real datagram socket: what is sent, what is dropped, and that writing never blocks."""
 
 from __future__ import annotations
 

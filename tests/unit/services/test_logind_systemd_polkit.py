@@ -1,4 +1,4 @@
-"""The services that the agent asks, with fakes in their place on a real bus."""
+"""Clients of system services, with fakes of these on a real bus."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.fakes.alarm import FakeAlarm
 from tests.fakes.asyncs import run
 from tests.fakes.clock import FakeClock
 from tidegate.clock import Clock, SystemClock
-from tidegate.system.alarm import LOOK_SECS, SLEWED_SECS, Alarm, SystemAlarm
+from tidegate.system.alarm import POLL_SECS, SLEWED_SECS, Alarm, SystemAlarm
 
 YEAR_9999_SECS = 2.5e11
 
@@ -209,7 +209,7 @@ def test_without_timers_a_deadline_is_kept_all_the_same_and_the_journal_says_so_
     assert bench.heard.due_at == pytest.approx([145.0])
     assert bench.heard.sets == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "no timers from the kernel ([Errno 24] Too many open files): looking at the clocks every 30 s"
+        "kernel timers are unavailable ([Errno 24] Too many open files): polling the clocks every 30 s"
     ]
 
 
@@ -217,7 +217,7 @@ def test_without_timers_a_deadline_that_passes_in_suspend_is_noticed_soon_after(
     bench = Bench()
     bench.play(deadline=100.0 + 3600, happens={100.0: lambda: bench.clock.advance(7200)}, until=200)
     (at,) = bench.heard.due_at
-    assert 7200 + 200 <= at <= 7200 + 200 + LOOK_SECS
+    assert 7200 + 200 <= at <= 7200 + 200 + POLL_SECS
     assert bench.heard.sets == 0, "suspend moves both clocks alike"
 
 
@@ -239,7 +239,7 @@ def test_without_timers_slewing_for_hours_is_no_step() -> None:
 def test_without_timers_it_sleeps_between_its_looks() -> None:
     bench = Bench()
     bench.play(deadline=None, happens={}, until=1000)
-    assert bench.machine.sleeps[:-1] == pytest.approx([LOOK_SECS] * 33)
+    assert bench.machine.sleeps[:-1] == pytest.approx([POLL_SECS] * 33)
 
 
 # --- the fake ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A reader or a power cut finds the old content or the new: checked call by call."""
+"""A reader, or the boot after a power cut, finds the old content or the new: checked call by call."""
 
 from __future__ import annotations
 

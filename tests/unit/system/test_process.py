@@ -1,4 +1,4 @@
-"""Children: their output, their deadline, the end of their whole group."""
+"""Child processes: their output, their deadline, the end of their process group."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_watched_child_has_a_terminal() -> None:
 
 
 def test_silence_under_watch_counts_as_a_hang() -> None:
-    with pytest.raises(TidegateError, match=r"no sign of life for 0\.2 s") as caught:
+    with pytest.raises(TidegateError, match=r"printed nothing for 0\.2 s") as caught:
         run("echo begin; sleep 60", watch=process.Watch(lambda _: None, 0.2))
     assert caught.value.kind is ErrorKind.ENGINE_TIMEOUT
 

@@ -1,4 +1,4 @@
-"""The datagrams that systemd gets, on a real socket."""
+"""The datagrams to systemd, on a real socket."""
 
 from __future__ import annotations
 

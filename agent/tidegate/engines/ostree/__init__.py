@@ -1,4 +1,4 @@
-"""Plain OSTree: :class:`.OstreeEngine` has the verbs."""
+"""The engine for plain OSTree; :class:`.OstreeEngine` implements the protocol."""
 
 from tidegate.engines.ostree.booted import BootedHost
 from tidegate.engines.ostree.cli import OstreeCli

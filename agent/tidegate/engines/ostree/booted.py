@@ -1,4 +1,4 @@
-"""The running host: staging is real, and armed or disarmed by the finalization lock."""
+"""The sysroot of the running host: releases are staged, and armed or disarmed by the finalization lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BootedHost:
         self._report = FinalizeReport(boot, cli.limits.query_secs)
 
     async def survey(self) -> Survey:
-        """What is booted, staged and bootable now."""
+        """Return what is booted, staged and bootable now."""
         listing = await self.cli.list_deployments()
         booted = next((entry for entry in listing if entry.booted), None)
         if booted is None:
@@ -39,11 +39,11 @@ class BootedHost:
         return survey_of(listing, booted, self._with_lock(staged) if staged else None)
 
     async def finalize_failure(self) -> FinalizeFailure | None:
-        """Why the switch at the last shutdown failed, or None."""
+        """Return why the switch at the last shutdown failed, or None."""
         return await self._report.failure()
 
     async def stage(self, payload: str, source: Source) -> None:
-        """Stage a commit whose objects are here, locked; a staging that was there before gives way."""
+        """Stage a commit whose objects are in the repository, locked; it replaces what was staged before."""
         self._report.forget_stamp()
         had_file = self._lock.file_exists
         try:
@@ -54,27 +54,27 @@ class BootedHost:
         await self.secure(payload)
 
     async def secure(self, payload: str) -> None:
-        """Make sure that the staged ``payload`` is locked, and that a shutdown would find it once it is not."""
+        """Lock the staged ``payload`` if it is not, and make sure that a shutdown applies it once it is unlocked."""
         survey = await self.survey()
         if survey.staged is None or survey.staged.payload != payload:
             raise not_staged(payload, survey)
         if not survey.staged.locked:
             await self._lock.lock()
-        await self._hold()
+        await self._start_finalize_unit()
 
     async def arm(self, payload: str) -> None:
-        """Unlock, and look again whether the next shutdown applies exactly ``payload``."""
+        """Unlock the staged ``payload``, and verify that the next shutdown applies it."""
         survey = await self.survey()
         if survey.next_boot == payload and survey.staged is None:
-            return  # it has its boot entry and is the default
+            return  # it has a boot entry and is the default
         if survey.staged is None or survey.staged.payload != payload:
             raise not_staged(payload, survey)
-        await self._hold()
+        await self._start_finalize_unit()
         await self._lock.unlock()
         await self._check_armed(payload)
 
     async def disarm(self, payload: str) -> None:
-        """Lock what is staged; where ``payload`` became the default in the meantime, the booted one is it again."""
+        """Lock the staged ``payload``; where it has become the default, make the booted release the default again."""
         survey = await self.survey()
         if survey.staged and survey.staged.payload == payload:
             await self._lock.lock()
@@ -83,17 +83,21 @@ class BootedHost:
             await make_default(self.cli, (await self.survey()).booted)
 
     async def discard(self, payload: str, source: Source) -> None:
-        """Drop the staged ``payload``, and let go of its objects."""
+        """Drop the staged ``payload``, and release its objects for deletion."""
         survey = await self.survey()
         if survey.staged is None:
-            self._lock.remove_file()  # what a staging leaves behind that was killed halfway
+            self._lock.remove_file()  # left behind by a staging that was killed
         if survey.staged is None or survey.staged.payload != payload:
             return
         await self.cli.move_ref(source.refspec, survey.booted.checksum)
         await self._undeploy_staged(payload)
 
     async def drop_staged(self, waiting: str) -> None:
-        """Make way for what is ``waiting``: it needs a boot order without a staging."""
+        """Drop what is staged, since writing the boot order for ``waiting`` would drop it anyway.
+
+        Raises:
+            TidegateError: ``engine.foreign-staging`` for an unlocked staging.
+        """
         survey = await self.survey()
         if survey.staged is None:
             return
@@ -116,39 +120,39 @@ class BootedHost:
             await self.cli.admin("deploy", *options, payload, doing=f"staging {payload}")
 
     async def _tidy(self, payload: str, *, had_file: bool) -> None:
-        """After a staging that failed: no lock file without an owner.
+        """Remove the lock file after a failed staging, unless it belongs to an earlier one.
 
-        2022.7 and 2025.2 leave one behind when ``deploy --lock-finalization`` fails, and on 2025.2 the earlier staging
-        survives it.
+        ostree 2022.7 and 2025.2 leave it behind when ``deploy --lock-finalization`` fails, and on 2025.2 the earlier
+        staging survives that.
         """
         staged = next((entry for entry in await self.cli.list_deployments() if entry.staged), None)
         if staged is None or (not had_file and staged.checksum != payload):
             self._lock.remove_file()
 
-    async def _hold(self) -> None:
-        """Start the unit whose *stop* job applies the staging, and see it active.
+    async def _start_finalize_unit(self) -> None:
+        """Start the unit whose *stop* job applies the staging, and verify that it is active.
 
-        Left to the ``.path`` unit (until 2024.10), a reboot right after staging can win the race: the update is lost
-        without a word.
+        Left to the ``.path`` unit (until 2024.10), it loses a race against a reboot right after staging: the update is
+        lost silently.
         """
         doing = f"starting {FINALIZE}"
         await self._systemctl("start", FINALIZE, doing=doing)
-        if not await self._holds():
-            raise _no_hold(doing, "systemd says that it is not active")
+        if not await self._is_finalize_unit_active():
+            raise _not_applied(doing, "it is not active")
 
-    async def _holds(self) -> bool:
+    async def _is_finalize_unit_active(self) -> bool:
         shown = await self._systemctl("show", "--property=ActiveState", FINALIZE, doing=f"asking about {FINALIZE}")
         return "ActiveState=active" in shown.splitlines()
 
     async def _systemctl(self, *arguments: str, doing: str) -> str:
         done = await process.run(("systemctl", *arguments), deadline_secs=self.cli.limits.query_secs)
         if done.returncode != 0:
-            raise _no_hold(doing, done.stderr.strip())
+            raise _not_applied(doing, done.stderr.strip())
         return done.stdout
 
     async def _check_armed(self, payload: str) -> None:
         survey = await self.survey()
-        if survey.staged and survey.next_boot == payload and await self._holds():
+        if survey.staged and survey.next_boot == payload and await self._is_finalize_unit_active():
             return
         if survey.staged:
             await self._lock.lock()
@@ -170,7 +174,7 @@ def _not_booted() -> TidegateError:
     )
 
 
-def _no_hold(doing: str, why: str) -> TidegateError:
+def _not_applied(doing: str, why: str) -> TidegateError:
     return TidegateError(
         ErrorKind.ENGINE_FAILED,
         f"{doing}: {why}; a shutdown would not apply what is staged",

@@ -1,4 +1,4 @@
-"""Make a deployment the boot loader's default: ``ostree admin set-default``, or libostree itself on old ones."""
+"""Make a deployment the boot loader's default: with ``ostree admin set-default``, or libostree on old versions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from tidegate.engines.ostree.errors import classify
 from tidegate.engines.ostree.status import Listed
 from tidegate.system import process
 
-# GObject bindings exist for the distribution's own Python alone, whichever Python runs Tidegate.
+# GObject bindings exist for the distribution's own Python only, which need not be the one that runs Tidegate.
 SYSTEM_PYTHON = "/usr/bin/python3"
-ONE_SHOT = Path(__file__).with_name("set_default_gi.py")
+SET_DEFAULT_SCRIPT = Path(__file__).with_name("set_default_gi.py")
 
 
 async def make_default(cli: OstreeCli, entry: Listed) -> None:
-    """Put ``entry`` first in the boot order; ``entry.index`` must be fresh.
+    """Put ``entry`` first in the boot order; ``entry.index`` must be current.
 
-    Nothing may be staged: every version drops a staged deployment when the order is written.
+    Nothing may be staged: every version of ostree drops a staged deployment when the order is written.
+
+    Raises:
+        TidegateError: an ``engine.*`` error of ostree.
     """
     doing = f"making {entry.version} the default of the boot loader"
     if await cli.offers("set-default", "admin"):
@@ -27,13 +30,13 @@ async def make_default(cli: OstreeCli, entry: Listed) -> None:
 
 
 async def _through_bindings(cli: OstreeCli, entry: Listed, doing: str) -> None:
-    # 2022.7 has no set-default (2023.6). A mount namespace of its own lets libostree write to a read-only /sysroot.
+    # set-default came with 2023.6. In a mount namespace of its own libostree can write to a read-only /sysroot.
     argv = (
         "unshare",
         "--mount",
         SYSTEM_PYTHON,
         "-I",
-        str(ONE_SHOT),
+        str(SET_DEFAULT_SCRIPT),
         str(cli.sysroot),
         entry.checksum,
         str(entry.serial),

@@ -1,4 +1,4 @@
-"""The ``ostree`` command on one sysroot: argument lists in, text or typed errors out."""
+"""The ``ostree`` command on one sysroot: run it with argument lists, and return text or raise typed errors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tidegate.engines.ostree.limits import Limits
 from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text, parse_text_value
 from tidegate.system import process
 
-# The host's own sysroot. ostree then works on the booted one, whatever is mounted where.
+# The host's own sysroot. Without --sysroot, ostree works on the booted one wherever it is mounted.
 HOST = Path("/")
 
 
 class OstreeCli:
-    """Runs ``ostree`` for one sysroot. Options are found in ``--help``, never derived from a version number.
+    """Runs ``ostree`` for one sysroot. Options are detected in ``--help``, never derived from a version number.
 
-    ``repo_path`` is another repository than the sysroot's, for what is not to touch that.
+    ``repo_path`` is a repository other than the sysroot's, for work that must not change that one.
     """
 
     def __init__(self, sysroot: Path = HOST, limits: Limits | None = None, repo_path: Path | None = None) -> None:
@@ -27,20 +27,20 @@ class OstreeCli:
         self._helps: dict[tuple[str, ...], str] = {}
 
     async def admin(self, verb: str, *arguments: str, doing: str) -> str:
-        """``ostree admin VERB``: may wait for another ostree's lock, so it has the long deadline."""
+        """Run ``ostree admin VERB``, with the long deadline: it may wait for the lock of another ostree."""
         where = () if self.sysroot == HOST else (f"--sysroot={self.sysroot}",)
         argv = ("ostree", "admin", verb, *where, *arguments)
         return await self._checked(argv, doing, self.limits.change_secs)
 
     async def repo(self, verb: str, *arguments: str, doing: str) -> str:
-        """``ostree VERB`` on the sysroot's repository, for what only reads or is quick."""
+        """Run ``ostree VERB`` on the repository, for verbs that only read or are quick."""
         argv = ("ostree", verb, f"--repo={self.repo_path}", *arguments)
         return await self._checked(argv, doing, self.limits.query_secs)
 
     async def pull(self, *arguments: str, doing: str, sink: process.TextSink) -> None:
-        """``ostree pull`` on a terminal, whose text goes to ``sink``.
+        """Run ``ostree pull`` on a terminal, whose text goes to ``sink``.
 
-        A child of its own: libostree's own cancelling waits for transfers under way, a signal does not.
+        It is killed to cancel it: libostree's own cancellation waits for the transfers in progress.
         """
         argv = ("ostree", "pull", f"--repo={self.repo_path}", *arguments)
         watch = process.Watch(sink, self.limits.silence_secs)
@@ -49,7 +49,7 @@ class OstreeCli:
             raise classify(done.stderr, doing)
 
     async def offers(self, option: str, *command: str) -> bool:
-        """Whether ``ostree COMMAND --help`` knows ``option`` (an option or a subcommand, a whole word)."""
+        """Whether ``ostree COMMAND --help`` lists ``option``, an option or a subcommand, as a whole word."""
         if command not in self._helps:
             done = await process.run(("ostree", *command, "--help"), deadline_secs=self.limits.query_secs)
             self._helps[command] = done.stdout + done.stderr
@@ -57,38 +57,38 @@ class OstreeCli:
         return option in words
 
     async def list_deployments(self) -> tuple[Listed, ...]:
-        """What ``ostree admin status`` lists, in the richest form that this version offers."""
+        """Return what ``ostree admin status`` lists, read from JSON where this version has it."""
         if await self.offers("--json", "admin", "status"):
             return parse_json(await self.admin("status", "--json", doing="listing deployments"))
         return parse_text(await self.admin("status", doing="listing deployments"))
 
     async def resolve(self, refspec: str) -> str | None:
-        """The checksum that a local ref points to, None when there is no such ref."""
+        """Return the checksum that a local ref points to, or None where there is no such ref."""
         argv = ("ostree", "rev-parse", f"--repo={self.repo_path}", refspec)
         done = await process.run(argv, deadline_secs=self.limits.query_secs)
         return done.stdout.strip() if done.returncode == 0 else None
 
     async def version_of(self, checksum: str) -> str | None:
-        """The version in a commit's metadata, None when it has none."""
+        """Return the version in a commit's metadata, or None."""
         return await self.metadata_of(checksum, "version")
 
     async def metadata_of(self, checksum: str, key: str) -> str | None:
-        """The text at ``key`` of a commit's metadata, None when it has none."""
+        """Return the text at ``key`` in a commit's metadata, or None."""
         argv = ("ostree", "show", f"--repo={self.repo_path}", f"--print-metadata-key={key}", checksum)
         done = await process.run(argv, deadline_secs=self.limits.query_secs)
         return parse_text_value(done.stdout) if done.returncode == 0 else None
 
     async def date_of(self, checksum: str) -> datetime:
-        """When a commit was made, by its own word."""
+        """Return the date that a commit states."""
         text = await self.repo("show", checksum, doing=f"reading the date of {checksum}")
         return parse_date(text)
 
     async def move_ref(self, refspec: str, checksum: str) -> None:
-        """Let a local ref point elsewhere; objects that only it held go with the next clean-up."""
+        """Move a local ref; objects that only it referred to are deleted by the next clean-up."""
         await self.repo("refs", f"--create={refspec}", "--force", checksum, doing=f"moving {refspec} to {checksum}")
 
     def is_complete(self, checksum: str) -> bool:
-        """Whether every object of a commit is here; an interrupted pull leaves a ``.commitpartial`` behind."""
+        """Whether the repository has every object of a commit; an interrupted pull leaves a ``.commitpartial``."""
         if (self.repo_path / "state" / f"{checksum}.commitpartial").exists():
             return False
         return (self.repo_path / "objects" / checksum[:2] / f"{checksum[2:]}.commit").exists()

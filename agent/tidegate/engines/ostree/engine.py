@@ -1,7 +1,7 @@
-"""The ``ostree`` engine: plain OSTree through its own command, in process.
+"""The verbs of the ``ostree`` engine, which drives plain OSTree through its command.
 
-What differs between a booted host and a sysroot in a folder is behind two classes with the same methods,
-:class:`~.booted.BootedHost` and :class:`~.scratch.ScratchSysroot`; the order of steps is here.
+Two classes with the same methods cover the difference between a booted host and a sysroot in a folder:
+:class:`~.booted.BootedHost` and :class:`~.scratch.ScratchSysroot`. The order of the steps is here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Place = BootedHost | ScratchSysroot
 class OstreeEngine:
     """Drives one OSTree system; see :class:`~tidegate.engines.base.Engine` for the verbs.
 
-    ``sleep`` and ``jitter`` (0.0 to 1.0) are for the pauses between attempts at a download. Verbs that change
-    something exclude each other: the second one gets ``engine.busy`` at once.
+    ``sleep`` and ``jitter`` (0.0 to 1.0) are for the back-off between attempts at a download. Verbs that change the
+    host exclude each other: the second one fails at once with ``engine.busy``.
     """
 
     def __init__(self, place: Place, *, sleep: Sleep = asyncio.sleep, jitter: Jitter = random.random) -> None:
@@ -47,12 +47,12 @@ class OstreeEngine:
 
     @classmethod
     def for_host(cls, limits: Limits | None = None) -> OstreeEngine:
-        """The engine of the system that this runs on."""
+        """Return the engine of the running system."""
         return cls(BootedHost(OstreeCli(limits=limits)))
 
     @classmethod
     def for_scratch(cls, sysroot: Path, booted: str | None = None, limits: Limits | None = None) -> OstreeEngine:
-        """The engine of a sysroot in a folder; ``booted`` as in :class:`~.scratch.ScratchSysroot`."""
+        """Return the engine of a sysroot in a folder; ``booted`` as in :class:`~.scratch.ScratchSysroot`."""
         return cls(ScratchSysroot(OstreeCli(sysroot, limits), booted))
 
     @property
@@ -66,9 +66,9 @@ class OstreeEngine:
         return DEFAULT_TRAITS
 
     async def status(self) -> EngineStatus:
-        """What is booted, staged and bootable now."""
+        """Return what is booted, staged and bootable now."""
         survey = await self._place.survey()
-        back = await self._back(survey)
+        earlier = await self._rollback_of(survey)
         return EngineStatus(
             engine=NAME,
             booted=deployment_of(survey.booted),
@@ -76,21 +76,21 @@ class OstreeEngine:
             entries=tuple(deployment_of(entry) for entry in survey.entries),
             finalize_failure=await self._place.finalize_failure(),
             stream=stream_of(survey.booted),
-            rollback=None if back is None else deployment_of(back),
+            rollback=None if earlier is None else deployment_of(earlier),
             traits=self.traits,
         )
 
     async def latest(self) -> Latest:
-        """Ask the remote for the newest commit of the booted release's branch; no ref moves, and staging may go on."""
+        """Ask the remote for the newest commit of the booted branch. No ref moves; a staging may be running."""
         booted = (await self._place.survey()).booted
         source = source_of(booted)
         async with self._deadline(f"asking {source.remote} for {source.ref}", self._cli.limits.latest_secs):
             return await read_latest(self._cli, source, booted)
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
-        """Fetch and stage, locked. The target staged by somebody else is adopted: it is locked from then on."""
+        """Fetch and stage ``release``, locked. Where others have staged it already, it is adopted and locked."""
         payload = checked_payload(release.payload)
-        async with self._alone("stage"), self._deadline(f"staging {payload}", self._cli.limits.stage_secs):
+        async with self._exclusive("stage"), self._deadline(f"staging {payload}", self._cli.limits.stage_secs):
             survey = await self._place.survey()
             if payload == survey.booted.checksum:
                 return
@@ -104,23 +104,23 @@ class OstreeEngine:
 
     async def arm(self, payload: str) -> None:
         """Let the next boot lead to the staged ``payload``."""
-        async with self._alone("arm"):
+        async with self._exclusive("arm"):
             await self._place.arm(checked_payload(payload))
 
     async def disarm(self, payload: str) -> None:
-        """Let the next boot lead to the booted release again, also where ``payload`` has its boot entry already."""
-        async with self._alone("disarm"):
+        """Let the next boot lead to the booted release again, also where ``payload`` has a boot entry already."""
+        async with self._exclusive("disarm"):
             await self._place.disarm(checked_payload(payload))
 
     async def discard(self, payload: str) -> None:
-        """Drop the staged ``payload``; its objects go as well, as far as nothing else uses them."""
-        async with self._alone("discard"):
+        """Drop the staged ``payload`` and those of its objects that nothing else uses."""
+        async with self._exclusive("discard"):
             survey = await self._place.survey()
             await self._place.discard(checked_payload(payload), source_of(survey.booted))
 
     async def prune_rollback(self) -> None:
         """Delete entries of this OS that are neither booted, staged nor pinned by an operator."""
-        async with self._alone("prune_rollback"):
+        async with self._exclusive("prune_rollback"):
             while unused := (await self._place.survey()).unused:
                 victim = unused[-1]
                 await self._cli.admin("undeploy", str(victim.index), doing=f"deleting {victim.version}")
@@ -132,7 +132,7 @@ class OstreeEngine:
             TidegateError: ``engine.no-rollback`` when that release is not available as rollback;
                 ``engine.foreign-staging`` when an unlocked staging would win over it.
         """
-        async with self._alone("rollback"):
+        async with self._exclusive("rollback"):
             target = await self._rollback_target(checked_payload(payload), await self._place.survey())
             await self._place.drop_staged(f"the rollback to {target.version}")
             await self._make_default(target.deployment_name)
@@ -141,7 +141,7 @@ class OstreeEngine:
                 raise _not_rolled_back(target, survey)
 
     async def mark_good(self, payload: str) -> None:
-        """Tell a boot loader that counts attempts that ``payload``, the booted release, is good."""
+        """Confirm ``payload``, the booted release, to a boot loader that counts attempts."""
         survey = await self._place.survey()
         if checked_payload(payload) != survey.booted.checksum:
             raise _not_the_booted(payload, survey)
@@ -150,15 +150,15 @@ class OstreeEngine:
 
     async def _stage_anew(self, payload: str, survey: Survey, progress: ProgressSink) -> None:
         source = source_of(survey.booted)
-        if not await self._is_here(source, payload):
+        if not await self._is_pulled(source, payload):
             await self._fetch(source, payload, progress)
         progress(Progress("stage", None, 0))
         if isinstance(self._place, BootedHost):
             await room.check_boot(self._cli, self._place.boot, survey, payload)
         await self._place.stage(payload, source)
 
-    async def _is_here(self, source: Source, payload: str) -> bool:
-        """Whether it was pulled whole, through this very branch (so its signature was checked): no network then."""
+    async def _is_pulled(self, source: Source, payload: str) -> bool:
+        """Whether it was pulled completely through this branch, and so verified; then the network is not needed."""
         return await self._cli.resolve(source.refspec) == payload and self._cli.is_complete(payload)
 
     async def _fetch(self, source: Source, payload: str, progress: ProgressSink) -> None:
@@ -168,7 +168,7 @@ class OstreeEngine:
         await self._puller.fetch_content(source, payload, progress)
 
     async def _make_default(self, deployment_name: str) -> None:
-        """Look the entry up again: indexes move when a staging is dropped."""
+        """Find the entry again before its index is used: indexes move when a staging is dropped."""
         survey = await self._place.survey()
         entry = next(entry for entry in survey.entries if entry.deployment_name == deployment_name)
         if entry != survey.default:
@@ -178,17 +178,17 @@ class OstreeEngine:
         """The entry of ``payload``, if a rollback leads there or has been made already."""
         if survey.default.checksum == payload != survey.booted.checksum:
             return survey.default
-        target = await self._back(survey)
+        target = await self._rollback_of(survey)
         if target is None or target.checksum != payload:
             raise _no_rollback(payload, target, survey)
         return target
 
-    async def _back(self, survey: Survey) -> Listed | None:
-        """Where a rollback leads."""
+    async def _rollback_of(self, survey: Survey) -> Listed | None:
+        """The release that a rollback leads to."""
         return await self._rolled_back_already(survey) or survey.earlier
 
     async def _rolled_back_already(self, survey: Survey) -> Listed | None:
-        """The default, when a rollback made it that; a newer one is an update that this boot fell back from."""
+        """The default, if a rollback made it that; a newer default is an update that this boot fell back from."""
         if survey.default.checksum == survey.booted.checksum:
             return None
         default, booted = survey.default, survey.booted
@@ -196,7 +196,7 @@ class OstreeEngine:
         return default if older else None
 
     @asynccontextmanager
-    async def _alone(self, verb: str) -> AsyncGenerator[None]:
+    async def _exclusive(self, verb: str) -> AsyncGenerator[None]:
         if self._under_way is not None:
             raise _busy(verb, self._under_way)
         self._under_way = verb

@@ -1,7 +1,7 @@
-"""From what ostree prints on standard error to a typed error. Pure.
+"""Classify what ostree prints on standard error as a typed error. Pure.
 
-Every failure of the ostree command exits with 1; only the text tells them apart. The texts are those of 2022.7 and
-2025.2 with libcurl; newer ones put "While fetching URL:" in front.
+The ostree command exits with 1 after every failure, so that only the text distinguishes them. The texts are those of
+2022.7 and 2025.2 with libcurl; newer versions prepend "While fetching URL:".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _pattern(kind: ErrorKind, text: str, remedy: str) -> _Pattern:
     return _Pattern(kind, re.compile(text, re.IGNORECASE), remedy)
 
 
-# The first that matches wins: a full disk or a bad signature may be wrapped in the words of a failed transfer.
+# The first match wins: the text of a failed transfer may contain that of a full disk or a bad signature.
 _PATTERNS = (
     _pattern(
         ErrorKind.ENGINE_NO_SPACE,
@@ -42,7 +42,7 @@ _PATTERNS = (
     _pattern(
         ErrorKind.ENGINE_CORRUPT,
         r"corrupt|Invalid (checksum|rev|rdev|mode)|Input buffer too small|exceeded maximum size|normal form",
-        "the server or something on the way damages the data: check its repository with `ostree fsck`",
+        "the server, or something between it and this host, damages the data: check its repository with `ostree fsck`",
     ),
     _pattern(
         ErrorKind.ENGINE_UNKNOWN_RELEASE,
@@ -56,11 +56,11 @@ _PATTERNS = (
         "check the network and the remote's server; it is tried again",
     ),
 )
-_UNKNOWN_REMEDY = "see the message; `journalctl -u tidegate-engine-helper` has the context"
+_UNKNOWN_REMEDY = "see the message; `journalctl -u tidegate-engine.service` has the context"
 
 
 def classify(stderr: str, doing: str) -> TidegateError:
-    """What a failed ostree command means. ``doing`` names the attempt for people: "pulling 1.2.3 from demo"."""
+    """Return the error of a failed ostree command. ``doing`` names the attempt: "pulling 1.2.3 from demo"."""
     text = clean(stderr)
     match = next((pattern for pattern in _PATTERNS if pattern.text.search(text)), None)
     kind, remedy = (match.kind, match.remedy) if match else (ErrorKind.ENGINE_FAILED, _UNKNOWN_REMEDY)
@@ -68,12 +68,12 @@ def classify(stderr: str, doing: str) -> TidegateError:
 
 
 def names_missing_file(error: TidegateError) -> bool:
-    """Whether the server lacks a file, and not the release its name: a part of a delta, an object."""
+    """Whether the server lacks a file of the release: a part of a delta, or an object."""
     return _MISSING_FILE.search(error.message) is not None
 
 
 def clean(stderr: str) -> str:
-    """The message alone, on one line: no colours, no ``error:``, no more than a person reads."""
+    """Return the message on one line, without colours and ``error:``, and of bounded length."""
     lines = [line.strip() for line in _TERMINAL_CODES.sub("", stderr).splitlines() if line.strip()]
-    text = "; ".join(lines).removeprefix("error:").strip() or "ostree failed and said nothing"
+    text = "; ".join(lines).removeprefix("error:").strip() or "ostree failed without a message"
     return text[:_MESSAGE_LIMIT_CHARS]

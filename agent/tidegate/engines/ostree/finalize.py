@@ -49,7 +49,7 @@ class FinalizeReport:
 
         Where ``ostree-boot-complete.service`` runs, it has deleted the stamp at boot.
         """
-        with contextlib.suppress(OSError):  # a read-only /boot keeps it; then its time tells it apart
+        with contextlib.suppress(OSError):  # a read-only /boot keeps it; its time then shows that it is old
             self._stamp.unlink(missing_ok=True)
 
     def _read_stamp(self) -> FinalizeFailure | None:

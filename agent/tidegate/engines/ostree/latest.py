@@ -1,11 +1,10 @@
-"""What the followed branch points to on its remote: asked for beside the host's repository, which stays as it is.
+"""Find the newest commit of the followed branch on its remote, without a change to the host's repository.
 
-A pull into the host's own repository would move the remote's ref here, which says what was pulled whole and checked;
-so the commit (nothing else of the release) goes into a repository that lives for one question. That has the host's for
-its parent: remotes, keys and what is to be verified are the host's, and so is every check that ostree makes: the
-summary's signature and the commit's where the remote asks for them, and that the commit was made for this branch. A
-remote without a summary is asked for the ref itself. ostree itself refuses files of metadata above 10 MiB (2022.7) or
-128 MiB (2025.2).
+A pull into the host's repository would move its copy of the remote's ref, which means that the commit was pulled
+completely and verified. So the commit object alone is pulled into a temporary repository whose parent is the host's.
+Remotes, keys and the verification settings are then the host's, and ostree makes all its checks: the signatures of
+summary and commit where the remote requires them, and that the commit is bound to this branch. A remote without a
+summary is asked for the ref itself. ostree refuses metadata above 10 MiB (2022.7) or 128 MiB (2025.2).
 """
 
 from __future__ import annotations
@@ -23,36 +22,37 @@ from tidegate.printable import one_line
 from tidegate.release import Release
 
 END_OF_LIFE = "ostree.endoflife"
-"""Where the last commit of a branch says why it is the last (libostree's OSTREE_COMMIT_META_KEY_ENDOFLIFE)."""
+"""The metadata key under which the last commit of a branch says why it is the last
+(libostree's OSTREE_COMMIT_META_KEY_ENDOFLIFE)."""
 
-# Made for one question: neither worth a sync nor a reserve on the disk.
+# Temporary: needs neither a sync nor a reserve on the disk.
 _CONFIG = "[core]\nrepo_version=1\nmode=archive-z2\nparent={parent}\nfsync=false\nmin-free-space-percent=0\n"
 _MAX_VERSION_CHARS = 100
 _MAX_REASON_CHARS = 500
 
 
 async def read_latest(cli: OstreeCli, source: Source, booted: Listed) -> Latest:
-    """The newest release on ``source``; the order of releases is that of the dates of their commits.
+    """Return the newest release on ``source``; ``age_index`` is the date of the commit in seconds since 1970.
 
     Raises:
         TidegateError: ``engine.remote-down``, ``engine.unknown-release`` where the remote has no such branch,
             ``engine.bad-signature``, ``engine.corrupt``.
     """
-    with _beside(cli) as aside:
-        await aside.repo("init", "--mode=archive", doing="making a repository for a question")
-        (aside.repo_path / "config").write_text(_CONFIG.format(parent=cli.repo_path), encoding="utf-8")
+    with _temporary_repo(cli) as temporary:
+        await temporary.repo("init", "--mode=archive", doing="making a temporary repository")
+        (temporary.repo_path / "config").write_text(_CONFIG.format(parent=cli.repo_path), encoding="utf-8")
         doing = f"asking {source.remote} for the newest release of {source.ref}"
-        await aside.repo("pull", "--commit-metadata-only", source.remote, source.ref, doing=doing)
-        checksum = (await aside.repo("rev-parse", source.refspec, doing=doing)).strip()
+        await temporary.repo("pull", "--commit-metadata-only", source.remote, source.ref, doing=doing)
+        checksum = (await temporary.repo("rev-parse", source.refspec, doing=doing)).strip()
         return Latest(
             booted=Release(booted.version, booted.checksum, await _age_index(cli, booted.checksum)),
-            newest=Release(await _version(aside, checksum), checksum, await _age_index(aside, checksum)),
-            end_of_life=await _end_of_life(aside, checksum),
+            newest=Release(await _version(temporary, checksum), checksum, await _age_index(temporary, checksum)),
+            end_of_life=await _end_of_life(temporary, checksum),
         )
 
 
 @contextmanager
-def _beside(cli: OstreeCli) -> Generator[OstreeCli]:
+def _temporary_repo(cli: OstreeCli) -> Generator[OstreeCli]:
     with tempfile.TemporaryDirectory(prefix="tidegate-latest-") as folder:
         yield OstreeCli(cli.sysroot, cli.limits, Path(folder) / "repo")
 

@@ -1,4 +1,4 @@
-"""How long the ostree engine waits for what, and how often it tries."""
+"""The deadlines, and the retry policy, of the ostree engine."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Every wait has one. Durations in seconds.
+    """Durations in seconds; every wait has a limit.
 
     ``stage_secs`` bounds a whole staging, retries included: a large OS over a slow line takes hours, not days.
-    ``silence_secs`` is how long a download may show no change before it is killed and tried again; libcurl gives up
-    after 30 s on a dead connection by itself. ``query_secs`` bounds what only reads, ``change_secs`` what writes
-    boot entries or checks a tree out (rotating disks, a sysroot lock that another ostree holds). ``latest_secs`` bounds
-    the whole look for a newer release: some kilobytes, and of them the agent waits for no more than two minutes.
-    ``attempts`` is how many failures in a row are taken; a failure that brought new objects home counts as the first.
+    ``silence_secs`` is how long a download may print nothing before it is killed and retried; libcurl itself gives up
+    on a dead connection after 30 s. ``query_secs`` bounds commands that only read, ``change_secs`` those that write
+    boot entries or check a tree out (rotating disks, a sysroot lock held by another ostree). ``latest_secs`` bounds the
+    whole check for a newer release, a few kilobytes; the agent waits for it for less than two minutes. ``attempts`` is
+    the number of consecutive failures after which a download is given up; one that fetched new objects counts as the
+    first.
     """
 
     stage_secs: float = 6 * 3600
@@ -27,10 +28,10 @@ class Limits:
     backoff_cap_secs: float = 60
 
     def backoff_secs(self, failures: int, jitter: float) -> float:
-        """How long to wait after that many ``failures`` in a row (1 and up); ``jitter`` is 0.0 to 1.0.
+        """Return the pause after so many consecutive ``failures`` (1 and up); ``jitter`` is 0.0 to 1.0.
 
-        Doubling from the base up to the cap, and of that a random part between half and all, so that a fleet whose
-        server came back does not return in one moment.
+        Exponential back-off from the base up to the cap, of which a random part between half and all is taken, so that
+        the hosts of a fleet do not all return to a recovered server at once.
         """
         whole_secs = min(self.backoff_cap_secs, self.backoff_base_secs * 2.0 ** (failures - 1))
         return whole_secs * (0.5 + jitter / 2)

@@ -1,9 +1,9 @@
-"""Bring a commit home: metadata first, our own retries, once more without deltas when the data is corrupt.
+"""Pull a commit: metadata first, with retries, and once more without static deltas when the data is corrupt.
 
-Why metadata first: given a static delta, ``ostree pull`` before 2023.7 fetches the delta *and* nearly all loose
-objects unless the commit itself is there already (22.0 MB against 2.3 MB measured). Why our own retries: before 2023.7
-a cut transfer or a 503 fails the pull at once, whatever ``--network-retries`` says. What had arrived stays in the
-repository's staging folder until the next boot, so every attempt goes on where the last one ended, object by object.
+Metadata comes first because, given a static delta, ``ostree pull`` before 2023.7 fetches the delta *and* nearly all
+loose objects unless it has the commit object already (22.0 MB against 2.3 MB measured). Retries are needed because
+before 2023.7 a broken transfer or a 503 fails the pull at once, whatever ``--network-retries`` says. Fetched objects
+stay in the repository's staging folder until the next boot, so that each attempt resumes, object by object.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tidegate.errors import ErrorKind, TidegateError
 Sleep = Callable[[float], Awaitable[None]]
 Jitter = Callable[[], float]
 
-# Passing troubles: worth another attempt after a pause. A stalled child is one of them.
-_PASSING = frozenset({ErrorKind.ENGINE_REMOTE_DOWN, ErrorKind.ENGINE_TIMEOUT})
+# Temporary errors, which are retried after a pause. A stalled child is one of them.
+_TEMPORARY = frozenset({ErrorKind.ENGINE_REMOTE_DOWN, ErrorKind.ENGINE_TIMEOUT})
 
 OBJECT_FOLDERS = ("objects/*/*", "tmp/staging-*/*/*")
 
@@ -34,21 +34,21 @@ _PERCENT = re.compile(r"(?P<percent>\d{1,3})%")
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Downloads with patience. ``sleep`` and ``jitter`` (0.0 to 1.0) are given from outside for the tests' sake."""
+    """Downloads with retries and back-off; ``jitter`` returns 0.0 to 1.0."""
 
     cli: OstreeCli
     sleep: Sleep
     jitter: Jitter
 
     async def fetch_metadata(self, source: Source, checksum: str) -> None:
-        """Fetch the commit object alone, by checksum: no local ref moves before the content is here."""
+        """Fetch the commit object alone, by checksum, so that no local ref moves before the content has arrived."""
         doing = f"asking {source.remote} for {checksum}"
-        await self._persist(
+        await self._retry(
             lambda: self.cli.pull("--commit-metadata-only", source.remote, checksum, doing=doing, sink=_ignore)
         )
 
     async def fetch_content(self, source: Source, checksum: str, progress: ProgressSink) -> None:
-        """Fetch all that is missing, through a static delta where the server has one."""
+        """Fetch the missing objects, through a static delta where the server has one."""
         try:
             await self._fetch_content(source, checksum, progress)
         except TidegateError as error:
@@ -65,30 +65,30 @@ class Puller:
     async def _fetch_content(self, source: Source, checksum: str, progress: ProgressSink, *options: str) -> None:
         doing = f"pulling {checksum} from {source.remote}"
         pinned = f"{source.ref}@{checksum}"
-        await self._persist(lambda: self.cli.pull(*options, source.remote, pinned, doing=doing, sink=_Reader(progress)))
+        await self._retry(lambda: self.cli.pull(*options, source.remote, pinned, doing=doing, sink=_Reader(progress)))
 
-    async def _persist(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def _retry(self, attempt: Callable[[], Awaitable[None]]) -> None:
         failures = 0
         while True:
-            before = await asyncio.to_thread(self._arrived)
+            before = await asyncio.to_thread(self._count_objects)
             try:
                 return await attempt()
             except TidegateError as error:
-                if error.kind not in _PASSING:
+                if error.kind not in _TEMPORARY:
                     raise
-                gained = await asyncio.to_thread(self._arrived) > before
-                failures = 1 if gained else failures + 1
+                has_progressed = await asyncio.to_thread(self._count_objects) > before
+                failures = 1 if has_progressed else failures + 1
                 if failures >= self.cli.limits.attempts:
                     raise _given_up(error, failures) from None
             await self.sleep(self.cli.limits.backoff_secs(failures, self.jitter()))
 
-    def _arrived(self) -> int:
-        """How many objects are here: in the staging folders, or at once in the store where core.fsync is off."""
+    def _count_objects(self) -> int:
+        """Count the objects in the staging folders, and in the store itself, where they go with core.fsync off."""
         return sum(1 for place in OBJECT_FOLDERS for _ in self.cli.repo_path.glob(place))
 
 
 class _Reader:
-    """Turns what ostree shows on a terminal into progress; what is not understood is passed over."""
+    """Converts ostree's output on a terminal to progress; unknown output is ignored."""
 
     def __init__(self, progress: ProgressSink) -> None:
         self._progress = progress
@@ -99,7 +99,7 @@ class _Reader:
 
 
 def read_progress(text: str) -> Progress | None:
-    """The newest state in a piece of terminal text, None when it holds none. Pure.
+    """Return the newest progress in a piece of terminal output, or None. Pure.
 
     2022.7 to 2026.4: ``Receiving objects: 97% (72/74) 5.2 MB/s 5.2 MB`` or
     ``Receiving delta parts: 0/1 1.2 MB/2.3 MB 66.6 kB/s 1 seconds remaining``, each preceded by ESC 8.
@@ -109,7 +109,7 @@ def read_progress(text: str) -> Progress | None:
         return None
     sizes_bytes = [read_size_bytes(size) for size in _SIZE.finditer(line)]
     percent = _PERCENT.search(line)
-    if "delta" in line and len(sizes_bytes) >= 2:  # done/whole come before any speed
+    if "delta" in line and len(sizes_bytes) >= 2:  # done and total come before any speed
         fraction = sizes_bytes[0] / sizes_bytes[1] if sizes_bytes[1] else None
         return Progress("download", fraction and min(fraction, 1.0), sizes_bytes[0])
     fraction = min(int(percent["percent"]) / 100, 1.0) if percent else None
@@ -117,21 +117,21 @@ def read_progress(text: str) -> Progress | None:
 
 
 def read_size_bytes(size: re.Match[str]) -> int:
-    """A size as GLib writes it: decimal units, one digit after the point."""
+    """Return a size as GLib prints it, with a decimal unit and one digit after the point, in bytes."""
     return round(float(size["number"]) * _UNITS[size["unit"]])
 
 
 def _ignore(text: str) -> None:
-    """The metadata of one commit is no progress worth showing."""
+    """The metadata of one commit is too small for progress."""
 
 
 def _may_be_the_delta(error: TidegateError) -> bool:
-    """Whether the loose objects may be free of this fault."""
+    """Whether the error may lie in the delta, so that the loose objects may be intact."""
     return error.kind is ErrorKind.ENGINE_CORRUPT or names_missing_file(error)
 
 
 def _given_up(error: TidegateError, failures: int) -> TidegateError:
-    return TidegateError(error.kind, f"{error.message}; gave up after {failures} failures in a row", error.remedy)
+    return TidegateError(error.kind, f"{error.message}; gave up after {failures} consecutive failures", error.remedy)
 
 
 def _incomplete_server(error: TidegateError) -> TidegateError:

@@ -1,4 +1,4 @@
-"""Reads what :mod:`.space` decides upon."""
+"""Check whether a release fits on the disk: read the sizes, and let :mod:`.space` judge them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ KERNELS = "ostree"  # in /boot: one folder STATEROOT-BOOTCSUM for each kernel th
 
 
 async def check_repository(cli: OstreeCli, source: Source, checksum: str) -> None:
-    """Compare what the commit (its metadata is here) still needs with what is free.
+    """Check that the objects which the commit still needs fit into the repository. Its metadata must be there.
 
-    A server that publishes neither sizes nor a delta leaves the need unknown; then ostree's own reserve is the net.
+    Where the server publishes neither sizes nor a delta, the need is unknown; then ostree's own reserve applies.
 
     Raises:
         TidegateError: ``engine.no-space`` with the numbers.
@@ -33,7 +33,7 @@ async def check_repository(cli: OstreeCli, source: Source, checksum: str) -> Non
 
 
 async def check_boot(cli: OstreeCli, boot: Path, survey: Survey, checksum: str) -> None:
-    """Compare kernel and initramfs of the commit (it is here) with what is free on /boot.
+    """Check that kernel and initramfs of the commit fit into /boot. The commit must be in the repository.
 
     Raises:
         TidegateError: ``engine.no-space`` with the numbers.
@@ -41,7 +41,7 @@ async def check_boot(cli: OstreeCli, boot: Path, survey: Survey, checksum: str) 
     wanted = await _kernel_files(cli, checksum)
     for entry in survey.entries:
         if await _kernel_files(cli, entry.checksum) == wanted:
-            return  # the same kernel lies in /boot already and is shared
+            return  # the same kernel is in /boot already, and is shared
     needed_bytes = sum(file.size_bytes for file in wanted)
     reclaimable_bytes = space.tree_bytes(await _reclaimable(cli, boot, survey))
     if refusal := space.boot_verdict(needed_bytes, space.read_disk(boot), reclaimable_bytes):
@@ -66,16 +66,16 @@ async def _delta_bytes(cli: OstreeCli, source: Source, checksum: str) -> int | N
     try:
         announced = await cli.repo("pull", *options, doing="asking for the delta's size")
     except TidegateError as error:
-        if error.kind is ErrorKind.ENGINE_NO_SPACE:  # ostree judges a delta by itself, with numbers
+        if error.kind is ErrorKind.ENGINE_NO_SPACE:  # ostree checks the size of a delta itself, with numbers
             raise
-        return None  # no delta from here; whatever else is wrong, the pull itself will say
+        return None  # no delta from the booted release; any other error will come from the pull itself
     return space.parse_delta_sizes(announced)
 
 
 async def _setting(cli: OstreeCli, key: str) -> str:
     try:
         return (await cli.repo("config", "get", key, doing=f"reading {key}")).strip()
-    except TidegateError:  # ostree's way to say that it is not set
+    except TidegateError:  # it is not set
         return ""
 
 
@@ -88,12 +88,12 @@ async def _kernel_files(cli: OstreeCli, checksum: str) -> frozenset[space.Kernel
 async def _list(cli: OstreeCli, checksum: str, path: str) -> str:
     try:
         return await cli.repo("ls", "--checksum", checksum, path, doing=f"listing {path} of {checksum}")
-    except TidegateError:  # an OS without that folder keeps its kernel elsewhere: not known, not judged
+    except TidegateError:  # an OS without that folder keeps its kernel elsewhere, and is not judged
         return ""
 
 
 async def _reclaimable(cli: OstreeCli, boot: Path, survey: Survey) -> list[Path]:
-    """Kernels that ostree deletes by itself when /boot is full: 2023.3 and newer, so wherever set-default exists."""
+    """The kernels that ostree itself deletes when /boot is full (2023.3 and newer; set-default, 2023.6, implies it)."""
     if not await cli.offers("set-default", "admin"):
         return []
     unused = {entry.deployment_name for entry in survey.unused}

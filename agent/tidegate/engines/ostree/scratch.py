@@ -1,8 +1,8 @@
-"""A sysroot in a folder, not booted: for demonstrations and tests where no host can be booted.
+"""A sysroot in a folder that is not booted, for demonstrations and tests without a bootable host.
 
-ostree refuses to stage there, so the parts are played by what it can do: *staged* is a commit that was pulled (the
-remote's ref points to it) and has no boot entry, *arm* deploys it, *disarm* takes its boot entry away again. All of it
-is read back from the sysroot; only which deployment counts as booted is somebody's word.
+ostree cannot stage there, so the verbs are mapped to what it can do: a commit counts as *staged* when it was pulled
+(the remote's ref points to it) and has no boot entry; *arm* deploys it, *disarm* removes its boot entry. All state is
+read back from the sysroot, except which deployment counts as booted.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tidegate.errors import ErrorKind, TidegateError
 
 
 class ScratchSysroot:
-    """A sysroot whose boots are played by the caller.
+    """A sysroot whose boots are simulated by the caller.
 
-    ``booted`` names the payload that counts as booted. Without it the default deployment of the first look does, for
-    the life of this object: one object is one boot.
+    ``booted`` is the payload that counts as booted; by default, the default deployment at the first status, for the
+    life of this object: one object is one boot.
     """
 
     boot = None
@@ -32,25 +32,25 @@ class ScratchSysroot:
         self._booted = booted
 
     async def survey(self) -> Survey:
-        """What counts as booted and staged, and what has a boot entry."""
+        """Return what counts as booted and staged, and what has a boot entry."""
         listing = await self.cli.list_deployments()
         booted = self._booted_of(listing)
         self._booted = booted.checksum
         return survey_of(listing, booted, await self._pulled(booted, listing))
 
     async def finalize_failure(self) -> FinalizeFailure | None:
-        """Nothing is finalized here, so nothing fails."""
+        """Return None: nothing is finalized at a shutdown here."""
         return None
 
     async def stage(self, payload: str, source: Source) -> None:
-        """Nothing beyond the pull, which the ref remembers."""
+        """Record the pulled commit in the ref; there is nothing else to prepare."""
         await self.cli.move_ref(source.refspec, payload)
 
     async def secure(self, payload: str) -> None:
-        """What was pulled only is out of every boot's reach."""
+        """Do nothing: what is only pulled has no boot entry."""
 
     async def arm(self, payload: str) -> None:
-        """Deploy what was pulled: from now on it is the default."""
+        """Deploy the pulled commit, which makes it the default."""
         survey = await self.survey()
         if survey.next_boot == payload:
             return
@@ -65,7 +65,7 @@ class ScratchSysroot:
             )
 
     async def disarm(self, payload: str) -> None:
-        """Take the boot entry of ``payload`` away; its objects stay, held by the ref."""
+        """Remove the boot entry of ``payload``; the ref keeps its objects."""
         survey = await self.survey()
         if payload == survey.booted.checksum or survey.default.checksum != payload:
             return
@@ -75,14 +75,14 @@ class ScratchSysroot:
             await make_default(self.cli, survey.booted)
 
     async def discard(self, payload: str, source: Source) -> None:
-        """Let go of what was pulled."""
+        """Move the ref away from the pulled ``payload``, and delete its objects."""
         survey = await self.survey()
         if survey.staged and survey.staged.payload == payload:
             await self.cli.move_ref(source.refspec, survey.booted.checksum)
             await self.cli.admin("cleanup", doing=f"deleting the objects of {payload}")
 
     async def drop_staged(self, waiting: str) -> None:
-        """A pulled commit is in nobody's way."""
+        """Do nothing: a pulled commit does not affect the boot order."""
 
     def _booted_of(self, listing: tuple[Listed, ...]) -> Listed:
         booted = next((entry for entry in listing if self._booted in (None, entry.checksum)), None)

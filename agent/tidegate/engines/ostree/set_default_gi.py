@@ -1,8 +1,8 @@
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (GObject introspection has no types, and its modules exist for the system's Python only.)
-"""One shot, run by the system's Python: put a deployment first in the boot order.
+"""A script for the system's Python: put a deployment first in the boot order.
 
-Never imported by Tidegate. Arguments: sysroot, checksum, serial. Runs in a mount namespace of its own.
+Never imported by Tidegate. Arguments: sysroot, checksum, serial. It runs in a mount namespace of its own.
 """
 
 import sys
@@ -14,7 +14,7 @@ from gi.repository import Gio, OSTree  # type: ignore[import-not-found]  # noqa:
 
 
 def main(path: str, checksum: str, serial: int) -> None:
-    """Write the deployments anew, the named one first, the others in their order."""
+    """Write the list of deployments with the named one first, and the others in their order."""
     sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(path))
     sysroot.set_mount_namespace_in_use()
     sysroot.lock()

@@ -1,4 +1,4 @@
-"""Where a host's releases come from: the origin of the deployment that it runs. Pure."""
+"""The source of a host's releases: the origin of the booted deployment. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tidegate.engines.ostree.status import Listed
 from tidegate.errors import ErrorKind, TidegateError
 
 _PAYLOAD = re.compile(r"[0-9a-f]{64}")
-# What ostree allows in the names of remotes and refs; nothing that could be taken for an option.
+# The names of remotes and refs that ostree allows; none can be taken for an option.
 _REFSPEC = re.compile(r"(?P<remote>\w[\w.-]*):(?P<ref>\w[\w./-]*)", re.ASCII)
 
 
@@ -22,21 +22,21 @@ class Source:
 
     @property
     def refspec(self) -> str:
-        """As ostree writes it."""
+        """``REMOTE:REF``."""
         return f"{self.remote}:{self.ref}"
 
     @property
     def origin_text(self) -> str:
-        """The origin of a deployment that follows this branch.
+        """The origin file of a deployment that follows this branch.
 
-        Written afresh for each staging: an origin made by ``deploy CHECKSUM`` would pin the checksum, and later
-        updates by anybody's hand would find no branch to follow.
+        Each staging gets one, since ``deploy CHECKSUM`` would write an origin that is pinned to the checksum, and
+        updates by other tools would have no branch to follow.
         """
         return f"[origin]\nrefspec={self.refspec}\n"
 
 
 def source_of(booted: Listed) -> Source:
-    """The branch that the booted deployment follows.
+    """Return the branch that the booted deployment follows.
 
     Raises:
         TidegateError: ``engine.unsupported-host`` when its origin names no branch of a remote.
@@ -53,13 +53,13 @@ def source_of(booted: Listed) -> Source:
 
 
 def stream_of(booted: Listed) -> str | None:
-    """The stream that the booted deployment follows: the last part of its ref; None where its origin names none."""
+    """Return the stream of the booted deployment, the last part of its ref; None where its origin names no branch."""
     match = _REFSPEC.fullmatch(booted.refspec or "")
     return None if match is None else match["ref"].rpartition("/")[2] or None
 
 
 def checked_payload(payload: str) -> str:
-    """The payload if it is a full checksum.
+    """Return ``payload`` if it is a full checksum.
 
     Raises:
         TidegateError: ``engine.bad-argument`` for anything else.

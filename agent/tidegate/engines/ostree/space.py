@@ -1,7 +1,7 @@
-"""Whether a release fits, with numbers, before it is fetched. Decisions pure; the reading of facts at the end.
+"""Judge whether a release fits on the disk before it is fetched. Pure, but for two functions that read sizes.
 
-Two places fill up: the repository (where ostree keeps a reserve of its own) and /boot, where kernel and initramfs of
-each bootable release lie. A full /boot is found out by ostree at shutdown only, as a finalization that failed.
+Two file systems fill up: that of the repository, where ostree keeps a reserve, and /boot, with kernel and initramfs of
+each bootable release. ostree notices a full /boot only at shutdown, when the finalization fails.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tidegate.errors import ErrorKind, TidegateError
 
-# ostree's own when the repository's configuration says nothing (core.min-free-space-percent).
+# ostree's default for core.min-free-space-percent.
 DEFAULT_RESERVE_PERCENT = 3
-# Sizes are printed with two or more digits ("19.8 MB"), so the truth may be this much above.
+# Sizes are printed with two or more digits ("19.8 MB"); the real one may be larger by this factor.
 ROUNDING = 1.03
-# Folders and the boot loader's entries beside the kernel; block sizes round up.
+# For folders, boot loader entries, and rounding up to blocks.
 BOOT_OVERHEAD_BYTES = 256 * 1024
 
 _UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -35,7 +35,7 @@ _KERNEL_NAME = re.compile(r"(vmlinu|initramfs|initrd|devicetree|aboot)")
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A file system: what it holds, what is free for root."""
+    """A file system: its size, and the space that is free for root."""
 
     total_bytes: int
     free_bytes: int
@@ -43,18 +43,18 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """What ostree refuses to use: a fixed size where one is set, else a part of the whole."""
+    """The space that ostree leaves free: a fixed size where one is set, else a part of the file system."""
 
     percent: int = DEFAULT_RESERVE_PERCENT
     fixed_bytes: int | None = None
 
     def of(self, disk: Disk) -> int:
-        """In bytes."""
+        """Return the reserve on ``disk``, in bytes."""
         return disk.total_bytes * self.percent // 100 if self.fixed_bytes is None else self.fixed_bytes
 
 
 def parse_reserve(percent: str, size: str) -> Reserve:
-    """The repository's ``core.min-free-space-percent`` and ``-size``; empty where not set."""
+    """Read the repository's ``core.min-free-space-percent`` and ``-size``, empty where they are not set."""
     fixed = _RESERVE_SIZE.fullmatch(size.strip())
     return Reserve(
         int(percent) if percent.strip().isdigit() else DEFAULT_RESERVE_PERCENT,
@@ -63,18 +63,18 @@ def parse_reserve(percent: str, size: str) -> Reserve:
 
 
 def parse_commit_sizes(text: str) -> int | None:
-    """``ostree show --print-sizes``: what is missing here, unpacked, in bytes. None when the commit has no sizes."""
+    """Read ``ostree show --print-sizes``: the unpacked size of missing objects in bytes, or None without sizes."""
     return _bytes(_UNPACKED.search(text))
 
 
 def parse_delta_sizes(text: str) -> int | None:
-    """``ostree pull --dry-run``: what a delta comes to, unpacked, in bytes. None when the text does not say."""
+    """Read ``ostree pull --dry-run``: the unpacked size of a delta in bytes, or None where it is not stated."""
     return _bytes(_DELTA_UNPACKED.search(text))
 
 
 @dataclass(frozen=True, slots=True)
 class KernelFile:
-    """A file that goes to /boot."""
+    """A file that is copied to /boot."""
 
     name: str
     size_bytes: int
@@ -82,12 +82,12 @@ class KernelFile:
 
 
 def parse_folders(listing: str, parent: str) -> tuple[str, ...]:
-    """``ostree ls --checksum COMMIT PARENT``: the folders in it."""
+    """Read ``ostree ls --checksum COMMIT PARENT``: the folders in it."""
     return tuple(line["path"] for line in _listed(listing) if line["type"] == "d" and line["path"] != parent)
 
 
 def parse_kernel_files(listing: str) -> tuple[KernelFile, ...]:
-    """``ostree ls --checksum COMMIT /usr/lib/modules/VERSION``: what of it goes to /boot."""
+    """Read ``ostree ls --checksum COMMIT /usr/lib/modules/VERSION``: the files that are copied to /boot."""
     return tuple(
         KernelFile(name, int(line["bytes"]), line["checksum"])
         for line in _listed(listing)
@@ -96,7 +96,7 @@ def parse_kernel_files(listing: str) -> tuple[KernelFile, ...]:
 
 
 def repository_verdict(needed_bytes: int, disk: Disk, reserve: Reserve) -> TidegateError | None:
-    """Why the content does not fit, or None."""
+    """Return why the content does not fit into the repository, or None."""
     reserve_bytes = reserve.of(disk)
     if needed_bytes <= disk.free_bytes - reserve_bytes:
         return None
@@ -109,7 +109,7 @@ def repository_verdict(needed_bytes: int, disk: Disk, reserve: Reserve) -> Tideg
 
 
 def boot_verdict(needed_bytes: int, disk: Disk, reclaimable_bytes: int) -> TidegateError | None:
-    """Why kernel and initramfs do not fit beside what must stay in /boot, or None."""
+    """Return why kernel and initramfs do not fit beside what must stay in /boot, or None."""
     needed_bytes += BOOT_OVERHEAD_BYTES
     if needed_bytes <= disk.free_bytes + reclaimable_bytes:
         return None
@@ -122,19 +122,19 @@ def boot_verdict(needed_bytes: int, disk: Disk, reclaimable_bytes: int) -> Tideg
 
 
 def human(size_bytes: int) -> str:
-    """Decimal units, one digit after the point, as ostree prints them."""
+    """Format a size as ostree does: decimal units, one digit after the point."""
     unit, scale = max((item for item in _UNITS.items() if item[1] <= max(size_bytes, 1)), key=lambda item: item[1])
     return f"{size_bytes} bytes" if scale == 1 else f"{size_bytes / scale:.1f} {unit}"
 
 
 def read_disk(path: Path) -> Disk:
-    """The file system that holds ``path``."""
+    """Read the file system that holds ``path``."""
     facts = os.statvfs(path)
     return Disk(facts.f_blocks * facts.f_frsize, facts.f_bfree * facts.f_frsize)
 
 
 def tree_bytes(folders: Iterable[Path]) -> int:
-    """What the files of some folders take."""
+    """Sum up the sizes of the files in some folders, in bytes."""
     return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
 
 

@@ -1,8 +1,8 @@
-"""What ``ostree admin status`` says, as data. Pure.
+"""Parse the output of ``ostree admin status``. Pure.
 
-The text form is the one that every version has (2022.7 in Debian 12, 2025.2 in Debian 13); JSON came with 2025.3.
-Three quirks of the text: the markers ``(pending)`` and ``(rollback)`` show only on a booted host; since 2023.8
-``(finalization locked)`` stands in place of ``(staged)``; and a lock made by the file alone shows nowhere.
+Every version prints the text form (2022.7 in Debian 12, 2025.2 in Debian 13); JSON came with 2025.3. Three quirks of
+the text: the markers ``(pending)`` and ``(rollback)`` appear only on a booted host; since 2023.8 ``(finalization
+locked)`` replaces ``(staged)``; and a lock by the file alone is not shown.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ SHORT_CHECKSUM = 12
 class Listed:
     """One deployment as ostree lists it. ``index`` counts from the boot loader's default, a staged one included.
 
-    ``refspec`` is the origin (``remote:ref``), None when ostree knows none. ``locked`` is the mark in the listing;
-    the lock file is not looked at.
+    ``refspec`` is the origin (``remote:ref``), or None. ``locked`` is the mark in the listing, whatever the lock file.
     """
 
     index: int
@@ -47,48 +46,48 @@ class Listed:
 
     @property
     def deployment_name(self) -> str:
-        """The name of its folder, and what tells two deployments of one release apart."""
+        """The name of its folder, which distinguishes two deployments of one release."""
         return f"{self.checksum}.{self.serial}"
 
 
 def parse_text(text: str) -> tuple[Listed, ...]:
-    """Read the text form; lines that are not understood are passed over, except where a deployment begins.
+    """Parse the text form; unknown lines are ignored, except where a deployment begins.
 
     Raises:
-        TidegateError: ``engine.failed`` when the text holds no deployment in a shape that is known.
+        TidegateError: ``engine.failed`` when the text has no deployment in a known form.
     """
     blocks = list(_blocks(text.splitlines()))
     if not blocks and "No deployments" not in text:
-        raise _nonsense(text)
+        raise _unparsable(text)
     return tuple(_from_block(index, block) for index, block in enumerate(blocks))
 
 
 def parse_json(text: str) -> tuple[Listed, ...]:
-    """Read the JSON form (2025.3 and newer).
+    """Parse the JSON form (2025.3 and newer).
 
     Raises:
-        TidegateError: ``engine.failed`` when it is not what that version prints.
+        TidegateError: ``engine.failed`` when it has another structure.
     """
     try:
         return tuple(_from_json(entry) for entry in json.loads(text)["deployments"])
     except (ValueError, KeyError, TypeError):
-        raise _nonsense(text) from None
+        raise _unparsable(text) from None
 
 
 def parse_date(text: str) -> datetime:
-    """The date in what ``ostree show COMMIT`` prints.
+    """Parse the date in the output of ``ostree show COMMIT``.
 
     Raises:
         TidegateError: ``engine.failed`` when there is none.
     """
     match = _DATE.search(text)
     if match is None:
-        raise _nonsense(text)
+        raise _unparsable(text)
     return datetime.strptime(match["date"], "%Y-%m-%d %H:%M:%S %z")
 
 
 def parse_text_value(printed: str) -> str:
-    """A text as ``ostree show --print-metadata-key`` prints it: in quotes, double ones where it has a single one."""
+    """Remove the quotes of ``ostree show --print-metadata-key``: double ones where the text has a single one."""
     text = printed.strip()
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"" else text
 
@@ -139,9 +138,9 @@ def _from_json(entry: Any) -> Listed:
     )
 
 
-def _nonsense(text: str) -> TidegateError:
+def _unparsable(text: str) -> TidegateError:
     return TidegateError(
         ErrorKind.ENGINE_FAILED,
-        f"ostree printed nothing that is understood: {text[:200]!r}",
+        f"the output of ostree cannot be parsed: {text[:200]!r}",
         "run `ostree admin status` by hand; this version of ostree may be too old or too new",
     )

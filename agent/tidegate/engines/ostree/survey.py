@@ -1,4 +1,4 @@
-"""A sysroot at one moment, with the roles that the agent thinks in. Pure."""
+"""The state of a sysroot at one moment: booted, staged, default and earlier deployments. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Survey:
 
     @property
     def default(self) -> Listed:
-        """What the boot loader takes."""
+        """The boot loader's default."""
         return self.entries[0]
 
     @property
     def next_boot(self) -> str:
-        """The payload that a reboot now would lead to."""
+        """The payload that a reboot at this moment would lead to."""
         return self.staged.payload if self.staged and not self.staged.locked else self.default.checksum
 
     @property
@@ -54,27 +54,27 @@ class Survey:
 
 
 def survey_of(listing: Iterable[Listed], booted: Listed, staged: StagedDeployment | None) -> Survey:
-    """Put a listing into roles."""
+    """Return the survey of a listing."""
     return Survey(booted, staged, tuple(entry for entry in listing if not entry.staged))
 
 
 def deployment_of(entry: Listed) -> Deployment:
-    """What the agent knows an entry by."""
+    """Return an entry as a deployment of the engine protocol."""
     return Deployment(entry.version, entry.checksum)
 
 
 def foreign_staging(staged: StagedDeployment, waiting: str) -> TidegateError | None:
-    """Why ``staged`` must not give way, or None when it may.
+    """Return why ``staged`` must not be replaced, or None when it may be.
 
-    A *locked* one may: nobody has released it, and it is either ours from an earlier target or waits for a decision
-    that has not been made. An *unlocked* one was put there to be applied at the next shutdown, by somebody who does
-    not talk to us; replacing it would undo what they did.
+    A *locked* one may be: it was not released, and is either this engine's, for an earlier target, or waits for a
+    decision. An *unlocked* one was staged by another tool or person to be applied at the next shutdown; to replace it
+    would undo that.
     """
     if staged.locked:
         return None
     return TidegateError(
         ErrorKind.ENGINE_FOREIGN_STAGING,
-        f"somebody else staged {staged.version} ({staged.payload}) and the next shutdown applies it;"
+        f"{staged.version} ({staged.payload}) was staged outside of Tidegate, and the next shutdown applies it;"
         f" {waiting} has to wait",
         "reboot into it, or drop it with `ostree admin undeploy 0`, or leave it to Tidegate with"
         " `touch /run/ostree/staged-deployment-locked`",
@@ -82,7 +82,7 @@ def foreign_staging(staged: StagedDeployment, waiting: str) -> TidegateError | N
 
 
 def not_staged(payload: str, survey: Survey) -> TidegateError:
-    """``payload`` was to be armed and is not what is staged."""
+    """Return the error for arming ``payload`` while another release, or none, is staged."""
     found = f"{survey.staged.version} ({survey.staged.payload}) is" if survey.staged else "nothing is"
     return TidegateError(
         ErrorKind.ENGINE_NOT_STAGED,

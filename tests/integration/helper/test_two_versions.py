@@ -1,8 +1,8 @@
-"""Agent and helper of two versions, as for a moment while a package is upgraded."""
+"""Agent and helper of two versions, which run side by side while a package is upgraded."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,12 +11,19 @@ import pytest
 from tests.fakes.asyncs import run
 from tests.fakes.engine import Call, FakeEngine, FakeHost, deployment, payload_of
 from tests.fakes.first_engine1 import FIRST, FirstAgent, FirstHelper
-from tests.fakes.private_bus import settle, two
-from tests.unit.helper.test_remote_engine import serving
+from tests.fakes.private_bus import private_bus, settle, two
+from tests.fakes.served_engine import serving
 from tidegate.engines.base import EngineTraits, FinalizeFailure, Progress, RebootOwner, StagedDeployment
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.release import Release
+
+
+@pytest.fixture(scope="module")
+def address() -> Generator[str]:
+    """The address of a real dbus-daemon."""
+    with private_bus() as bus:
+        yield bus.address
 
 
 @dataclass(frozen=True, slots=True)
