@@ -12,7 +12,7 @@ from tests.model.world import HIGHEST, Choices
 from tidegate.machine import phases
 
 
-@settings(max_examples=250, deadline=None, database=None)
+@settings(max_examples=250)
 @given(st.lists(st.integers(0, HIGHEST), min_size=20, max_size=200))
 def test_no_history_of_a_host_breaks_a_rule(numbers: list[int]) -> None:
     RandomHistory(Choices(numbers)).run()

@@ -47,7 +47,7 @@ def test_the_order_is_one(one: str, other: str, third: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VERSIONS, VERSIONS)
 def test_systemd_agrees(one: str, other: str) -> None:
     told = subprocess.run(["systemd-analyze", "compare-versions", one, other], capture_output=True, check=False)
