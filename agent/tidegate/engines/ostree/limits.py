@@ -15,6 +15,8 @@ class Limits:
     boot entries or checks a tree out (rotating disks, a sysroot lock that another ostree holds). ``latest_secs`` bounds
     the whole look for a newer release: some kilobytes, and of them the agent waits for no more than two minutes.
     ``attempts`` is how many failures in a row are taken; a failure that brought new objects home counts as the first.
+    ``frozen_pauses_secs`` are the pauses before a command is run again that met a frozen file system: libostree thaws
+    its own within milliseconds, a snapshot of a virtual machine takes seconds, and 20 s are as long as one may take.
     """
 
     stage_secs: float = 6 * 3600
@@ -25,6 +27,7 @@ class Limits:
     attempts: int = 6
     backoff_base_secs: float = 2
     backoff_cap_secs: float = 60
+    frozen_pauses_secs: tuple[float, ...] = (0.1, 0.4, 1.5, 3, 5, 10)
 
     def backoff_secs(self, failures: int, jitter: float) -> float:
         """How long to wait after that many ``failures`` in a row (1 and up); ``jitter`` is 0.0 to 1.0.
