@@ -60,11 +60,9 @@ from tidegate.machine.events import (
     StageAsked,
     Tick,
 )
-from tidegate.machine.lock_duty import owed
-from tidegate.machine.phases import AUTOMATIC, Paused, Rebooting, RollbackPending, Staged, Starting, Steady, Verifying
+from tidegate.machine.phases import Paused, Rebooting, RollbackPending, Staged, Starting, Steady, Verifying
 from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, step
-from tidegate.machine.waiting import agent_waits, mandate_of
 from tidegate.machine.wakeups import next_wakeup
 from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
 from tidegate.records.model import LockState, Records
@@ -392,11 +390,9 @@ class RandomHistory(Rules):
         if self.tasks:
             return
         match phase:
-            case Staged(target=target) if agent_waits(self.state, target, AUTOMATIC):
+            case Staged(evaluate_at=None):
                 self.ask(ApplyAsked(number, "try again"))
-            case RollbackPending(target=target) if agent_waits(self.state, target, mandate_of(self.state)) and not owed(
-                self.state
-            ):
+            case RollbackPending(evaluate_at=None) if self.state.lock.task is None:
                 self.ask(RollbackAsked(number, "try again"))
             case Paused():
                 self.ask(ResumeAsked(number, "it is well enough"))
