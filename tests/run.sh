@@ -1,8 +1,20 @@
 #!/bin/sh
-# Installs what the tests need and runs all of them: formatting, linters, types, import contracts; then unit, integration,
-# fault and end-to-end tests. Needs Debian 12 or newer; what needs root says so where it is not given.
+# Install what the tests need and run all of them: formatting, linters, types, import contracts; then pytest. Needs
+# Debian 12 or newer; tests that need root, or a package that is missing, are skipped with the reason.
 #
 #   sh tests/run.sh [PYTEST ARGUMENTS]     with arguments, only pytest runs, with them
+#
+# The parts of the suite, in the order in which they run:
+#
+#   tests/cluster      coordinators over a cluster of etcd, under load and faults; also ``python -m tests.cluster``
+#   tests/e2e          whole hosts in containers, from the agent's packages to the boot after an update
+#   tests/faults       the agent on a simulated host, with a fault at every point; also ``python -m tests.faults``
+#   tests/fuzz         broken configurations, requests and D-Bus calls: a fixed slice of what the fuzzers can do
+#   tests/integration  one part with what it talks to: D-Bus daemons, processes, sockets, ostree, etcd, packages
+#   tests/model        random histories of the state machine, and mutants of it that must be noticed; pure
+#   tests/unit         the same folders as the package; starts no server and hardly a process, 15 s of CPU
+#
+# tests/bench has programs to be run by hand; tests/fakes is what the others share.
 #
 # The exit status is 0 only when nothing failed.
 set -eu
@@ -40,11 +52,11 @@ check linters "$bin/ruff" check --quiet .
 check "types: mypy" "$bin/mypy"
 check "types: pyright" "$bin/pyright" --pythonpath "$python"
 check "import contracts" "$bin/lint-imports" --no-cache --no-logo
-[ -z "$failed" ] || echo "== FAILED: ${failed#, } (told again by the exit status)"
+[ -z "$failed" ] || echo "== FAILED: ${failed#, } (repeated by the exit status)"
 echo "== tests"
 # One more than there are processors, a file never split: whole hosts spend half of their time waiting for boots. In the
-# order of the folders: the long stories of hosts come early, and many small files fill up the end.
-set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile --no-loadscope-reorder
+# order of the folders: the long tests of hosts come early, and many small files fill up the end. The slowest are listed.
+set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile --no-loadscope-reorder --durations=20 --durations-min=1
 [ -n "$failed" ] || exec "$python" -m pytest "$@"
 "$python" -m pytest "$@" || exit
 exit 1

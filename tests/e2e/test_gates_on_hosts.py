@@ -35,6 +35,9 @@ pytestmark = pytest.mark.host
 
 SCENARIO_SECS = 120.0
 SETTLE_SECS = 30.0
+ROUNDING_SECS = 0.001
+"""The boot clock is a float: (now + grace) - now may be a little less than the grace."""
+
 TELL = """
 import json, sys
 from datetime import datetime, UTC
@@ -200,7 +203,7 @@ def test_people_come_and_go(plain_guest: Guest) -> None:
             assert verdict.notice.terminals == ("pts/7",)
             now = SystemClock().now()
             assert isinstance(await host.ask(gate, told=now), Wait)
-            after = Now(verdict.notice.until, now.boot_secs + SessionsSettings().grace_secs)
+            after = Now(verdict.notice.until, now.boot_secs + SessionsSettings().grace_secs + ROUNDING_SECS)
             assert isinstance(await host.ask(gate, told=now, now=after), Allow)
 
             os.close(remote)
@@ -238,7 +241,7 @@ def test_a_logind_that_cannot_be_asked_is_somebody_until_the_grace_is_over(plain
             assert "systemctl status systemd-logind.service" in verdict.remedy
             assert verdict.notice is not None
             now = SystemClock().now()
-            late = replace(now, boot_secs=now.boot_secs + SessionsSettings().grace_secs)
+            late = replace(now, boot_secs=now.boot_secs + SessionsSettings().grace_secs + ROUNDING_SECS)
             assert isinstance(await host.ask(gate, told=now, now=late), Allow)
             plain_guest.sh("systemctl unmask --runtime systemd-logind.service")
             await host.wait_for(gate, Allow, "nobody")

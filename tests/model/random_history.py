@@ -69,8 +69,6 @@ from tidegate.machine.events import (
     Tick,
     WorkloadDone,
 )
-from tidegate.machine.lock_duty import owed
-from tidegate.machine.mandate import AUTOMATIC
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.starting import Starting
@@ -78,7 +76,6 @@ from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.verifying import Verifying
 from tidegate.machine.phases.waiting import Available, RollbackPending, Staged
 from tidegate.machine.state import Policy, State
-from tidegate.machine.state_gates import agent_waits, mandate_of
 from tidegate.machine.step import begin, next_wakeup, step
 from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
 from tidegate.records.model import LockState, Records
@@ -418,11 +415,9 @@ class RandomHistory(Rules):
         if self.tasks:
             return
         match phase:
-            case Staged(target=target) | Available(target=target) if agent_waits(self.state, target, AUTOMATIC):
+            case Staged(evaluate_at=None) | Available(evaluate_at=None):
                 self.ask(ApplyAsked(number, "try again"))
-            case RollbackPending(target=target) if agent_waits(self.state, target, mandate_of(self.state)) and not owed(
-                self.state
-            ):
+            case RollbackPending(evaluate_at=None) if self.state.lock.task is None:
                 self.ask(RollbackAsked(number, "try again"))
             case Paused():
                 self.ask(ResumeAsked(number, "it is well enough"))

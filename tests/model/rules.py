@@ -49,7 +49,6 @@ from tidegate.machine.events import (
     ResumeAsked,
     RollbackAsked,
 )
-from tidegate.machine.lock_duty import RETRY_MAX_SECS
 from tidegate.machine.mandate import AUTOMATIC, Mandate
 from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.rebooting import Rebooting
@@ -64,6 +63,9 @@ from tidegate.machine.state import FailureAction, State
 from tidegate.machine.step import next_wakeup
 from tidegate.records.model import Denial, DenialCause, LockState, Records
 from tidegate.release import Purpose
+
+UNLOCK_RETRY_SECS = 330.0
+"""The longest pause between two tries to give a lock back: five minutes, and the tenth by which hosts differ."""
 
 
 @dataclass
@@ -337,7 +339,7 @@ class Rules:
         if record is not None and self._idle() and duty is None:
             due = next_wakeup(self.state)
             assert due is not None, "a lock is owed, and nothing will give it back"
-            soon = due <= at(self.secs).boot_secs + 1.1 * RETRY_MAX_SECS
+            soon = due <= at(self.secs).boot_secs + UNLOCK_RETRY_SECS
             assert soon, "a lock is owed, and nothing will give it back soon"
 
     def _check_people(self) -> None:

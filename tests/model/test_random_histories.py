@@ -15,7 +15,7 @@ from tidegate.machine.phase import Phase
 from tidegate.machine.phases.waiting import Available
 
 
-@settings(max_examples=250, deadline=None, database=None)
+@settings(max_examples=250)
 @given(st.lists(st.integers(0, HIGHEST), min_size=20, max_size=200))
 def test_no_history_of_a_host_breaks_a_rule(numbers: list[int]) -> None:
     RandomHistory(Choices(numbers)).run()

@@ -224,7 +224,7 @@ def test_a_frozen_etcd_is_told_in_time_and_got_over(own_etcd: EtcdServer, group:
             began = time.monotonic()
             asked = (lock(locks, group, "b"), unlock(locks, group, "a"), locks.check(), locks.groups())
             answers = await asyncio.gather(*asked, return_exceptions=True)
-            assert time.monotonic() - began < CALL_SECS + 0.5
+            assert time.monotonic() - began < CALL_SECS + 2
             for answer in answers:
                 assert isinstance(answer, TidegateError)
                 assert answer.kind is ErrorKind.COORDINATOR_STORE_UNAVAILABLE

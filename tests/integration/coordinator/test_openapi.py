@@ -49,7 +49,7 @@ schema: Any = schemathesis.openapi.from_asgi("/openapi.json", application())
 
 
 @schema.parametrize()  # type: ignore[untyped-decorator]  # schemathesis has no types for it
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 def test_the_document_and_the_server_agree(case: Any) -> None:
     case.call_and_validate(checks=CHECKS)
 

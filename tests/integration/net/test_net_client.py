@@ -149,7 +149,9 @@ if pid:
 else:
     time.sleep(60)
 """
-    error = failure(scripted(script, kill_grace_secs=SOON_SECS), request(timeout_secs=0.0))
+    error = failure(
+        scripted(script, kill_grace_secs=3 * SOON_SECS), request(timeout_secs=0.0)
+    )  # it has to get that far
     assert "gave no answer" in error.message
     asyncio.run(eventually(lambda: not is_alive(pid_file)))
 

@@ -43,8 +43,8 @@ from tidegate.net.client import NetClient
 from tidegate.net.wire import ErrorEvent, Event, NetError
 
 ENOUGH_SECS = 20.0
-SOON_SECS = 0.6
-PATIENCE_SECS = 6.0
+SOON_SECS = 1.5
+PATIENCE_SECS = 10.0
 UNREACHABLE, UNCERTAIN = ErrorKind.LOCK_UNREACHABLE, ErrorKind.LOCK_UNCERTAIN
 REFUSED, NONSENSE = ErrorKind.LOCK_REFUSED, ErrorKind.LOCK_NONSENSE
 

@@ -108,7 +108,7 @@ def rules(draw: st.DrawFn) -> tuple[str, date]:
     return ";".join(parts), draw(starts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rules(), st.integers(0, 700))
 def test_a_rule_means_what_dateutil_says(drawn: tuple[str, date], length_days: int) -> None:
     """UNTIL and a sentinel keep dateutil from walking to the year 9999 where a rule matches nothing."""

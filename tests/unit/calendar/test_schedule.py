@@ -58,7 +58,7 @@ def schedule_of(*listed: WindowSpec, excluded: tuple[DateRange, ...] = (), sprea
     return Schedule.of(periodic, "some host")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(windows, excluded, instants)
 def test_open_means_in_a_window_that_is_not_excluded(
     listed: list[WindowSpec], excluded: tuple[DateRange, ...], at: datetime
@@ -68,7 +68,7 @@ def test_open_means_in_a_window_that_is_not_excluded(
     assert schedule.state(at).is_open is schedule.is_open(at)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(windows, excluded, instants)
 def test_the_next_change_is_never_in_the_past_and_never_skipped(
     listed: list[WindowSpec], excluded: tuple[DateRange, ...], at: datetime
@@ -84,7 +84,7 @@ def test_the_next_change_is_never_in_the_past_and_never_skipped(
     assert all(naive.is_open(at + n * step) is state.is_open for n in range(41) if at + n * step < state.until)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(windows, excluded, instants)
 def test_openings_are_in_order_apart_and_open_throughout(
     listed: list[WindowSpec], excluded: tuple[DateRange, ...], at: datetime
@@ -103,7 +103,7 @@ def test_openings_are_in_order_apart_and_open_throughout(
         last = one.end
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(windows, excluded, instants, st.integers(1, MINUTES_A_WEEK), st.text(min_size=1, max_size=5))
 def test_each_host_opens_at_its_own_moment_in_every_window(
     listed: list[WindowSpec], excluded: tuple[DateRange, ...], at: datetime, spread_minutes: int, host: str

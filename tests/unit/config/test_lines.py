@@ -156,14 +156,14 @@ def paths_of(value: object, at: Path = ()) -> Iterator[Path]:
             yield from paths_of(inner, (*at, element))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents())
 def test_each_path_is_on_the_line_where_it_was_written(writer: Writer) -> None:
     assert set(paths_of(tomli.loads(writer.text))) == set(writer.lines)
     assert index(writer.text).lines == writer.lines
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(alphabet="ab.=[]{}\"'#,\\\n \t1", max_size=60))
 def test_what_tomli_accepts_is_indexed_and_nothing_else_raises(text: str) -> None:
     found = index(text)

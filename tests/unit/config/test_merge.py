@@ -31,7 +31,7 @@ def normal(fragment: Fragment) -> tuple[object, ...]:
     return dict(fragment.single), added, fragment.replaced
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(fragments, fragments, fragments)
 def test_merging_is_associative(one: Fragment, two: Fragment, three: Fragment) -> None:
     left = combine(combine(one, two), three)
@@ -39,13 +39,13 @@ def test_merging_is_associative(one: Fragment, two: Fragment, three: Fragment) -
     assert normal(left) == normal(right)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(fragments)
 def test_the_empty_fragment_is_neutral(one: Fragment) -> None:
     assert normal(combine(EMPTY, one)) == normal(one) == normal(combine(one, EMPTY))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(fragments, max_size=6), st.integers(0, 6))
 def test_a_merge_may_be_cut_anywhere(several: list[Fragment], cut: int) -> None:
     assert normal(merge(several)) == normal(combine(merge(several[:cut]), merge(several[cut:])))
@@ -54,7 +54,7 @@ def test_a_merge_may_be_cut_anywhere(several: list[Fragment], cut: int) -> None:
 layers = st.lists(st.dictionaries(st.sampled_from(("1.toml", "2.toml", "B.toml", "a.toml")), st.none()), max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(layers, st.integers(0, 4))
 def test_overlaying_is_associative_and_ordered_by_name(names: list[dict[str, None]], cut: int) -> None:
     listings = [{name: Path(f"/{layer}") / name for name in each} for layer, each in enumerate(names)]
@@ -79,7 +79,7 @@ def expected_group(tree: list[dict[str, str]]) -> str:
     return group
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(trees)
 def test_masking_on_disk(tree: list[dict[str, str]]) -> None:
     with TemporaryDirectory() as folder:

@@ -55,7 +55,7 @@ some_settings = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(some_settings)
 def test_what_is_shown_reads_back_as_the_same_settings(shown: Settings) -> None:
     with TemporaryDirectory() as folder:

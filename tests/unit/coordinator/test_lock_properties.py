@@ -43,7 +43,7 @@ def held(semaphore: Semaphore) -> set[str]:
     return {*semaphore.holders}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(RULES, STEPS)
 def test_never_more_holders_than_slots(rules: Rules, steps: list[tuple[int, list[Command]]]) -> None:
     semaphore, secs = Semaphore(), 0
@@ -55,7 +55,7 @@ def test_never_more_holders_than_slots(rules: Rules, steps: list[tuple[int, list
         assert len(semaphore.holders) <= rules.slots
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(RULES, st.lists(ORDERS, max_size=8)), max_size=12))
 def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[tuple[Rules, list[Command]]]) -> None:
     semaphore = Semaphore()
@@ -67,7 +67,7 @@ def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[t
         semaphore = after
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(RULES, st.lists(ORDERS, max_size=12), st.lists(ORDERS, max_size=12))
 def test_all_at_once_is_as_one_by_one(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     rules = replace(rules, lock_ttl_secs=None)

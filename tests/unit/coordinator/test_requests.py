@@ -135,13 +135,13 @@ def test_the_first_header_counts(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_no_bytes_raise(body: bytes) -> None:
     assert isinstance(read(body), (Call, Denied))
 
 
 @given(JSON_VALUES, JSON_VALUES, JSON_VALUES)
-@settings(max_examples=200)
+@settings(max_examples=50)
 def test_no_json_raises_and_only_strings_are_taken(client_id: object, group: object, update: object) -> None:
     document = {"client_params": {"id": client_id, "group": group}, "update_params": update}
     answer = read(json.dumps(document).encode())

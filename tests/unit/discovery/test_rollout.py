@@ -179,7 +179,7 @@ def test_a_turn_comes_when_it_was_said_to_and_never_goes_away(
             assert host == 0.0
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(VALUES, st.integers(1, 10_000), st.floats(0, 1.2), st.sampled_from(["c1", "c2", "a" * 64]))
 def test_the_share_of_a_fleet_that_is_offered_a_release_follows_the_line(
     value: float, minutes: int, moment: float, payload: str

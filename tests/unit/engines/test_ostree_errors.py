@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.engines.ostree.errors import classify, clean
+from tidegate.engines.ostree.errors import classify, clean, is_frozen
 from tidegate.errors import ErrorKind
 
 UNKNOWN, DOWN, CORRUPT = ErrorKind.ENGINE_UNKNOWN_RELEASE, ErrorKind.ENGINE_REMOTE_DOWN, ErrorKind.ENGINE_CORRUPT
@@ -65,3 +65,17 @@ def test_a_child_that_said_nothing() -> None:
 
 def test_a_flood_is_cut() -> None:
     assert len(clean("error: " + "x" * 100_000)) == 500
+
+
+@pytest.mark.parametrize(
+    ("stderr", "frozen"),
+    [
+        ("error: Remounting /sysroot read-write: Device or resource busy", True),
+        ("\x1b[31m\x1b[1merror: \x1b[22m\x1b[0mremounting /sysroot read-write: Device or resource busy\n", True),
+        ("error: Remounting /sysroot read-write: Permission denied", False),
+        ("error: While writing boot entries: Device or resource busy", False),
+        ("", False),
+    ],
+)
+def test_a_frozen_file_system_is_known_by_the_remount_that_it_refuses(stderr: str, frozen: bool) -> None:
+    assert is_frozen(stderr) is frozen

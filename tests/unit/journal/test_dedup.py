@@ -85,7 +85,7 @@ def test_a_wall_clock_that_is_set_changes_nothing() -> None:
     assert texts(repeats.pass_on(line("a"), Now(at(5 * WINDOW_SECS).wall, at(10).boot_secs))) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.integers(0, 4000)), max_size=80))
 def test_every_line_is_told_or_counted_exactly_once(steps: list[tuple[int, str, int]]) -> None:
     repeats, now_secs, told = Repeats(), 0, list[str]()

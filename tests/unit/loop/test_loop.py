@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.fakes.alarm import FakeAlarm
+from tests.fakes.asyncs import SCENARIO_SECS
 from tests.fakes.builders import BOOT, BROKEN, host, offers
 from tests.fakes.clock import FakeClock
 from tidegate.clock import Now
@@ -93,7 +94,7 @@ def play(bench: Bench, story: Callable[[], Awaitable[None]]) -> None:
     async def both() -> None:
         running = asyncio.create_task(bench.loop.run())
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(SCENARIO_SECS):
                 await story()
         finally:
             running.cancel()

@@ -79,7 +79,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS, st.lists(CHANGES, max_size=12))
 def test_whatever_is_accepted_is_a_graph_for_hosts_in_which_nothing_leads_down(
     seed: bytes, changes: list[Change]

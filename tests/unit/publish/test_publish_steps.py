@@ -92,7 +92,7 @@ WISHES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIGHTS, WISHES)
 def test_after_the_steps_there_is_nothing_left_and_no_moment_was_unsafe(seen: Sight, wish: Wish) -> None:
     now = seen
@@ -101,7 +101,7 @@ def test_after_the_steps_there_is_nothing_left_and_no_moment_was_unsafe(seen: Si
     assert repository_steps(now, wish) == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIGHTS, WISHES, st.integers(0, 9))
 def test_who_was_interrupted_goes_on(seen: Sight, wish: Wish, done: int) -> None:
     now = seen

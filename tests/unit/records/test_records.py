@@ -420,7 +420,7 @@ denials = st.builds(Denial, releases, texts, texts, whole_seconds)
 attempts = st.builds(Attempt, texts, releases, releases, texts, texts, whole_seconds, whole_seconds, texts, texts)
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(
     st.builds(
         Records,

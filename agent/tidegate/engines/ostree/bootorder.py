@@ -7,7 +7,6 @@ from pathlib import Path
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.errors import classify
 from tidegate.engines.ostree.status import Listed
-from tidegate.system import process
 
 # GObject bindings exist for the distribution's own Python only, which need not be the one that runs Tidegate.
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -41,7 +40,7 @@ async def _through_bindings(cli: OstreeCli, entry: Listed, doing: str) -> None:
         entry.checksum,
         str(entry.serial),
     )
-    done = await process.run(argv, deadline_secs=cli.limits.change_secs)
+    done = await cli.run(argv, cli.limits.change_secs)
     if done.returncode != 0:
         raise classify(_last_line(done.stderr), doing)
 

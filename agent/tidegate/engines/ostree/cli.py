@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 
-from tidegate.engines.ostree.errors import classify
+from tidegate.engines.ostree.errors import classify, is_frozen
 from tidegate.engines.ostree.limits import Limits
 from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text, parse_text_value
 from tidegate.system import process
@@ -44,7 +45,7 @@ class OstreeCli:
         """
         argv = ("ostree", "pull", f"--repo={self.repo_path}", *arguments)
         watch = process.Watch(sink, self.limits.silence_secs)
-        done = await process.run(argv, deadline_secs=self.limits.stage_secs, watch=watch)
+        done = await self.run(argv, self.limits.stage_secs, watch)
         if done.returncode != 0:
             raise classify(done.stderr, doing)
 
@@ -93,8 +94,27 @@ class OstreeCli:
             return False
         return (self.repo_path / "objects" / checksum[:2] / f"{checksum[2:]}.commit").exists()
 
+    async def run(
+        self, argv: tuple[str, ...], deadline_secs: float, watch: process.Watch | None = None
+    ) -> process.Completed:
+        """Run ``argv`` to its end, again after a pause where the file system of /sysroot is frozen.
+
+        A read-only /sysroot is remounted for each change, and the kernel refuses that (EBUSY) while the file system is
+        frozen: by a snapshot of a virtual machine, for seconds, or by another libostree (seen in 2022.7), which
+        freezes and thaws /boot after it has written boot entries. The command has changed nothing by then.
+
+        Raises:
+            TidegateError: as :func:`tidegate.system.process.run` does.
+        """
+        for pause_secs in self.limits.frozen_pauses_secs:
+            done = await process.run(argv, deadline_secs=deadline_secs, watch=watch)
+            if done.returncode == 0 or not is_frozen(done.stderr):
+                return done
+            await asyncio.sleep(pause_secs)
+        return await process.run(argv, deadline_secs=deadline_secs, watch=watch)
+
     async def _checked(self, argv: tuple[str, ...], doing: str, deadline_secs: float) -> str:
-        done = await process.run(argv, deadline_secs=deadline_secs)
+        done = await self.run(argv, deadline_secs)
         if done.returncode != 0:
             raise classify(done.stderr, doing)
         return done.stdout

@@ -13,6 +13,7 @@ from tidegate.errors import ErrorKind, TidegateError
 
 _TERMINAL_CODES = re.compile(r"\x1b(\[[0-9;]*m|[78])")  # with a terminal as standard output, errors come in red
 _MISSING_FILE = re.compile(r"HTTP (404|403|410)")
+_FROZEN = re.compile(r"Remounting /sysroot read-write: Device or resource busy", re.IGNORECASE)
 _MESSAGE_LIMIT_CHARS = 500
 
 
@@ -70,6 +71,11 @@ def classify(stderr: str, doing: str) -> TidegateError:
 def names_missing_file(error: TidegateError) -> bool:
     """Whether the server lacks a file of the release: a part of a delta, or an object."""
     return _MISSING_FILE.search(error.message) is not None
+
+
+def is_frozen(stderr: str) -> bool:
+    """Whether /sysroot could not be remounted because its file system is frozen."""
+    return _FROZEN.search(stderr) is not None
 
 
 def clean(stderr: str) -> str:

@@ -15,7 +15,8 @@ class Limits:
     boot entries or check a tree out (rotating disks, a sysroot lock held by another ostree). ``latest_secs`` bounds the
     whole check for a newer release, a few kilobytes; the agent waits for it for less than two minutes. ``attempts`` is
     the number of consecutive failures after which a download is given up; one that fetched new objects counts as the
-    first.
+    first. ``frozen_pauses_secs`` are the pauses before a command that met a frozen file system is run again: libostree
+    thaws its own within milliseconds, a snapshot of a virtual machine takes seconds, and 20 s in all are the limit.
     """
 
     stage_secs: float = 6 * 3600
@@ -26,6 +27,7 @@ class Limits:
     attempts: int = 6
     backoff_base_secs: float = 2
     backoff_cap_secs: float = 60
+    frozen_pauses_secs: tuple[float, ...] = (0.1, 0.4, 1.5, 3, 5, 10)
 
     def backoff_secs(self, failures: int, jitter: float) -> float:
         """Return the pause after so many consecutive ``failures`` (1 and up); ``jitter`` is 0.0 to 1.0.

@@ -22,7 +22,7 @@ from tidegate.coordinator.web import app, connections
 HEADERS = {"fleet-lock-protocol": "true"}
 HEAD = b"POST /v1/pre-reboot HTTP/1.1\r\nhost: x\r\nfleet-lock-protocol: true\r\n"
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(GOOD_BODY) + GOOD_BODY
-QUICK_SECS = 0.2
+QUICK_SECS = 0.5
 PATIENCE_SECS = 10.0
 
 

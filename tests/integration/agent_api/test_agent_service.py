@@ -44,7 +44,7 @@ from tidegate.machine.events import (
 from tidegate.release import Purpose
 from tidegate.services import polkit
 
-CALL_SECS = 5.0
+CALL_SECS = 30.0
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 
 

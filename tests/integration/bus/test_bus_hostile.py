@@ -32,7 +32,7 @@ from tidegate.errors import ErrorKind, TidegateError
 
 WILD = 4321
 FLOOD = 1_000
-PROMPT_SECS = 2.0
+PROMPT_SECS = 10.0  # a call that stalls has no answer for 25 s
 """What somebody else may wait meanwhile; it takes milliseconds on a quiet machine."""
 
 

@@ -292,7 +292,7 @@ _STRANGE = [
 NEAR_MISSES = [*_COMMANDS, *_PROGRAMS, *_STRANGE]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(max_size=200) | st.sampled_from(NEAR_MISSES) | st.text(alphabet="./comandfirequ10-h\n\0%", max_size=40))
 def test_any_other_name_runs_nothing(host: Host, name: str) -> None:
     if name in {"command/fine", "command/nobodys", "required/10-a.sh"}:
