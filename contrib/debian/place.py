@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tidegate.cli import install_cmd, roff
+from tidegate.cli import install_cmd
 
 COMMON, AGENT, COORDINATOR = (Path("debian", name) for name in ("tidegate-common", "tidegate", "tidegate-coordinator"))
 HOME = Path("usr/lib/tidegate")
@@ -50,8 +50,6 @@ def main() -> None:
         _write(hook, RECOMPILE.format(package=package.name)).chmod(0o755)
     for package, source, place in _data():
         _copy(source, package / place)
-    for page in sorted(Path("contrib/man").glob("*.md")):
-        _write(COMMON / install_cmd.manual_place(page), roff.page(page.read_text(encoding="utf-8")))
 
 
 def _command() -> None:

@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from tidegate.cli import exits, roff
+from tidegate.cli import exits
 
 DATA = Path(sys.prefix) / "share" / "tidegate"
 """Where the wheel's data files are (hatch ``shared-data``)."""
@@ -91,32 +91,18 @@ def _put_in_place(root: Path) -> Iterator[Path]:
         yield _copy(snippet, root / CONFIG / snippet.name)
     for completion in sorted((DATA / "completions").glob("tidegate.*")):
         yield _copy(completion, root / COMPLETIONS[completion.name])
-    for manual in sorted((DATA / "man").glob("*.md")):
-        page = roff.page(manual.read_text(encoding="utf-8"))
-        yield _write(page, root / manual_place(manual))
+    for page in sorted((DATA / "man").glob("man*/*")):
+        yield _copy(page, root / MANUALS / page.parent.name / page.name)
     command = root / COMMAND
     if not command.exists() and not command.is_symlink():
         yield _link(command, root)
 
 
-def manual_place(manual: Path) -> str:
-    """Where the page goes whose text is ``NAME.SECTION.md``."""
-    return f"{MANUALS}/man{manual.stem[-1]}/{manual.stem}"
-
-
 def _copy(source: Path, target: Path) -> Path:
-    return _put(target, lambda draft: shutil.copyfile(source, draft))
-
-
-def _write(text: str, target: Path) -> Path:
-    return _put(target, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _put(target: Path, fill: Callable[[Path], object]) -> Path:
-    """By a new file and a rename, so that a daemon that reads it meanwhile finds all of it."""
+    """Replace ``target`` by a rename, so that a daemon that reads it meanwhile never sees part of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.new")
-    fill(draft)
+    shutil.copyfile(source, draft)
     draft.chmod(0o644)
     draft.replace(target)
     return target
