@@ -10,7 +10,7 @@ import click
 
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import read, text
-from tidegate.cli.telling import reason_of, when
+from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
 

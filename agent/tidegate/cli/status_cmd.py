@@ -10,10 +10,11 @@ from typing import cast
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.snapshot_file import is_live, read, text
-from tidegate.cli.telling import reason_of, when
+from tidegate.cli.snapshot_file import read, text
+from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
+from tidegate.report.status_file import is_live
 
 UP_TO_DATE = 0
 AVAILABLE = 10

@@ -26,6 +26,7 @@ from tidegate.doctor.base import Area, Examination, Finding, Host, Status
 from tidegate.doctor.reading import json_object
 from tidegate.errors import TidegateError
 from tidegate.identity import identify
+from tidegate.report.status_file import STATUS_FILE
 
 AREAS: Mapping[str, Examination] = {
     "units": units.examine,
@@ -47,7 +48,6 @@ AREA_SECS = 25.0
 """For each area, and so for all of them, as they are looked at side by side. A person waits for it."""
 
 SCHEMA = 1
-STATUS_FILE = Path("/run/tidegate/public/status.json")
 
 
 def read_patient() -> Host:
@@ -57,7 +57,7 @@ def read_patient() -> Host:
     return Host(
         settings=settings,
         problems=loaded.problems,
-        snapshot=json_object(STATUS_FILE),
+        snapshot=json_object(Path(STATUS_FILE)),
         identity=identify(settings.identity),
         agent=folders.agent_user(),
         uid=os.geteuid(),

@@ -37,6 +37,7 @@ from tidegate.gates.base import Allow, Wait
 from tidegate.machine.state import Policy
 from tidegate.records.model import Outcome, Records
 from tidegate.report.snapshot import Publisher, snapshot
+from tidegate.report.status_file import is_live
 from tidegate.system.boot import start_ticks
 
 NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
@@ -320,7 +321,7 @@ def test_a_snapshot_that_is_no_snapshot(status_file: Path, command: str, content
 )
 def test_a_snapshot_lives_with_the_very_process_that_wrote_it(writer: dict[str, object]) -> None:
     mine = writer.get("start_ticks") == start_ticks(os.getpid())
-    assert snapshot_file.is_live({"writer": writer}) is mine
+    assert is_live({"writer": writer}) is mine
 
 
 def test_odd_types_in_a_snapshot_are_read_as_missing() -> None:
@@ -332,7 +333,7 @@ def test_odd_types_in_a_snapshot_are_read_as_missing() -> None:
         "denied": [1, {"release": None}],
         "state": 7,
     }
-    assert not snapshot_file.is_live(odd)
+    assert not is_live(odd)
     assert list(lines(copy.deepcopy(odd), NOW + timedelta(days=1)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
-from tidegate.cli.snapshot_file import STATUS_FILE
+from tidegate.report.status_file import STATUS_FILE
 
 if TYPE_CHECKING:
     import click
