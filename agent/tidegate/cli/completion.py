@@ -1,4 +1,4 @@
-"""What shells offer for words that only this host knows; asked at each press of a key, so it reads one small file."""
+"""Shell completion of values that depend on this host. It runs at each TAB, and therefore reads only the snapshot."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def gates(_context: click.Context, _option: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The gates that hold a reboot now, for the last of several names with commas between."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells ask for it
+    """Complete the last name of a comma-separated list with gates that block a reboot now."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shell completion only
 
     before, comma, last = typed.rpartition(",")
-    named = before.split(",")
-    offered = [name for name in _blocked_by() if name.startswith(last) and name not in named]
-    return [CompletionItem(f"{before}{comma}{name}") for name in offered]
+    given = before.split(",")
+    names = [name for name in _blocked_by() if name.startswith(last) and name not in given]
+    return [CompletionItem(f"{before}{comma}{name}") for name in names]
 
 
 def _blocked_by() -> list[str]:
-    """Nothing where there is no agent: whoever completes a word wants no account of what is wrong."""
+    """The blocking gates of the snapshot; none on any error, as a shell has no place to show it."""
     try:
         with open(STATUS_FILE, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than reading it
             return list(cast("dict[str, list[str]]", json.load(file))["blocked_by"])

@@ -102,15 +102,15 @@ def test_a_checkout_without_a_wheel_says_so(root: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(install_cmd, "DATA", tmp_path / "nothing")
     done = install(root)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"{tmp_path}/nothing has no data files" in done.stderr
-    assert "to do: install the wheel" in done.stderr
+    assert f"there are no data files in {tmp_path}/nothing" in done.stderr
+    assert "to do: in a checkout, install the wheel" in done.stderr
     assert list(root.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("number", "euid", "remedy"),
     [
-        (errno.EROFS, 0, "  to do: this system's /usr is part of its releases"),
+        (errno.EROFS, 0, "  to do: /usr is part of this system's releases"),
         (errno.EACCES, 1000, "  to do: run it as root"),
         (errno.ENOSPC, 0, ""),
     ],
