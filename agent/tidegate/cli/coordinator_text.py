@@ -26,7 +26,7 @@ def group_lines(group: Node, now: datetime) -> Iterator[str]:
         yield from _holder(holder, name, now)
     for waiting in group.children("waiting"):
         again = _number(waiting, "retry_after_secs")
-        retry = f", next request in {duration(again)}" if again else ""
+        retry = f", retry in {duration(again)}" if again else ""
         yield f"{_INDENT}{waiting.text('id')} waits: {waiting.text('why')}{retry}"
 
 
