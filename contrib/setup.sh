@@ -1,9 +1,9 @@
-# What the commands of the README have in common; sourced, not run.
+# Functions for the scripts that the README names; to be sourced.
 
-# need_packages NAME...: installs Debian packages that are missing. Fails where it cannot, and says what to do.
+# need_packages NAME...: installs missing Debian packages; if it cannot, prints a remedy and fails.
 need_packages() {
 	command -v dpkg-query >/dev/null || {
-		echo "this needs Debian 12 or newer, or what derives from it; to be installed by hand: $*" >&2
+		echo "this needs Debian 12 or newer, or a derivative; install by hand: $*" >&2
 		return 1
 	}
 	missing=
@@ -12,27 +12,27 @@ need_packages() {
 	done
 	[ -n "$missing" ] || return 0
 	if [ "$(id -u)" -ne 0 ]; then
-		echo "not installed, and only root can: apt-get install$missing" >&2
+		echo "packages are missing; as root, run: apt-get install$missing" >&2
 		return 1
 	fi
 	echo "installing:$missing" >&2
-	said=$(mktemp)
-	# The lists of a fresh machine are empty or old: they are fetched when the first attempt fails.
-	install_packages $missing >"$said" 2>&1 ||
-		{ apt-get update -qq && install_packages $missing; } >"$said" 2>&1 || {
-		tail -n 20 "$said" >&2
-		rm -f "$said"
+	log=$(mktemp)
+	# On a fresh machine, package lists are missing or outdated: update them if the first attempt fails.
+	install_packages $missing >"$log" 2>&1 ||
+		{ apt-get update -qq && install_packages $missing; } >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		rm -f "$log"
 		return 1
 	}
-	rm -f "$said"
+	rm -f "$log"
 }
 
 install_packages() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
 }
 
-# environment CHECKOUT NAME REQUIREMENT: the Python of a virtual environment that has REQUIREMENT, made anew when
-# pyproject.toml or Python has changed. It lies outside the checkout, which may be read-only or shared.
+# environment CHECKOUT NAME REQUIREMENT: prints the Python of a virtual environment with REQUIREMENT, which is recreated
+# when pyproject.toml or Python has changed. It is outside the checkout, which may be read-only or shared.
 environment() {
 	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 		echo "Python 3.11 or newer is needed; this is $(python3 --version)" >&2
@@ -43,7 +43,7 @@ environment() {
 	stamp=$({ cat "$1/pyproject.toml" "$1/contrib/setup.sh"; python3 --version; } | sha256sum)
 	mkdir -p "$folder"
 	(
-		flock 9 # another run may be at it
+		flock 9 # against concurrent runs
 		[ "$(cat "$place/ready" 2>/dev/null)" = "$stamp" ] || make_environment "$place" "$3"
 		echo "$stamp" >"$place/ready"
 	) 9>"$place.lock" || return
@@ -51,7 +51,7 @@ environment() {
 }
 
 make_environment() {
-	echo "making a virtual environment in $1" >&2
+	echo "creating a virtual environment in $1" >&2
 	rm -rf "$1"
 	python3 -m venv "$1" &&
 		"$1/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$2" >&2 ||

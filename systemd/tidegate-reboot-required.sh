@@ -1,8 +1,8 @@
-# Keeps Tidegate's part of /run/reboot-required, as Debian's tools know it, in step with the agent's flag.
+# Updates Tidegate's entry in /run/reboot-required, which Debian's tools read, from the agent's flag file.
 #
-# The agent's user writes a folder of its own only, and nothing of what is in there is read: that a file of this name is
-# there, or is not, is all that comes from it. Others use /run/reboot-required as well (kernel packages do, on Debian);
-# each has a line in .pkgs. So the file goes with the last line, and only where it was made here.
+# The flag is in a folder of the agent's user; only its existence is used, and never its content. Other programs use
+# /run/reboot-required too (on Debian, kernel packages do), each with a line in .pkgs. It is therefore removed only after
+# the last line, and only if this script has created it.
 set -euf
 run=${1:-/run}
 flag=$run/tidegate/public/reboot-required
@@ -21,7 +21,7 @@ if [ -e "$flag" ]; then
 fi
 
 if grep -qsxF "$line" "$packages"; then
-	grep -vxF "$line" "$packages" >"$packages.tidegate" || : # nothing is left
+	grep -vxF "$line" "$packages" >"$packages.tidegate" || : # no line is left
 	mv "$packages.tidegate" "$packages"
 fi
 if [ -e "$ours" ]; then

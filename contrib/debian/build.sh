@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds the Debian packages tidegate-common, tidegate and tidegate-coordinator from this checkout, on Debian 12 or newer.
-# Needs a mirror of Debian and one of Python's package index, as apt and pip are configured; nothing else.
+# Needs a Debian mirror and a Python package index, as configured for apt and pip.
 #
-#   sh contrib/debian/build.sh [OUTDIR]     the packages go to OUTDIR, the current folder unless given
+#   sh contrib/debian/build.sh [OUTDIR]     writes the packages to OUTDIR, by default the current folder
 #
-# The same checkout gives the same packages, byte by byte, on the same version of Debian.
+# Builds are reproducible: the same checkout gives the same bytes on the same version of Debian.
 set -eu
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:-.}
@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# A copy, so that the checkout may be read-only and stays clean; only what the packages are made of.
+# A copy of the sources, so that the checkout may be read-only and stays clean.
 source=$work/tidegate
 mkdir -p "$source/contrib" "$out"
 for part in agent config.d systemd contrib/man contrib/completions LICENSE README.md CHANGELOG.md; do
@@ -23,17 +23,17 @@ for part in agent config.d systemd contrib/man contrib/completions LICENSE READM
 done
 cp -R "$checkout/contrib/debian" "$source/debian"
 find "$source" -name __pycache__ -prune -exec rm -rf {} +
-# Whatever the checkout's owner lets others do: what is packaged is for everybody to read.
+# Packaged files are world-readable, regardless of the permissions of the checkout.
 chmod -R u+rwX,go+rX,go-w "$source"
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$checkout/pyproject.toml")
 [ "$version" = "$(dpkg-parsechangelog -l "$source/debian/changelog" -S Version)" ] || {
-	echo "contrib/debian/changelog is not about $version, the version of pyproject.toml: add an entry" >&2
+	echo "contrib/debian/changelog has no entry for $version, the version in pyproject.toml: add one" >&2
 	exit 1
 }
 
 echo "fetching the libraries" >&2
-# The pip that Debian keeps for virtual environments (a dependency of python3-venv); none has to be made for it.
+# The pip that Debian ships for virtual environments (a dependency of python3-venv), run without one.
 pip=$(echo /usr/share/python-wheels/pip-*.whl)/pip
 for set in agent coordinator; do
 	/usr/bin/python3 "$pip" install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir \

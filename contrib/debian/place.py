@@ -1,4 +1,4 @@
-"""What the packages consist of, and where it goes: run by debian/rules in the build tree."""
+"""Install the files of the packages into their folders; run by debian/rules in the build tree."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tidegate.cli import install_cmd, roff
+from tidegate.cli import install_cmd
 
 COMMON, AGENT, COORDINATOR = (Path("debian", name) for name in ("tidegate-common", "tidegate", "tidegate-coordinator"))
 HOME = Path("usr/lib/tidegate")
 LIBRARIES = HOME / "lib/python3/site-packages"
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-"""The versions of Debian's python3 that the packages work with; debian/control has the same bounds."""
+"""The supported versions of Debian's python3; debian/control has the same bounds."""
 
 VENV = "home = /usr/bin\ninclude-system-site-packages = false\n"
-"""A virtual environment of no version: what the distribution has installed for others is not loaded (dbus-next would
-load PyGObject, for one), and ``sys.executable`` leads the agent's children back here."""
+"""A virtual environment for all versions of Python. It hides the distribution's modules (dbus-next would load
+PyGObject), and ``sys.executable`` makes the agent's children use it too."""
 
 COMMAND = f"#!/{HOME}/bin/python3 -I\nfrom tidegate.cli.start import main\n\nmain()\n"
 
 RECOMPILE = """\
 #!/bin/sh
 set -e
-# Debian's python3 became another version.
+# The default version of Debian's python3 has changed.
 if [ "$1" = rtupdate ]; then
 	py3clean -p {package}
 	py3compile -p {package} /usr/lib/tidegate
@@ -34,28 +34,26 @@ fi
 
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
-_UNSHIPPED = shutil.ignore_patterns("tests", "dateutil-zoneinfo.tar.gz")  # the latter: the host has zones of its own
+_UNSHIPPED = shutil.ignore_patterns("tests", "dateutil-zoneinfo.tar.gz")  # the host has its own time zones
 LICENCE = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 
 
 def main() -> None:
-    """Fill the folders of the packages."""
+    """Install all files."""
     _command()
     shutil.copytree("agent/tidegate", COMMON / LIBRARIES / "tidegate")
     _libraries(Path("vendor/agent"), COMMON)
     _libraries(Path("vendor/coordinator"), COORDINATOR)
-    _trust_the_hosts_authorities()
+    _use_the_hosts_certificates()
     for package in (COMMON, COORDINATOR):
         hook = package / "usr/share/python3/runtime.d" / f"{package.name}.rtupdate"
         _write(hook, RECOMPILE.format(package=package.name)).chmod(0o755)
     for package, source, place in _data():
         _copy(source, package / place)
-    for page in sorted(Path("contrib/man").glob("*.md")):
-        _write(COMMON / install_cmd.manual_place(page), roff.page(page.read_text(encoding="utf-8")))
 
 
 def _command() -> None:
-    """``/usr/bin/tidegate`` and the environment that it runs in."""
+    """Install ``/usr/bin/tidegate`` and its virtual environment."""
     home = COMMON / HOME
     _write(home / "pyvenv.cfg", VENV)
     _write(COMMON / "usr/bin/tidegate", COMMAND).chmod(0o755)
@@ -67,7 +65,7 @@ def _command() -> None:
 
 
 def _libraries(vendored: Path, package: Path) -> None:
-    """All but commands of their own; licences go where Debian's users look for them."""
+    """Install the libraries without their commands; their licences go to /usr/share/doc."""
     place, licences = package / LIBRARIES, package / "usr/share/doc" / package.name / "vendored"
     for part in sorted(vendored.iterdir()):
         if part.name.endswith(".dist-info"):
@@ -79,7 +77,7 @@ def _libraries(vendored: Path, package: Path) -> None:
 
 
 def _metadata(found: Path, place: Path, licences: Path) -> None:
-    """Name and version, for those who look for versions with known holes."""
+    """Install METADATA, from which scanners for vulnerable versions read name and version; and licences."""
     name = found.name.removesuffix(".dist-info")
     _copy(found / "METADATA", place / "METADATA")
     for file in sorted(found.rglob("*")):
@@ -87,14 +85,14 @@ def _metadata(found: Path, place: Path, licences: Path) -> None:
             _copy(file, licences / f"{name}.{'notice' if 'notice' in file.name.lower() else 'terms'}.txt")
 
 
-def _trust_the_hosts_authorities() -> None:
+def _use_the_hosts_certificates() -> None:
     bundle = COMMON / LIBRARIES / "certifi/cacert.pem"
     bundle.unlink()
     bundle.symlink_to(AUTHORITIES)
 
 
 def _data() -> Iterator[tuple[Path, Path, str]]:
-    """What ``tidegate install`` puts in place from a wheel, at the same places; and what is for shells."""
+    """The files that ``tidegate install`` installs from a wheel: package, source and place."""
     for name, place in install_cmd.PLACES.items():
         yield COORDINATOR if "coordinator" in name else AGENT, Path("systemd", name), place
     for snippet in sorted(Path("config.d").glob("*.toml")):

@@ -1,4 +1,4 @@
-"""A host goes from one release to the next, before your eyes."""
+"""Demo: a host in a container is updated from one release to the next."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from types import FrameType
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))  # started as a script; the lab is not part of the installed package
 
-from contrib.demo import scratch  # noqa: E402 - only now can it be found
-from contrib.demo.account import Account  # noqa: E402
-from contrib.demo.telling import Teller  # noqa: E402
+from contrib.demo import scratch  # noqa: E402 - after sys.path has been extended
+from contrib.demo.narration import Narrator  # noqa: E402
+from contrib.demo.progress import Progress  # noqa: E402
 from tests.e2e.agent_host import AgentHost, Source, version_of  # noqa: E402
 from tests.e2e.lab.cache import Cache  # noqa: E402
 from tests.e2e.lab.debian import SUITES, host_base  # noqa: E402
@@ -28,18 +28,18 @@ from tests.e2e.lab.server import serve  # noqa: E402
 from tests.e2e.lab.sysroot import Remote, make_sysroot  # noqa: E402
 from tests.e2e.lab.wheels import wheelhouse  # noqa: E402
 
-# What is new in release 2: enough for a download that can be watched over a line as slow as this one.
+# New files of release 2: at this bandwidth, the progress of the download can be watched.
 NEW_FILES = 64
 NEW_FILE_BYTES = 256 * 1024
 CONNECTION_BYTES_PER_SEC = 1024 * 1024
 
-STORY_SECS = 180.0  # from the question to a verified boot; seconds on a quiet machine
+STORY_SECS = 180.0  # from `tidegate check` to a verified boot; it takes seconds on an idle machine
 SCRATCH = "scratch"
 NOTHING_NEW: Mapping[str, File] = {}
 
 
 def main(arguments: list[str]) -> int:
-    """Tell the story; 0 when the host came up in the newer release."""
+    """Run the demo; returns 0 if the host has booted the newer release."""
     chosen = arguments[0] if arguments else next(iter(SUITES))
     if len(arguments) > 1 or chosen not in {*SUITES, SCRATCH}:
         print(f"usage: run.sh [{'|'.join([*SUITES, SCRATCH])}]", file=sys.stderr)
@@ -47,35 +47,35 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
-        return _tell(Teller(sys.stdout), chosen)
+        return _run(Narrator(sys.stdout), chosen)
     except BedError as err:
         print(f"demo: {err}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever read this has seen enough; nothing more can be said, at exit neither
+    except BrokenPipeError:  # the reader has closed the pipe; the flush at exit would fail as well
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        print("demo: interrupted; nothing of it is left running", file=sys.stderr)
+        print("demo: interrupted; everything it started has been stopped", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    """End in order, so that what was started ends too."""
+    """Exit through all context managers, which stop what was started."""
     sys.exit(128 + number)
 
 
-def _tell(teller: Teller, chosen: str) -> int:
+def _run(narrator: Narrator, chosen: str) -> int:
     if chosen == SCRATCH:
-        return scratch.play(teller)
+        return scratch.play(narrator)
     if reason := can_run():
-        teller.say(f"Whole hosts cannot run here: {reason}.")
-        return scratch.play(teller)
-    return _play(teller, chosen)
+        narrator.say(f"Hosts in containers cannot run here: {reason}.")
+        return scratch.play(narrator)
+    return _play(narrator, chosen)
 
 
-def _play(teller: Teller, suite: str) -> int:
-    teller.say(f"Preparing a Debian {suite} host with OSTree (minutes the first time, kept for the next).")
-    cache = Cache.default(teller.note)
+def _play(narrator: Narrator, suite: str) -> int:
+    narrator.say(f"Preparing a Debian {suite} host with OSTree (takes minutes the first time, and is cached).")
+    cache = Cache.default(narrator.note)
     base = host_base(cache, suite)
     layer = agent_layer(cache, base, wheelhouse(cache, CHECKOUT, suite))
     with open_lab(cache) as lab, serve(lab) as server:
@@ -84,9 +84,9 @@ def _play(teller: Teller, suite: str) -> int:
         source = Source.of(depot, server, old)
         server.throttle.bytes_per_sec = CONNECTION_BYTES_PER_SEC
         with _machine(lab, old, f"{server.url}/repo") as machine:
-            _Story(teller, machine, source).tell(old, new)
+            _Story(narrator, machine, source).run(old, new)
             arrived = machine.boots[-1].payload == new.payload
-    teller.say(f"\nTo look around in such a host: {sys.executable} -m tests.e2e.lab shell --suite {suite}")
+    narrator.say(f"\nFor a shell in such a host: {sys.executable} -m tests.e2e.lab shell --suite {suite}")
     return 0 if arrived else 1
 
 
@@ -103,48 +103,48 @@ def _machine(lab: Lab, release: Release, repo: str) -> Machine:
 
 
 class _Story:
-    def __init__(self, teller: Teller, machine: Machine, source: Source) -> None:
-        self._teller = teller
+    def __init__(self, narrator: Narrator, machine: Machine, source: Source) -> None:
+        self._narrator = narrator
         self._machine = machine
         self._host = AgentHost(machine)
         self._source = source
-        self._account = Account(teller, self._host)
+        self._progress = Progress(narrator, self._host)
 
-    def tell(self, old: Release, new: Release) -> None:
-        """From ``old`` to ``new``."""
-        self._teller.chapter(f"A host boots release {old.version}")
+    def run(self, old: Release, new: Release) -> None:
+        """Boot ``old``, publish ``new``, and follow the update."""
+        self._narrator.chapter(f"A host boots release {old.version}")
         self._host.start(self._source)
         self._checked()
-        self._account.skip()
+        self._progress.skip()
         self._type("cat /etc/greeting", "systemctl status tidegate.service | head -n 3", "tidegate status")
-        self._teller.chapter(f"Release {new.version} is published, and the host is asked to look")
+        self._narrator.chapter(f"Release {new.version} is published, and the host is asked to check")
         self._source.release(new)
         self._type("tidegate check")
         self._follow(new)
-        self._teller.chapter(f"The host runs release {new.version}")
+        self._narrator.chapter(f"The host runs release {new.version}")
         self._type("cat /etc/greeting", "tidegate status", "tidegate history", "ostree admin status")
 
     def _type(self, *commands: str) -> None:
         for command in commands:
-            self._teller.command(command, self._machine.sh(f"{command} 2>&1 || true"))
+            self._narrator.command(command, self._machine.sh(f"{command} 2>&1 || true"))
 
     def _checked(self) -> None:
-        self._host.wait("a first look for releases", lambda told: told["last_check"] is not None)
+        self._host.wait("a first check for releases", lambda snapshot: snapshot["last_check"] is not None)
 
     def _follow(self, new: Release) -> None:
-        """Tell what happens until the host has come to rest in ``new``."""
+        """Print events until the host runs ``new`` and is idle."""
 
-        def look() -> bool:
-            self._account.catch_up()
+        def done() -> bool:
+            self._progress.show()
             return len(self._machine.boots) > 1 and self._settled(new)
 
-        self._machine.wait_for(look, f"at rest in {new.version}", deadline_secs=STORY_SECS)
+        self._machine.wait_for(done, f"idle in {new.version}", deadline_secs=STORY_SECS)
         self._checked()
-        self._account.catch_up()
+        self._progress.show()
 
     def _settled(self, new: Release) -> bool:
-        told = self._host.snapshot()
-        return told is not None and told["state"] == "steady" and version_of(told, "booted") == new.version
+        snapshot = self._host.snapshot()
+        return snapshot is not None and snapshot["state"] == "steady" and version_of(snapshot, "booted") == new.version
 
 
 if __name__ == "__main__":

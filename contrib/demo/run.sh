@@ -1,11 +1,11 @@
 #!/bin/sh
-# Shows Tidegate at its work: a Debian host with OSTree, systemd and logind boots in a container on this machine, learns of
-# a newer release, stages it, reboots into it and tells the story. Installs what it needs from Debian and PyPI.
+# Demonstrates an update: a Debian host with OSTree, systemd and logind boots in a container on this machine, finds a newer
+# release, stages it and reboots into it. Installs the required packages from Debian and PyPI.
 #
 #   sh contrib/demo/run.sh [bookworm|trixie|scratch]
 #
-# Needs Debian 12 or newer and root. What is built is kept in $TIDEGATE_LAB_CACHE (default /var/cache/tidegate-lab).
-# "scratch" plays the story without a host, on an OSTree sysroot in a folder; so does an ordinary user.
+# Needs Debian 12 or newer and root. Images are cached in $TIDEGATE_LAB_CACHE (default /var/cache/tidegate-lab).
+# With "scratch", or without root, it runs without a container, on an OSTree sysroot in a folder.
 set -eu
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 . "$checkout/contrib/setup.sh"

@@ -1,6 +1,6 @@
-"""The same story where no container can run: the agent's own machine, runner and engine on a scratch OSTree sysroot.
+"""The demo without a container: the agent's state machine, runner and engine on an OSTree sysroot in a folder.
 
-Everything is real but the host around it: what stands for logind and for a boot is a few lines here.
+Only the host is simulated: logind and boots are a few lines here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from contrib.demo.telling import Teller
+from contrib.demo.narration import Narrator
 from tests.e2e.lab.process import BedError, must
 from tests.e2e.lab.signing import UNSIGNED
 from tests.integration.ostree.tiny_os import REF, Repository, Sysroot, plant_tree
@@ -34,8 +34,8 @@ from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
-from tidegate.publish.publisher import Asked, publish
-from tidegate.publish.steps import told
+from tidegate.publish.publisher import Request, publish
+from tidegate.publish.steps import describe
 from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.store import FileStore
 from tidegate.report.snapshot import snapshot
@@ -44,51 +44,53 @@ from tidegate.system.boot import BootInstance
 from tidegate.workload.none import NoWorkload
 
 
-def play(teller: Teller) -> int:
-    """Tell the story; 0 when the sysroot boots the newer release in the end."""
-    teller.say("This is the agent's own machine and OSTree engine on a scratch sysroot: no systemd, no real reboot.")
+def play(narrator: Narrator) -> int:
+    """Run the demo; returns 0 if the sysroot boots the newer release in the end."""
+    narrator.say(
+        "This runs the agent's state machine and OSTree engine on a sysroot in a folder: no systemd, no real reboot."
+    )
     with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as folder:
         try:
-            return asyncio.run(_play(teller, Path(folder)))
-        except (AssertionError, TidegateError) as err:  # the first is how the tiny OS says that a command failed
+            return asyncio.run(_play(narrator, Path(folder)))
+        except (AssertionError, TidegateError) as err:  # the tiny OS asserts that its commands succeed
             raise BedError(str(err)) from err
         finally:
             _loosen(Path(folder))
 
 
 def _loosen(folder: Path) -> None:
-    """Take the immutable bit off the deployments, where it could be set: they are to go with the folder."""
+    """Remove the immutable attribute of the deployments, so that the folder can be deleted."""
     deployments = [*folder.glob("sysroot/ostree/deploy/*/deploy/*.[0-9]")]
     subprocess.run(["chattr", "-f", "-i", *deployments], check=False)  # noqa: S607 - a program of Debian's
 
 
-async def _play(teller: Teller, folder: Path) -> int:
+async def _play(narrator: Narrator, folder: Path) -> int:
     repository, graph = Repository.create(folder / "repo"), folder / "graph.json"
     sysroot = Sysroot.create(folder / "sysroot", repository.path.as_uri())
-    host = _Host(teller, folder, sysroot, graph.as_uri())
-    sysroot.install(await _publish(teller, repository, graph, "1.0"))
-    teller.chapter("The sysroot is in release 1.0")
-    await host.live(BootInstance("scratch-1"))
-    teller.chapter("Release 2.0 is published, and the agent looks again")
-    new = await _publish(teller, repository, graph, "2.0")
-    await host.live(BootInstance("scratch-1"))
-    teller.chapter("The next boot takes the default, and the agent looks what came of it")
-    await host.live(BootInstance("scratch-2"))
-    teller.command("ostree admin status", sysroot.status())
+    host = _Host(narrator, folder, sysroot, graph.as_uri())
+    sysroot.install(await _publish(narrator, repository, graph, "1.0"))
+    narrator.chapter("The sysroot is in release 1.0")
+    await host.run(BootInstance("scratch-1"))
+    narrator.chapter("Release 2.0 is published, and the agent checks again")
+    new = await _publish(narrator, repository, graph, "2.0")
+    await host.run(BootInstance("scratch-1"))
+    narrator.chapter("The next boot starts the default deployment, and the agent verifies it")
+    await host.run(BootInstance("scratch-2"))
+    narrator.command("ostree admin status", sysroot.status())
     booted = (await OstreeEngine.for_scratch(sysroot.path).status()).booted
     return 0 if booted.payload == new else 1
 
 
-async def _publish(teller: Teller, repository: Repository, graph: Path, version: str) -> str:
-    """Commit a release and publish it, with a delta from the one before."""
+async def _publish(narrator: Narrator, repository: Repository, graph: Path, version: str) -> str:
+    """Commit a release and publish it, with a delta from the preceding one."""
     payload = _commit(repository, version)
-    asked = Asked(repository.path, REF, graph, UNSIGNED, delta_count=1)
-    await publish(asked, lambda step: teller.overheard("tidegate publish", told(step)))
+    request = Request(repository.path, REF, graph, UNSIGNED, delta_count=1)
+    await publish(request, lambda step: narrator.journal("tidegate publish", describe(step)))
     return payload
 
 
 def _commit(repository: Repository, version: str) -> str:
-    """Commit a release of files that belong to whoever runs this: only root can deploy those of others."""
+    """Commit a release whose files belong to the current user: only root can deploy those of other users."""
     tree = repository.path.with_name(f"tree-{version}")
     plant_tree(tree, version)
     about = [f"--branch={REF}", "--bootable", f"--add-metadata-string=version={version}"]
@@ -115,23 +117,23 @@ class _Well:
 
 
 class _Nobody:
-    """No one is logged in to a sysroot."""
+    """Nobody is logged in to a sysroot."""
 
     async def tell(self, notice: Notice) -> None:
-        """There is nobody to tell."""
+        """Discard the notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """What keeps over the boots, and one life of the agent for each of them."""
+    """The state that survives boots; runs the agent once for each boot."""
 
-    teller: Teller
+    narrator: Narrator
     folder: Path
     sysroot: Sysroot
     graph: str
 
-    async def live(self, boot: BootInstance) -> None:
-        """Run the agent until it reboots or has nothing left to do, and show its status."""
+    async def run(self, boot: BootInstance) -> None:
+        """Run the agent until it reboots or has nothing to do, and show its status."""
         clock, store = SystemClock(), FileStore(self.folder)
         engine = OstreeEngine.for_scratch(self.sysroot.path)
         world = World(StaticGraph(self.graph, NetClient()), (Immediate(),), _Well())
@@ -147,16 +149,16 @@ class _Host:
         for effect in effects:
             match effect:
                 case Announce(text=text):
-                    self.teller.overheard("tidegate", text)
+                    self.narrator.journal("tidegate", text)
                 case Reply():
-                    pass  # nobody asks here
+                    pass  # no request is made here
                 case task:
                     await runner.run(task, events.append)
 
     def _show_status(self, state: State, now: Now) -> None:
-        self.teller.command("tidegate status", "\n".join(lines(snapshot(state, now, now.wall, {}), now.wall)))
+        self.narrator.command("tidegate status", "\n".join(lines(snapshot(state, now, now.wall, {}), now.wall)))
 
 
 def _at_rest(state: State) -> bool:
-    """It reboots, or it has looked and found nothing to do."""
+    """Whether it reboots, or has checked and found nothing to do."""
     return isinstance(state.phase, Rebooting) or (isinstance(state.phase, Steady) and state.poll.checked_at is not None)

@@ -84,7 +84,7 @@ def test_anybody_follows_the_agent_through_its_restart_to_its_end(world: World) 
     told("waiting 15 s for it")
     told(" verifying: ")
     host.machine.sh("systemctl stop tidegate.service")
-    told("that was its last word")
+    told("this was its last snapshot")
     host.machine.wait_for(
         lambda: host.machine.sh("systemctl show -P ExecMainStatus watch.service").strip() == "4",
         "to see it exit with 4",

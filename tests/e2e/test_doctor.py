@@ -99,7 +99,7 @@ def look(host: AgentHost) -> dict[str, Document]:
 
 
 def wrong(found: Mapping[str, Document]) -> dict[str, Document]:
-    """The problems, and what could not be looked at."""
+    """The problems, and what could not be checked."""
     return {name: one for name, one in found.items() if one["status"] in {"problem", "unknown"}}
 
 
@@ -154,7 +154,7 @@ def test_a_remote_that_is_gone_and_a_time_service_that_is_masked_are_named(host:
     found = look(host)
     assert "cannot be reached" in str(found["engine.remote"]["message"])
     clock = found["clock.synchronized"]
-    assert (clock["status"], "timedated does not say" in str(clock["message"])) == ("problem", True)
+    assert (clock["status"], "timedated does not report" in str(clock["message"])) == ("problem", True)
     host.machine.sh(str(clock["remedy"]))
     again = look(host)["clock.synchronized"]
     assert "NTPSynchronized=" in str(again["evidence"])

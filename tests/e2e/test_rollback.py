@@ -127,7 +127,7 @@ def test_a_release_that_is_not_well_is_left_denied_and_never_met_again(shop: Sho
     # A sandboxed service in a container may see the boot id of the machine below (systemd 252).
     assert denial["boot_id"].replace("-", "") in {
         failure["_BOOT_ID"],
-        BOOT_ID_FILE.read_text().strip().replace("-", ""),
+        Path(BOOT_ID_FILE).read_text().strip().replace("-", ""),
     }
 
     assert told["staged"] is None

@@ -1,1 +1,1 @@
-"""The command line: parse, call, print, exit code. One file a command group."""
+"""The command line: parse, call, print, exit. One file for each command group."""

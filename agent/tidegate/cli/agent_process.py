@@ -1,4 +1,4 @@
-"""The process of the agent: what it does without, where its log goes, how it ends."""
+"""The agent's process: imports that it avoids, logging, and its exit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def run(config_roots: Sequence[Path] = ()) -> None:
-    """Run the agent until it is stopped; ``config_roots`` take the place of the default folders."""
+    """Run the agent until it is stopped; ``config_roots`` replace the default folders."""
     _keep_small()
-    import asyncio  # noqa: PLC0415 - only now, and so are all that import it
+    import asyncio  # noqa: PLC0415 - after _keep_small(), as are all modules that import it
 
     from tidegate.app import Paths, run_agent  # noqa: PLC0415
     from tidegate.clock import SystemClock  # noqa: PLC0415
@@ -30,11 +30,11 @@ def run(config_roots: Sequence[Path] = ()) -> None:
 
 
 def _keep_small() -> None:
-    """Keep out what others load for their own sake: 5 of the 25 MiB that the resident agent may have are OpenSSL's.
+    """Make imports fail that other modules try and can do without; OpenSSL alone takes 5 MiB of the agent's 25.
 
-    It speaks no TLS. asyncio does without where the import fails (``asyncio.sslproto`` of Python 3.11 to 3.13), and
-    hashlib, which the host's id is made with, takes Python's own SHA-256 where ``_hashlib`` cannot be imported.
-    dbus-next 0.2.3 loads PyGObject wherever it is installed: 3 MiB.
+    The agent speaks no TLS. asyncio works without ssl where its import fails (``asyncio.sslproto`` of Python 3.11 to
+    3.13), and hashlib, which derives the host's id, uses Python's own SHA-256 where ``_hashlib`` cannot be imported.
+    dbus-next 0.2.3 imports PyGObject wherever it is installed: 3 MiB.
     """
     for name in ("ssl", "_hashlib", "gi"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None is how an import is made to fail
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None makes an import fail

@@ -1,19 +1,17 @@
-"""``tidegate check`` and ``stage``: looking for a release, and what was found, for people and for programs.
+"""``tidegate check`` and ``stage``: find or stage a newer release, and print the result as text or JSON.
 
-The agent answers a request in words, and has written its snapshot before it does (:mod:`tidegate.loop`): what a program
-wants to know of the look is read there, once the answer has come.
+The agent answers with a sentence, after it has written its snapshot (:mod:`tidegate.loop`). The JSON document is
+therefore built from the snapshot, which is read after the answer has arrived.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import exits
 from tidegate.cli.snapshot_file import read
-from tidegate.cli.update_cmd import answer_of, ask
+from tidegate.cli.update_cmd import ask
 from tidegate.jsonread import Document, rows, table
 
 if TYPE_CHECKING:
@@ -22,36 +20,39 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 CHECK_SECS = 15 * 60.0
-"""Longer than the agent's own deadline for a check, so that its account of what went wrong arrives."""
+"""Longer than the agent's own deadline for a check, so that its error message arrives."""
 
 STAGE_SECS = 13 * 3600.0
-"""Longer than the agent's own deadline for a staging, which has to do on a slow line."""
+"""Longer than the agent's own deadline for staging, which allows for slow lines."""
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON: see tidegate(1).")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: see tidegate(1).")
 
 
 @click.command()
 @_json_option
 def check(*, as_json: bool) -> None:
-    """Look for a newer release now."""
-    _look("Check", CHECK_SECS, as_json=as_json)
+    """Check for a newer release now."""
+    ask("Check", CHECK_SECS, document=_document if as_json else None)
 
 
 @click.command()
 @_json_option
 def stage(*, as_json: bool) -> None:
-    """Download and prepare the next release now; the next boot still leads into the running one."""
-    _look("Stage", STAGE_SECS, as_json=as_json)
+    """Download and prepare the next release now.
+
+    The next boot still starts the running release.
+    """
+    ask("Stage", STAGE_SECS, document=_document if as_json else None)
 
 
 def found(answer: str, snapshot: Document) -> Document:
-    """What came of a look, from what the agent says of itself after it."""
+    """The result as JSON: the agent's ``answer`` and what its ``snapshot`` says of releases."""
     error = table(snapshot, "last_error")
-    of_the_look = str(error.get("kind", "")).startswith("discovery.")
+    from_discovery = str(error.get("kind", "")).startswith("discovery.")
     return {
         "schema": SCHEMA,
         "answer": answer,
-        "error": {key: error.get(key) for key in ("kind", "message", "remedy")} if of_the_look else None,
+        "error": {key: error.get(key) for key in ("kind", "message", "remedy")} if from_discovery else None,
         "checked_at": snapshot.get("last_check"),
         "booted": snapshot.get("booted"),
         "target": snapshot.get("target"),
@@ -63,21 +64,11 @@ def found(answer: str, snapshot: Document) -> Document:
     }
 
 
-def not_found(error: TidegateError) -> Document:
-    """The same keys for a request that came to nothing: what an earlier one found is not its answer."""
-    told = {"kind": error.kind, "message": error.message, "remedy": error.remedy}
-    return {**found("", {}), "answer": None, "error": told}
+def failed(error: TidegateError) -> Document:
+    """The same keys for a failed request; results of earlier requests are left out."""
+    reported = {"kind": error.kind, "message": error.message, "remedy": error.remedy}
+    return {**found("", {}), "answer": None, "error": reported}
 
 
-def _look(member: str, timeout_secs: float, *, as_json: bool) -> None:
-    if not as_json:
-        ask(member, timeout_secs)
-        return
-    from tidegate.errors import TidegateError  # noqa: PLC0415 - as in asking
-
-    try:
-        document = found(answer_of(member, timeout_secs), read())
-    except TidegateError as err:
-        click.echo(json.dumps(not_found(err), indent=1))
-        exits.fail(err)
-    click.echo(json.dumps(document, indent=1))
+def _document(outcome: str | TidegateError) -> Document:
+    return found(outcome, read()) if isinstance(outcome, str) else failed(outcome)

@@ -1,4 +1,4 @@
-"""``tidegate config``: is the configuration right, and what does it come to. Needs neither the agent nor root."""
+"""``tidegate config``: check and show the configuration. Needs neither the agent nor root."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def config_root_option(command: F) -> F:
-    """``--config-root DIR``, repeatable, in place of the three folders of the system."""
+    """The option ``--config-root DIR``, repeatable, which replaces the three folders of the system."""
     return click.option(
         "--config-root",
         "roots",
         multiple=True,
         metavar="DIR",
         type=click.Path(path_type=Path),
-        help="Read snippets from DIR instead of the system's folders; repeat it, later ones go over earlier ones.",
+        help="Read snippets from DIR instead of the system's folders; may be repeated, later ones win.",
     )(command)
 
 
 def json_option(command: F) -> F:
-    """``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
+    """The option ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def load_roots(roots: tuple[Path, ...]) -> Loaded:
-    """The configuration of the named folders, or else of the system's."""
-    from tidegate.config import DEFAULT_ROOTS, load  # noqa: PLC0415 - `--help` need not read TOML
+    """Load the configuration from ``roots``; from the system's folders if that is empty."""
+    from tidegate.config import DEFAULT_ROOTS, load  # noqa: PLC0415 - `--help` needs no TOML
 
     return load(roots or DEFAULT_ROOTS)
 
 
 def settings_or_exit(loaded: Loaded) -> Settings:
-    """The settings; with problems, these go to standard error and the command fails with 1."""
+    """The settings. If there are problems, print them to standard error and exit with 1."""
     if loaded.settings is None:
         click.echo(problem_text(loaded.problems), err=True)
         sys.exit(1)
@@ -51,13 +51,13 @@ def settings_or_exit(loaded: Loaded) -> Settings:
 
 
 def tell_problems(loaded: LoadedAs[S], *, as_json: bool) -> NoReturn:
-    """Print what a check of any process's configuration has found, and exit: with 1 where that is anything."""
+    """Print the problems of a configuration, or that there are none, and exit: with 1 if there are problems."""
     click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
     sys.exit(1 if loaded.problems else 0)
 
 
 def problem_text(problems: Iterable[Problem]) -> str:
-    """Each problem on a line, its remedy on the next."""
+    """Each problem on a line, followed by its remedy."""
     return "\n".join(f"{_place(one)}: {one.message}\n    {one.remedy}" for one in problems)
 
 
@@ -71,23 +71,23 @@ def config() -> None:
 @config_root_option
 @json_option
 def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check the configuration and tell all problems at once.
+    """Check the configuration and print all problems; exits with 1 if there are any.
 
-    Without PATH the system's snippets are checked. A PATH is a snippet, or a folder of them, to be checked by itself;
-    with --config-root it is checked as if it had been added to those folders. Exits with 1 if there are problems.
+    Without PATH, the system's snippets are checked. A PATH is a snippet or a folder of snippets. It is checked alone;
+    with --config-root, as if it had been added to those folders.
     """
     tell_problems(_load_paths(roots, paths) if paths else load_roots(roots), as_json=as_json)
 
 
 @config.command()
-@click.option("--origin", is_flag=True, help="Say for each setting which file and line it comes from.")
+@click.option("--origin", is_flag=True, help="Show the file and line that each setting comes from.")
 @config_root_option
 @json_option
 def show(roots: tuple[Path, ...], *, origin: bool, as_json: bool) -> None:
-    """Show what the snippets come to, defaults included, as one snippet."""
+    """Show the effective configuration, defaults included, as one snippet."""
     loaded = load_roots(roots)
     settings = settings_or_exit(loaded)
-    from tidegate.config import show as render  # noqa: PLC0415 - only this command needs it
+    from tidegate.config import show as render  # noqa: PLC0415 - for this command only
 
     if as_json:
         click.echo(json.dumps({"schema": 1, "settings": render.as_json(settings, loaded.origins)}, indent=2))
@@ -96,7 +96,7 @@ def show(roots: tuple[Path, ...], *, origin: bool, as_json: bool) -> None:
 
 
 def _load_paths(roots: tuple[Path, ...], paths: tuple[Path, ...]) -> Loaded:
-    from tidegate.config import loader  # noqa: PLC0415 - `--help` need not read TOML
+    from tidegate.config import loader  # noqa: PLC0415 - `--help` needs no TOML
 
     return loader.load_overlaid(roots, paths)
 

@@ -1,4 +1,4 @@
-"""``tidegate coordinator``: run the fleet's lock server, and ask one."""
+"""``tidegate coordinator``: run the fleet lock server, and operate one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _roots_option(command: F) -> F:
         multiple=True,
         metavar="DIR",
         type=click.Path(path_type=Path),
-        help="Read snippets from DIR instead of the system's folders (coordinator.d); may be repeated.",
+        help="Read snippets from DIR instead of the system's coordinator.d folders; may be repeated.",
     )(command)
 
 
@@ -44,14 +44,17 @@ def _target_options(command: F) -> F:
             "--url",
             envvar="TIDEGATE_COORDINATOR_URL",
             metavar="URL",
-            help="The coordinator: https://..., or unix:/path of its socket; the one on this host unless given.",
+            help="The coordinator: https://..., or unix:/path of its socket. [default: the one on this host]",
         ),
         click.option(
-            "--token-file", envvar="TIDEGATE_COORDINATOR_TOKEN_FILE", type=path, help="An operator's token, for https."
+            "--token-file",
+            envvar="TIDEGATE_COORDINATOR_TOKEN_FILE",
+            type=path,
+            help="A file with an operator's token, for https.",
         ),
-        click.option("--ca-file", type=path, help="Authorities to trust in place of the system's."),
+        click.option("--ca-file", type=path, help="CA certificates to trust instead of the system's."),
         click.option("--client-cert", type=path, help="An operator's certificate."),
-        click.option("--client-key", type=path, help="Its key."),
+        click.option("--client-key", type=path, help="The key of the client certificate."),
     )
     for option in reversed(options):
         command = option(command)
@@ -60,15 +63,15 @@ def _target_options(command: F) -> F:
 
 @click.group()
 def coordinator() -> None:
-    """Run the fleet's lock server (FleetLock), and see who holds its slots."""
+    """Run the fleet lock server (FleetLock), and list and free its slots."""
 
 
 @coordinator.command()
 @_roots_option
-@click.option("--store", metavar="STORE", help="etcd://HOST:2379,... or sqlite:PATH, in place of coordinator.store.")
-@click.option("--listen", metavar="ADDRESS", help="ADDRESS:PORT, in place of coordinator.listen.")
+@click.option("--store", metavar="STORE", help="etcd://HOST:2379,... or sqlite:PATH, instead of coordinator.store.")
+@click.option("--listen", metavar="ADDRESS", help="ADDRESS:PORT, instead of coordinator.listen.")
 def serve(roots: tuple[Path, ...], store: str | None, listen: str | None) -> None:
-    """Serve locks until SIGTERM; SIGHUP reads groups, tokens and certificates again."""
+    """Serve locks until SIGTERM; SIGHUP reloads groups, tokens and certificates."""
     try:
         from tidegate.coordinator.serve import Overrides, run  # noqa: PLC0415 - the extra may not be installed
     except ModuleNotFoundError as error:
@@ -91,9 +94,9 @@ def serve(roots: tuple[Path, ...], store: str | None, listen: str | None) -> Non
 @_roots_option
 @json_option
 def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check the coordinator's configuration and tell all problems at once; exits with 1 if there are any.
+    """Check the coordinator's configuration and print all problems; exits with 1 if there are any.
 
-    A PATH is a snippet, or a folder of them, to be checked by itself, or on top of --config where that is given.
+    A PATH is a snippet or a folder of snippets. It is checked alone, or together with the folders given by --config.
     """
     from tidegate.config.loader import load_as  # noqa: PLC0415
     from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA  # noqa: PLC0415
@@ -105,9 +108,9 @@ def check(paths: tuple[Path, ...], roots: tuple[Path, ...], *, as_json: bool) ->
 @click.argument("group", required=False)
 @_target_options
 @json_option
-@click.option("--watch", is_flag=True, help=f"Show it anew every {WATCH_SECS:g} s until Ctrl-C.")
+@click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECS:g} s, until Ctrl-C.")
 def status(group: str | None, *, as_json: bool, watch: bool, **given: str | None) -> None:
-    """Who holds the slots of GROUP, or of all groups, since when, and why others wait."""
+    """Show who holds the slots of GROUP, or of all groups, since when, and why other hosts wait."""
     target = _target(given)
     while True:
         document = _groups(target, group)
@@ -123,17 +126,20 @@ def status(group: str | None, *, as_json: bool, watch: bool, **given: str | None
 
 @coordinator.command()
 @click.argument("holder", metavar="ID")
-@click.option("--group", metavar="NAME", help="Only there; in all groups unless given.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it goes into the history and the audit log.")
+@click.option("--group", metavar="NAME", help="Only in this group. [default: all groups]")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="The reason; it is recorded in the history and the audit log."
+)
 @_target_options
 @json_option
 def release(holder: str, group: str | None, reason: str, *, as_json: bool, **given: str | None) -> None:
-    """Free the slot of ID, a host that will not give it back itself.
+    """Free the slot of ID, a host that cannot release it itself.
 
-    Be sure that the host is down or well: another one may reboot at once. Exits with 3 where ID holds no slot.
+    Make sure that the host is either down or healthy: another one may reboot immediately. Exits with 3 if ID holds no
+    slot.
     """
     if not reason.strip():
-        raise click.UsageError("--reason needs a text: it is what the next operator reads")
+        raise click.UsageError("--reason needs a text, for the next operator to read")
     form = {"id": holder, "group": group, "reason": reason.strip(), "operator": _operator()}
     freed = _ask(_target(given), "/admin/v1/release", form=form)
     if as_json:
@@ -144,12 +150,14 @@ def release(holder: str, group: str | None, reason: str, *, as_json: bool, **giv
 
 
 @coordinator.command()
-@click.option("--group", metavar="NAME", help="Of this group only.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many, the newest.")
+@click.option("--group", metavar="NAME", help="Only this group.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many entries, the newest."
+)
 @_target_options
 @json_option
 def history(group: str | None, limit: int, *, as_json: bool, **given: str | None) -> None:
-    """What happened to the slots, oldest first."""
+    """Show grants and releases of slots, oldest first."""
     from tidegate.cli.coordinator_text import history_line  # noqa: PLC0415
 
     query = {"limit": str(limit)} | ({"group": group} if group else {})
@@ -158,7 +166,7 @@ def history(group: str | None, limit: int, *, as_json: bool, **given: str | None
         click.echo(json.dumps(document.fields, indent=1))
         return
     lines = [history_line(one) for one in document.children("history")]
-    click.echo("\n".join(reversed(lines)) if lines else "Nothing yet.")
+    click.echo("\n".join(reversed(lines)) if lines else "No entries yet.")
 
 
 def _groups(target: Target, group: str | None) -> Node:
@@ -202,7 +210,7 @@ def _target(given: Mapping[str, str | None]) -> Target:
 
 
 def _own_socket() -> str:
-    """Where a coordinator on this host serves operators, by its configuration."""
+    """The socket on which a coordinator on this host serves operators, from its configuration."""
     from tidegate.config.loader import load_as  # noqa: PLC0415
     from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA  # noqa: PLC0415
     from tidegate.coordinator.web.operator_socket import default_path  # noqa: PLC0415
@@ -212,7 +220,7 @@ def _own_socket() -> str:
 
 
 def _operator() -> str:
-    """Who says so, for the audit log: a claim, beside what the coordinator knows of the caller."""
+    """The name of the operator for the audit log: a claim, recorded beside the authenticated caller."""
     try:
         return f"{getpass.getuser()} on {socket.gethostname()}"
     except (OSError, KeyError):  # a user id without a name; KeyError before Python 3.13

@@ -1,4 +1,4 @@
-"""The coordinator's documents for people."""
+"""Format the coordinator's JSON documents as text."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from tidegate.jsonread import Node
 from tidegate.printable import duration
 
 _WARNINGS = {
-    "no-time": "NO TIME: another server wrote this, so it never expires by itself",
-    "two-hosts": "TWO HOSTS ask under this id: one of them is a copy, and both believe that they hold the slot",
+    "no-time": "NO TIME: written by another server without a time, so it never expires",
+    "two-hosts": "TWO HOSTS use this id: one of them is a clone, and both believe that they hold the slot",
 }
 _INDENT = "  "
 
 
 def group_lines(group: Node, now: datetime) -> Iterator[str]:
-    """A group: its slots, holders with the oldest first, and why others wait."""
+    """A group: its slots, its holders, the oldest first, and why other hosts wait."""
     name, held, slots = group.text("name"), group.integer("held"), group.integer("slots")
     yield f"{name}: {held} of {slots} slot{'' if slots == 1 else 's'} held{_rules(group)}"
     if held > slots:
-        yield f"{_INDENT}more are held than there are slots: nothing is granted until it is less"
+        yield f"{_INDENT}more slots are held than the group has: none is granted until some are released"
     for holder in group.children("holders"):
         yield from _holder(holder, name, now)
     for waiting in group.children("waiting"):
         again = _number(waiting, "retry_after_secs")
-        told = f", again in {duration(again)}" if again else ""
-        yield f"{_INDENT}{waiting.text('id')} waits: {waiting.text('why')}{told}"
+        retry = f", retry in {duration(again)}" if again else ""
+        yield f"{_INDENT}{waiting.text('id')} waits: {waiting.text('why')}{retry}"
 
 
 def history_line(one: Node) -> str:
-    """A line of the history."""
-    said = f"{one.text('at')}  {one.text('group')}  {one.text('id')}  {one.text('what')} by {one.text('by')}"
-    return f"{said}: {one.text('detail')}" if one.text("detail") else said
+    """One entry of the history on one line."""
+    line = f"{one.text('at')}  {one.text('group')}  {one.text('id')}  {one.text('what')} by {one.text('by')}"
+    return f"{line}: {one.text('detail')}" if one.text("detail") else line
 
 
 def _rules(group: Node) -> str:
     ttl, delay, gap = (_number(group, name) for name in ("lock_ttl_secs", "release_delay_secs", "min_gap_secs"))
     rules = (
         f"a slot expires after {duration(ttl)}" if ttl else "",
-        f"it rests for {duration(delay)} when given back" if delay else "",
+        f"a released slot is granted again after {duration(delay)}" if delay else "",
         f"grants are {duration(gap)} apart" if gap else "",
     )
     return "".join(f"; {rule}" for rule in rules if rule)
@@ -75,7 +75,7 @@ def _expiry(holder: Node, now: datetime) -> str:
     if not text:
         return ""
     left_secs = (parse_rfc3339(text) - now).total_seconds()
-    return f"expires in {duration(left_secs)}" if left_secs > 0 else "expired: counts no more"
+    return f"expires in {duration(left_secs)}" if left_secs > 0 else "expired"
 
 
 def _ago(holder: Node, key: str, now: datetime) -> str:

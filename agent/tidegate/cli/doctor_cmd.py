@@ -1,4 +1,4 @@
-"""``tidegate doctor``: what keeps this host from being updated, with a remedy for each finding."""
+"""``tidegate doctor``: check what keeps this host from being updated, with a remedy for each finding."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM", "unknown": "unk
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as a document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON: see tidegate(1).")
 def doctor(*, as_json: bool) -> None:
-    """Look for what keeps this host from being updated, and say what to do about it.
+    """Check what keeps this host from being updated, and print a remedy for each finding.
 
-    Nothing is changed by it, no lock is taken and no reboot can come of it. Run it as root to see everything; whoever
-    else runs it is told what could not be seen. Exits with 1 where there is a problem, else with 0, warnings or not.
+    This changes nothing, takes no lock and cannot cause a reboot. Run it as root for a complete result; other users
+    are shown what could not be checked. Exits with 1 if there is a problem, otherwise with 0, warnings or not.
     """
-    import asyncio  # noqa: PLC0415 - `--help` needs nothing of this
+    import asyncio  # noqa: PLC0415 - `--help` needs none of these
 
     from tidegate.doctor import run  # noqa: PLC0415
     from tidegate.doctor.base import Status  # noqa: PLC0415
 
-    patient = run.read_patient()
-    findings = asyncio.run(run.examine(patient))
+    host = run.read_host()
+    findings = asyncio.run(run.examine(host))
     if as_json:
-        click.echo(json.dumps(run.document(findings, patient), indent=1))
+        click.echo(json.dumps(run.document(findings, host), indent=1))
     else:
         click.echo("\n".join(lines(findings)))
     if run.worst(findings) is Status.PROBLEM:
@@ -40,7 +40,7 @@ def doctor(*, as_json: bool) -> None:
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """The findings for people, a line at a time; what they rest on only where something is not well."""
+    """Format the findings as text, line by line; with evidence and remedy for those that are not ok."""
     width = max((len(finding.area) for finding in findings), default=0)
     for finding in findings:
         yield f"{MARKS[finding.status]:<8} {finding.area:<{width}}  {finding.message}"
@@ -49,13 +49,17 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield from (f"{indent}{line}" for line in finding.evidence)
             yield f"{indent}to do: {finding.remedy}"
     yield ""
-    yield _sum(findings)
+    yield _totals(findings)
 
 
-def _sum(findings: Sequence[Finding]) -> str:
+def _totals(findings: Sequence[Finding]) -> str:
     counts = {status: sum(finding.status == status for finding in findings) for status in MARKS}
     if counts["problem"] == 0 and counts["warning"] == 0:
-        unseen = f", {counts['unknown']} could not be looked at" if counts["unknown"] else ""
-        return f"{counts['ok']} checks, nothing wrong{unseen}."
-    told = (f"{counts['problem']} problem(s)", f"{counts['warning']} warning(s)", f"{counts['unknown']} unknown")
-    return f"{', '.join(told)}, {counts['ok']} fine."
+        unknown = f", {counts['unknown']} unknown" if counts["unknown"] else ""
+        return f"No problems: {counts['ok']} ok{unknown}."
+    problems, warnings = (_count(counts[status], status) for status in ("problem", "warning"))
+    return f"{problems}, {warnings}, {counts['unknown']} unknown, {counts['ok']} ok."
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

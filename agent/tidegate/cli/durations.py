@@ -1,4 +1,4 @@
-"""Durations as people write them on a command line: ``90``, ``90s``, ``5min``, ``1h30m``, ``2d``."""
+"""Parse durations on the command line: ``90``, ``90s``, ``5min``, ``1h30m``, ``2d``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PART = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", re.ASCII)
 
 
 def duration(text: str) -> float:
-    """The seconds that a duration stands for; a number without a unit is seconds.
+    """Convert a duration to seconds. A number without a unit is in seconds.
 
     Raises:
-        click.BadParameter: it is none, or longer than a year.
+        click.BadParameter: ``text`` is not a duration, or is longer than a year.
     """
     at, total_secs = 0, 0.0
     while at < len(text):
@@ -31,4 +31,4 @@ def duration(text: str) -> float:
 
 
 def _bad(text: str) -> click.BadParameter:
-    return click.BadParameter(f"{text!r} is no duration up to a year; write it like 90s, 5min or 1h30m")
+    return click.BadParameter(f"{text!r} is not a duration of at most a year; write it as 90s, 5min or 1h30m")

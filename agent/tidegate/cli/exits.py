@@ -1,4 +1,4 @@
-"""Exit codes, and how an error becomes one."""
+"""Exit codes, and the one for each kind of error."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def code_of(kind: str) -> int:
 
 
 def fail(error: TidegateError) -> NoReturn:
-    """Tell the operator what went wrong and what to do, and exit."""
+    """Print the error and its remedy, and exit with the code of its kind."""
     complain(error.message, error.remedy)
     raise SystemExit(code_of(error.kind))
 
 
 def end_process(error: TidegateError) -> NoReturn:
-    """The same for a process of systemd's, which is told one thing whatever it was: failed."""
+    """Print the error and its remedy, and exit with 1: for services, whose exit status systemd evaluates."""
     complain(error.message, error.remedy)
     raise SystemExit(FAILED) from error
 
 
 def complain(message: str, remedy: str = "") -> None:
-    """An error on stderr, with what to do about it on a line of its own."""
+    """Print an error to standard error, and its remedy on a second line."""
     click.echo(f"tidegate: {message}", err=True)
     if remedy:
         click.echo(f"  to do: {remedy}", err=True)

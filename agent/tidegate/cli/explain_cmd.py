@@ -1,4 +1,4 @@
-"""``tidegate explain``: why has this host not rebooted."""
+"""``tidegate explain``: ask every gate now, and show why the host has not rebooted."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ import click
 
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import read, text
-from tidegate.cli.telling import reason_of, when
+from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
 
 EXPLAIN_SECS = 6 * 60.0
-"""Longer than all gates together may take to answer."""
+"""Longer than the deadlines of all gates together."""
 
 _MARKS: Mapping[str, str] = {"allow": "allows", "wait": "WAITS", "not_asked": "-"}
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON: see tidegate(1).")
 def explain(*, as_json: bool) -> None:
-    """Every rule that has a say in a reboot: what it says now, since when, until when, and what would lift it.
+    """Show why the host has not rebooted, and what would change that.
 
-    Asks all gates afresh; nothing is changed by it, and no reboot can come of it. Where the agent does not answer, what
-    it said last is told, and the exit code is 4.
+    Asks every gate now and shows its verdict, since when, until when, and the command that would lift it. This changes
+    nothing and cannot cause a reboot. If the agent does not answer, its last snapshot is shown, and the exit status
+    is 4.
     """
-    document, why_not = _asked()
+    document, why_not = _explanation()
     if as_json:
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo("\n".join(lines(document, SystemClock().now().wall)))
     if why_not is not None:
-        exits.complain(f"this is what the agent left behind: {why_not}", "systemctl status tidegate.service")
+        exits.complain(f"shown is the agent's last snapshot: {why_not}", "systemctl status tidegate.service")
         raise SystemExit(exits.UNREACHABLE)
 
 
-def _asked() -> tuple[Document, str | None]:
-    """The agent's answer; else what its snapshot has, and why."""
-    import asyncio  # noqa: PLC0415 - asyncio and the bus cost more than all of `status`
+def _explanation() -> tuple[Document, str | None]:
+    """The agent's answer and None; or, if it cannot be asked, a document from its snapshot and the error."""
+    import asyncio  # noqa: PLC0415 - asyncio and the bus take longer to import than all of `status`
 
     from tidegate.agent_api.client import ask_agent  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
@@ -48,11 +49,11 @@ def _asked() -> tuple[Document, str | None]:
     try:
         answer = asyncio.run(ask_agent("Explain", EXPLAIN_SECS))
     except TidegateError as err:
-        return _left_behind(read()), err.message
+        return _from_snapshot(read()), err.message
     return {**json.loads(answer), "source": "bus"}, None
 
 
-def _left_behind(snapshot: Document) -> Document:
+def _from_snapshot(snapshot: Document) -> Document:
     gates = rows(snapshot, "gates")
     return {
         "schema": 1,
@@ -64,7 +65,7 @@ def _left_behind(snapshot: Document) -> Document:
 
 
 def lines(document: Document, now: datetime) -> Iterator[str]:
-    """The document for people, a line at a time."""
+    """Format the document as text, line by line."""
     yield _headline(document, now)
     gates = rows(document, "gates")
     width = max((len(text(row, "gate")) for row in gates), default=0)
@@ -83,5 +84,5 @@ def _headline(document: Document, now: datetime) -> str:
         return f"{what}, the host would {'wait' if waits else 'reboot into it'}:"
     since = f" since {when(text(document, 'since'), now)}" if text(document, "since") else ""
     if text(document, "purpose") == "rollback":
-        return f"the host is to go back to {version}{since} and {'waits' if waits else 'nothing holds it'}:"
-    return f"{version} is staged{since} and {'waits' if waits else 'nothing holds it'}:"
+        return f"the host is to roll back to {version}{since} and {'waits' if waits else 'every gate allows it'}:"
+    return f"{version} is staged{since} and {'waits' if waits else 'every gate allows it'}:"

@@ -13,7 +13,7 @@ from tidegate.jsonread import Document, rows, table
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help='Print {"schema": 1, "history": [...]}, oldest first.')
 def history(*, as_json: bool) -> None:
-    """The attempts so far and what came of them, oldest first."""
+    """Show past update attempts and their outcomes, oldest first."""
     attempts = rows(read(), "history")
     if as_json:
         click.echo(json.dumps({"schema": 1, "history": attempts}, indent=1))
@@ -26,6 +26,6 @@ def history(*, as_json: bool) -> None:
 
 def _row(attempt: Document) -> str:
     move = f"{text(table(attempt, 'from'), 'version')} -> {text(table(attempt, 'to'), 'version')}"
-    told = f"{text(attempt, 'started_at')}  {move:<24}  {text(attempt, 'outcome'):<15}  {text(attempt, 'reason')}"
+    row = f"{text(attempt, 'started_at')}  {move:<24}  {text(attempt, 'outcome'):<15}  {text(attempt, 'reason')}"
     detail = text(attempt, "detail")
-    return f"{told}: {detail}" if detail else told
+    return f"{row}: {detail}" if detail else row

@@ -1,4 +1,4 @@
-"""``tidegate install``: units, policies and defaults of the installed wheel, put where the system looks for them."""
+"""``tidegate install``: install the wheel's units, policies, man pages and defaults where the system expects them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from tidegate.cli import exits, roff
+from tidegate.cli import exits
 
 DATA = Path(sys.prefix) / "share" / "tidegate"
-"""Where the wheel's data files are (hatch ``shared-data``)."""
+"""The wheel's data files (hatch ``shared-data``)."""
 
 PLACES = {
     "tidegate.service": "usr/lib/systemd/system/tidegate.service",
@@ -52,7 +52,7 @@ _STEPS = (
     ("systemctl", "reload", "dbus.service"),
     ("journalctl", "--update-catalog"),
 )
-"""What makes a running system take note. Each may be missing or fail; a reboot does the same."""
+"""Programs that apply the new files on a running system. Each may be missing or fail; a reboot has the same effect."""
 
 _STEP_SECS = 30.0
 
@@ -66,64 +66,54 @@ _STEP_SECS = 30.0
     help="Install into this tree (an image being built) instead of the running system.",
 )
 def install(root: Path) -> None:
-    """Put units, policies and defaults of the installed wheel in place."""
+    """Install units, policies, man pages and defaults of the wheel.
+
+    Existing files are replaced; the configuration in /etc is left alone.
+    """
     if not (DATA / "systemd").is_dir():
         exits.complain(
-            f"{DATA} has no data files: Tidegate runs from a checkout, or a package has put everything in place",
-            "install the wheel, where this is a checkout: pip install .",
+            f"there are no data files in {DATA}: Tidegate runs from a checkout, or was installed by a package",
+            "in a checkout, install the wheel: pip install .",
         )
         raise SystemExit(exits.FAILED)
     try:
-        for done in _put_in_place(root):
-            click.echo(done)
+        for path in _install(root):
+            click.echo(path)
     except OSError as err:
         exits.complain(f"{err.filename}: {err.strerror}", _remedy(err))
         raise SystemExit(exits.FAILED) from err
     if root.resolve() == Path("/"):
-        _take_note()
+        _apply()
         click.echo("Next: systemctl enable --now tidegate.service")
 
 
-def _put_in_place(root: Path) -> Iterator[Path]:
+def _install(root: Path) -> Iterator[Path]:
+    """Install every file below ``root``; gives the paths as they are written."""
     for name, place in PLACES.items():
         yield _copy(DATA / "systemd" / name, root / place)
     for snippet in sorted((DATA / "config.d").glob("*.toml")):
         yield _copy(snippet, root / CONFIG / snippet.name)
     for completion in sorted((DATA / "completions").glob("tidegate.*")):
         yield _copy(completion, root / COMPLETIONS[completion.name])
-    for manual in sorted((DATA / "man").glob("*.md")):
-        page = roff.page(manual.read_text(encoding="utf-8"))
-        yield _write(page, root / manual_place(manual))
+    for page in sorted((DATA / "man").glob("man*/*")):
+        yield _copy(page, root / MANUALS / page.parent.name / page.name)
     command = root / COMMAND
     if not command.exists() and not command.is_symlink():
         yield _link(command, root)
 
 
-def manual_place(manual: Path) -> str:
-    """Where the page goes whose text is ``NAME.SECTION.md``."""
-    return f"{MANUALS}/man{manual.stem[-1]}/{manual.stem}"
-
-
 def _copy(source: Path, target: Path) -> Path:
-    return _put(target, lambda draft: shutil.copyfile(source, draft))
-
-
-def _write(text: str, target: Path) -> Path:
-    return _put(target, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _put(target: Path, fill: Callable[[Path], object]) -> Path:
-    """By a new file and a rename, so that a daemon that reads it meanwhile finds all of it."""
+    """Replace ``target`` by a rename, so that a daemon that reads it meanwhile never sees part of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.new")
-    fill(draft)
+    shutil.copyfile(source, draft)
     draft.chmod(0o644)
     draft.replace(target)
     return target
 
 
 def _link(command: Path, root: Path) -> Path:
-    """``/usr/bin/tidegate``, which the units start, where no package has put it: a link to this script."""
+    """Link ``/usr/bin/tidegate``, which the units start, to this wheel's script."""
     script = Path(sys.prefix) / "bin" / "tidegate"
     inside = Path("/") / script.relative_to(root) if script.is_relative_to(root) else script
     command.parent.mkdir(parents=True, exist_ok=True)
@@ -131,19 +121,20 @@ def _link(command: Path, root: Path) -> Path:
     return command
 
 
-def _take_note() -> None:
+def _apply() -> None:
+    """Apply the new files on the running system."""
     for program, *arguments in _STEPS:
         path = shutil.which(program)
         if path is None:
             continue
         done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=_STEP_SECS, check=False)
         if done.returncode != 0:
-            exits.complain(f"{program} failed: {done.stderr.strip()}", "a reboot does the same")
+            exits.complain(f"{program} failed: {done.stderr.strip()}", "reboot, which has the same effect")
 
 
 def _remedy(error: OSError) -> str:
     if os.geteuid() != 0:
         return "run it as root"
     if error.errno is not None and os.strerror(error.errno) == "Read-only file system":
-        return "this system's /usr is part of its releases: build Tidegate into them with --root"
+        return "/usr is part of this system's releases: install into them while they are built, with --root"
     return ""

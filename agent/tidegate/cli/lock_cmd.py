@@ -1,4 +1,4 @@
-"""``tidegate lock``: the fleet's lock for other jobs than updates. Works against any FleetLock server."""
+"""``tidegate lock``: use the fleet lock for other jobs than updates. Works with any FleetLock server."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ T = TypeVar("T")
 
 
 def account_options(command: F) -> F:
-    """Which lock at which server."""
+    """The options that select a lock server, a group and an id; without ``--url``, the agent's server."""
     path = click.Path(exists=True, dir_okay=False, resolve_path=True)
     options = (
-        click.option("--id", "client_id", required=True, metavar="ID", help="Who holds it; each job its own."),
-        click.option("--group", metavar="NAME", help="Whose slots; the agent's group unless given."),
+        click.option(
+            "--id", "client_id", required=True, metavar="ID", help="The id of the holder; each job needs its own."
+        ),
+        click.option("--group", metavar="NAME", help="The group of the slot. [default: the agent's]"),
         click.option(
             "--url",
             envvar="TIDEGATE_LOCK_URL",
             metavar="URL",
-            help="The FleetLock server; the agent's (updates.fleet_lock) unless given.",
+            help="The FleetLock server. [default: the agent's, updates.fleet_lock]",
         ),
-        click.option("--ca-file", type=path, help="Authorities to trust in place of the system's."),
+        click.option("--ca-file", type=path, help="CA certificates to trust instead of the system's."),
         click.option("--client-cert", type=path, help="A client certificate."),
-        click.option("--client-key", type=path, help="Its key."),
-        click.option("--token-file", type=path, help="A token for the server."),
+        click.option("--client-key", type=path, help="The key of the client certificate."),
+        click.option("--token-file", type=path, help="A file with a token for the server."),
     )
     for option in reversed(options):
         command = option(command)
@@ -46,7 +48,7 @@ def account_options(command: F) -> F:
 
 @click.group()
 def lock() -> None:
-    """Run other jobs than updates under the fleet's lock."""
+    """Run other jobs than updates under the fleet lock."""
 
 
 @lock.command(context_settings={"ignore_unknown_options": True})
@@ -56,14 +58,14 @@ def lock() -> None:
     "wait_secs",
     type=duration,
     metavar="DURATION",
-    help="Give up after so long (90s, 5min, 1h30m; 0 asks once). Without it, wait for as long as it takes.",
+    help="Give up after DURATION (90s, 5min, 1h30m; 0 asks once). [default: wait without limit]",
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def run(command: tuple[str, ...], wait_secs: float | None, **given: str | None) -> None:
-    """Take a slot, run COMMAND, and give the slot back, whatever happens to COMMAND.
+    """Take a slot, run COMMAND, and release the slot, whether COMMAND succeeds or not.
 
-    Exits as COMMAND does; with 3 where no slot was granted within --wait, and with 1 where the server turned the
-    request down. Signals are passed on to COMMAND.
+    The exit status is that of COMMAND; 3 if no slot was granted within --wait, and 1 if the server rejected the
+    request. Signals are forwarded to COMMAND.
     """
     from tidegate.cli.lock_run import Job, run_locked  # noqa: PLC0415 - `--help` needs no asyncio
     from tidegate.clock import SystemClock  # noqa: PLC0415
@@ -77,17 +79,17 @@ def run(command: tuple[str, ...], wait_secs: float | None, **given: str | None) 
 @lock.command()
 @account_options
 def release(**given: str | None) -> None:
-    """Give back a slot by hand, as its holder would: after a crash of the host that held it, for one."""
+    """Release a slot as its holder would, for example after a crash of the host that held it."""
     from tidegate.errors import TidegateError  # noqa: PLC0415
     from tidegate.fleetlock.client import NetLock  # noqa: PLC0415
     from tidegate.net.client import NetClient  # noqa: PLC0415
 
-    whose = _account(given)
+    account = _account(given)
     try:
-        released = _asyncio_run(NetLock(NetClient()).release(whose, None))
+        released = _asyncio_run(NetLock(NetClient()).release(account, None))
     except TidegateError as error:
         exits.fail(error)
-    click.echo(f"given back: {whose.place}{f' ({released.detail})' if released.detail else ''}")
+    click.echo(f"released: {account.place}{f' ({released.detail})' if released.detail else ''}")
 
 
 lock.add_command(forget_lock, "forget")
@@ -100,7 +102,7 @@ def _asyncio_run(work: Coroutine[object, object, T]) -> T:
 
 
 def _account(given: Mapping[str, str | None]) -> LockAccount:
-    """Which lock at which server: what is given, else what the agent uses."""
+    """The lock that the options describe; without ``--url``, the agent's server and credentials."""
     from tidegate.fleetlock.account import LockAccount  # noqa: PLC0415
 
     client_id, group, url = str(given["client_id"]), given["group"], given["url"]
@@ -118,7 +120,7 @@ def _as_the_agent(client_id: str, group: str | None) -> LockAccount:
 
     settings = settings_or_exit(load_roots(()))
     if not settings.fleet_lock.base_url:
-        raise click.UsageError("there is no server: give --url URL, or set updates.fleet_lock.base_url")
+        raise click.UsageError("no lock server is configured: use --url URL, or set updates.fleet_lock.base_url")
     identity = identify(settings.identity)
     try:
         return lock_account(settings, identity.variables, client_id, group or identity.group)

@@ -1,9 +1,9 @@
-"""Run a command while holding a slot of a FleetLock server, and give the slot back whatever happens.
+"""Run a command while holding a slot of a FleetLock server, and release the slot in every case.
 
 ::
 
-    ask --busy, or server away--> wait as long as the server says, ask again ... until granted, turned down, out of time
-     `-granted-> run the command, pass signals on to it -ends-> give back, again and again for a bounded time
+    request --busy or unreachable--> wait (Retry-After), request again, until granted, rejected or out of time
+       `--granted--> run the command, forwarding signals --exited--> release, retried for a bounded time
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockBusy, LockGranted, LockServer
 
 POLL_SECS = 15.0
-"""Between two questions where the server does not say when to ask again."""
+"""Between two requests, if the server does not say when to retry."""
 
 MIN_POLL_SECS = 1.0
 
 JITTER = 0.2
-"""Of a pause, on top of it: those who were told to wait together do not come back together."""
+"""Random share added to a pause, so that clients that were sent away together do not return together."""
 
 RELEASE_SECS = 60.0
-"""For giving the slot back to a server that is away: longer than its restart takes, shorter than people's patience."""
+"""How long to retry the release while the server is unreachable: longer than a restart of the server takes."""
 
 FIRST_RETRY_SECS = 1.0
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 SIGNALLED = 128
-"""What shells have for a command that cannot be run, is not there, or (plus its number) was ended by a signal."""
+"""Exit codes of shells: the command cannot be executed, is not found, or was ended by a signal (plus its number)."""
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run under which lock. ``wait_secs`` None: wait for ever."""
+    """The command to run, and the lock to hold. ``wait_secs`` None: wait without limit."""
 
     account: LockAccount
     command: Sequence[str]
@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class _Later:
-    """Not now: ask again after ``pause_secs``."""
+    """No slot was granted: request again after ``pause_secs``."""
 
     pause_secs: float
     why: str
@@ -72,31 +72,31 @@ class _Later:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """It is over before the command began, with this exit code."""
+    """Exit with ``code`` without running the command."""
 
     code: int
 
 
 async def run_locked(server: LockServer, job: Job, clock: Clock) -> int:
-    """Take the lock, run the command, give the lock back; the exit code of it all."""
+    """Take the lock, run the command, release the lock; returns the exit code."""
     signals, slot = _Signals(), _Slot(server, job.account)
     with signals.caught():
         try:
             ended = await _acquire(slot, job, clock, signals)
             return await _run(job.command, signals) if ended is None else ended.code
         finally:
-            await _give_back(slot, job, clock, signals)
+            await _release(slot, job, clock, signals)
 
 
 class _Signals:
-    """The signals that this process got, one at a time."""
+    """A queue of the signals that this process has received."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
     @contextmanager
     def caught(self) -> Generator[None, None, None]:
-        """Take them for as long as the block runs."""
+        """Queue signals, instead of being ended by them, while the block runs."""
         loop = asyncio.get_running_loop()
         for one in _FORWARDED:
             loop.add_signal_handler(one, self._queue.put_nowait, one)
@@ -107,23 +107,23 @@ class _Signals:
                 loop.remove_signal_handler(one)
 
     async def next(self) -> signal.Signals:
-        """The next one."""
+        """Wait for the next signal."""
         return await self._queue.get()
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | signal.Signals:
-        """What ``work`` comes to, or the signal that came first; the work is cancelled then."""
-        task, knock = asyncio.ensure_future(work), asyncio.ensure_future(self.next())
+        """The result of ``work``; or the signal that came before it, and ``work`` is cancelled."""
+        task, received = asyncio.ensure_future(work), asyncio.ensure_future(self.next())
         try:
-            await asyncio.wait({task, knock}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else knock.result()
+            await asyncio.wait({task, received}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else received.result()
         finally:
             task.cancel()
-            knock.cancel()
-            await asyncio.gather(task, knock, return_exceptions=True)
+            received.cancel()
+            await asyncio.gather(task, received, return_exceptions=True)
 
 
 class _Slot:
-    """A slot at the server. ``maybe_held``: a request went out after which the server may count it as ours."""
+    """A slot at the server. ``maybe_held``: a request was sent that the server may have granted."""
 
     def __init__(self, server: LockServer, account: LockAccount) -> None:
         self.maybe_held = False
@@ -131,10 +131,10 @@ class _Slot:
         self._account = account
 
     async def ask(self) -> _Later | None:
-        """None when it is ours.
+        """Request the slot; None when it is granted.
 
         Raises:
-            TidegateError: the server has turned the request down for good.
+            TidegateError: the server has rejected the request permanently.
         """
         held_before, self.maybe_held = self.maybe_held, True
         try:
@@ -152,18 +152,18 @@ class _Slot:
                 return _Later(_pause_secs(retry_after_secs), reason)
 
     async def release(self) -> None:
-        """Give it back.
+        """Release the slot.
 
         Raises:
-            TidegateError: that did not work.
+            TidegateError: the server has not confirmed it.
         """
         await self._server.release(self._account, None)
         self.maybe_held = False
 
 
 async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> _Ended | None:
-    """None when the slot is ours."""
-    begun_secs, told = clock.now().boot_secs, ""
+    """Request the slot until it is granted (None), or the command is not to run."""
+    begun_secs, reported = clock.now().boot_secs, ""
     while True:
         try:
             asked = await signals.unless(slot.ask())
@@ -176,12 +176,12 @@ async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> _E
         if left_secs <= 0:
             exits.complain(f"no slot within {job.wait_secs:g} s: {asked.why}", "try again later, or raise --wait")
             return _Ended(exits.REFUSED)
-        if asked.why != told:
-            told = asked.why
-            click.echo(f"tidegate: waiting for {job.account.place}: {told}", err=True)
-        knock = await signals.unless(asyncio.sleep(min(asked.pause_secs, left_secs)))
-        if knock is not None:
-            return _interrupted(knock)
+        if asked.why != reported:
+            reported = asked.why
+            click.echo(f"tidegate: waiting for {job.account.place}: {reported}", err=True)
+        received = await signals.unless(asyncio.sleep(min(asked.pause_secs, left_secs)))
+        if received is not None:
+            return _interrupted(received)
 
 
 def _left_secs(wait_secs: float | None, elapsed_secs: float) -> float:
@@ -189,22 +189,22 @@ def _left_secs(wait_secs: float | None, elapsed_secs: float) -> float:
 
 
 def _pause_secs(retry_after_secs: float | None) -> float:
-    """At least what the server asks for, and not at the same moment as everybody else."""
+    """The pause before the next request: at least what the server asks for, plus jitter."""
     pause_secs = max(MIN_POLL_SECS, POLL_SECS if retry_after_secs is None else retry_after_secs)
     return pause_secs * (1 + random.uniform(0, JITTER))  # noqa: S311 - no secret
 
 
-def _interrupted(knock: signal.Signals) -> _Ended:
-    exits.complain(f"stopped by {knock.name} before a slot was granted; the command did not run")
-    return _Ended(SIGNALLED + knock)
+def _interrupted(received: signal.Signals) -> _Ended:
+    exits.complain(f"stopped by {received.name} before a slot was granted; the command was not run")
+    return _Ended(SIGNALLED + received)
 
 
 async def _run(command: Sequence[str], signals: _Signals) -> int:
-    """The command's exit code, as a shell has it."""
+    """Run the command; returns its exit code as a shell would report it."""
     try:
         process = await asyncio.create_subprocess_exec(*command)
     except FileNotFoundError:
-        exits.complain(f"there is no command {command[0]}")
+        exits.complain(f"command not found: {command[0]}")
         return NOT_FOUND
     except OSError as error:
         exits.complain(f"cannot run {command[0]}: {error.strerror}")
@@ -220,23 +220,23 @@ async def _run(command: Sequence[str], signals: _Signals) -> int:
 
 async def _forward(process: Process, signals: _Signals) -> None:
     while True:
-        knock = await signals.next()
-        if knock in _FROM_THE_TERMINAL and _in_foreground():
+        received = await signals.next()
+        if received in _FROM_THE_TERMINAL and _in_foreground():
             continue  # the terminal has sent it to the command as well
         with suppress(ProcessLookupError):
-            process.send_signal(knock)
+            process.send_signal(received)
 
 
 def _in_foreground() -> bool:
-    """Whether a key such as Ctrl-C goes to this process and its children at once."""
+    """Whether the terminal sends the signal of a key such as Ctrl-C to this process and its children."""
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):  # no terminal, or closed
         return False
 
 
-async def _give_back(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> None:
-    """Until the server has taken it, the time is up, or somebody is out of patience."""
+async def _release(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> None:
+    """Release the slot: retry until the server confirms it, the time is up, or a signal arrives."""
     begun_secs, pause_secs, why = clock.now().boot_secs, FIRST_RETRY_SECS, "stopped before the server answered"
     while slot.maybe_held:
         try:
@@ -247,7 +247,7 @@ async def _give_back(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> 
             left_secs = _left_secs(job.release_secs, clock.now().boot_secs - begun_secs)
             if left_secs <= 0 or error.kind in _HOPELESS:
                 break
-            click.echo(f"tidegate: giving back {job.account.place} failed, trying again: {why}", err=True)
+            click.echo(f"tidegate: releasing {job.account.place} failed, retrying: {why}", err=True)
             if await signals.unless(asyncio.sleep(min(pause_secs, left_secs))) is not None:
                 break
             pause_secs *= 2
@@ -256,5 +256,5 @@ async def _give_back(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> 
 
 
 def _how_to_free(account: LockAccount) -> str:
-    by_us = ["tidegate", "lock", "release", "--id", account.id, "--group", account.group, "--url", account.base_url]
-    return f"{shlex.join(by_us)}   (or, on the server: tidegate coordinator release ...)"
+    command = ["tidegate", "lock", "release", "--id", account.id, "--group", account.group, "--url", account.base_url]
+    return f"{shlex.join(command)}   (or, on the server: tidegate coordinator release ...)"

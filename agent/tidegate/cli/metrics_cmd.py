@@ -1,4 +1,4 @@
-"""``tidegate metrics``: what can be watched of the host, as text, as a file or at a socket."""
+"""``tidegate metrics``: the host's metrics for Prometheus, on standard output, in a file or on a socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.clock import SystemClock
 from tidegate.system.atomicfile import write_visibly
 
 _MODE = 0o644
-"""node_exporter runs as a user of its own."""
+"""Readable for node_exporter, which runs as another user."""
 
 
 @click.command()
@@ -20,12 +20,12 @@ _MODE = 0o644
     "--textfile",
     metavar="PATH",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write them to this file for node_exporter, at once and readable for all; its name has to end in .prom.",
+    help="Write the metrics to this file for node_exporter, atomically; its name has to end in .prom.",
 )
 def metrics(textfile: Path | None) -> None:
-    """Print the host's metrics as Prometheus takes them.
+    """Print the host's metrics in Prometheus' text format.
 
-    Reads the agent's snapshot; needs neither bus nor agent, and says so where there is no agent (tidegate_agent_up).
+    They come from the agent's snapshot, without the bus. tidegate_agent_up is 0 if the agent is not running.
     """
     text = _exposition()()
     if textfile is None:
@@ -36,24 +36,26 @@ def metrics(textfile: Path | None) -> None:
     try:
         write_visibly(textfile.absolute(), text, _MODE)
     except OSError as err:
-        exits.complain(f"{textfile}: {err.strerror}", "see that the folder exists and can be written to")
+        exits.complain(f"{textfile}: {err.strerror}", "make sure that the folder exists and is writable")
         raise SystemExit(exits.FAILED) from err
 
 
 @click.command()
 def metrics_server() -> None:
-    """Answer readers of the metrics socket, and exit when idle."""
-    from tidegate.metrics.serving import inherited, serve, turn_away  # noqa: PLC0415 - for this process only
+    """Serve the metrics socket, and exit when idle."""
+    from tidegate.metrics.serving import drop_clients, inherited, serve  # noqa: PLC0415 - for this process only
 
     listener = inherited()
     if listener is None:
-        exits.complain("no socket was handed over", "systemctl start tidegate-metrics.socket; it starts this")
+        exits.complain(
+            "systemd has passed no socket", "systemctl start tidegate-metrics.socket, which starts this process"
+        )
         raise SystemExit(exits.USAGE)
     with listener:
         try:
             make = _exposition()
         except SystemExit:
-            turn_away(listener)
+            drop_clients(listener)
             raise
         serve(listener, make, SystemClock())
 

@@ -1,4 +1,4 @@
-"""The processes: the agent, the engine helper, the net-worker."""
+"""Commands that systemd, D-Bus and the agent start: the agent, the engine helper, the net-worker."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tidegate.errors import TidegateError
     multiple=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Read snippets here; may be given more than once, later ones win. Replaces the three default folders.",
+    help="Read snippets from DIR instead of the three default folders; may be repeated, later ones win.",
 )
 def agent(config_roots: tuple[Path, ...]) -> None:
     """Run the agent."""
-    from tidegate.cli import agent_process  # noqa: PLC0415 - each process imports only what it is
+    from tidegate.cli import agent_process  # noqa: PLC0415 - each process imports only its own modules
 
     agent_process.run(config_roots)
 
 
 @click.command()
 def engine_helper() -> None:
-    """Serve the engine to the agent, and exit when idle."""
+    """Serve the engine on D-Bus, and exit when idle."""
     import asyncio  # noqa: PLC0415
 
     from tidegate.clock import SystemClock  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What the commands of ``tidegate publish`` are asked with."""
+"""Options of ``tidegate publish`` that several commands share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 def _share(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
-    """``0.1`` or ``10%``."""
+    """Parse a share of all hosts: ``0.1`` or ``10%``."""
     if text is None:
         return None
     number, percent, rest = text.strip().partition("%")
@@ -32,7 +32,7 @@ def _share(_: click.Context, __: click.Parameter, text: str | None) -> float | N
     except ValueError:
         share = math.nan
     if rest or not 0.0 <= share <= 1.0:
-        raise click.BadParameter(f"{text!r} is no share of all hosts; write it like 0.1 or 10%")
+        raise click.BadParameter(f"{text!r} is not a share of all hosts; write it as 0.1 or 10%")
     return share
 
 
@@ -44,11 +44,11 @@ def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetim
     try:
         return None if text is None else parse_rfc3339(text)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text!r} is no RFC 3339 time such as 2026-12-24T18:00:00Z") from None
+        raise click.BadParameter(f"{text!r} is not an RFC 3339 time such as 2026-12-24T18:00:00Z") from None
 
 
 def graph_option(command: F) -> F:
-    """``--graph FILE``."""
+    """The option ``--graph FILE``."""
     return click.option(
         "--graph",
         required=True,
@@ -60,33 +60,33 @@ def graph_option(command: F) -> F:
 
 
 def dry_run_option(command: F) -> F:
-    """``--dry-run``."""
-    return click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")(command)
+    """The option ``--dry-run``."""
+    return click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")(command)
 
 
 def rollout_options(prefix: str) -> Callable[[F], F]:
-    """``--over``, ``--start`` and ``--value``, with ``prefix`` before each: a line in time and shares of hosts."""
+    """The options ``--over``, ``--start`` and ``--value``, each with ``prefix``: the course of a rollout."""
     options = (
         click.option(
             f"--{prefix}over",
             "minutes",
             callback=_minutes,
             metavar="DURATION",
-            help="How long it takes to reach all hosts, such as 2d or 6h.",
+            help="How long the rollout takes to reach all hosts, such as 2d or 6h.",
         ),
         click.option(
             f"--{prefix}start",
             "start",
             callback=_instant,
             metavar="TIME",
-            help="When it starts (RFC 3339); now unless given.",
+            help="When the rollout starts (RFC 3339). [default: now]",
         ),
         click.option(
             f"--{prefix}value",
             "value",
             callback=_share,
             metavar="SHARE",
-            help=f"To which share of hosts it starts, such as 10%. Without --{prefix}over it stays at that.",
+            help=f"The share of hosts at its start, such as 10%; without --{prefix}over, the share remains the same.",
         ),
     )
 
@@ -99,26 +99,26 @@ def rollout_options(prefix: str) -> Callable[[F], F]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A rollout as somebody asked for it; None for what was not said."""
+class Course:
+    """The course of a rollout as it was requested: share of hosts over time. None for options that were not given."""
 
     minutes: int | None
     start: datetime | None
     value: float | None
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Line | None:
-        """What the options of :func:`rollout_options` say; None where none was given."""
+    def of(cls, given: Mapping[str, Any]) -> Course | None:
+        """The values of :func:`rollout_options`; None if none of the options was given."""
         line = cls(given["minutes"], given["start"], given["value"])
         return None if line == cls(None, None, None) else line
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it is to begin where an earlier one has come to."""
+    def continues(self) -> bool:
+        """Whether it begins at the share that an earlier rollout has reached."""
         return self.value is None and self.minutes is not None
 
     def rollout(self, now: datetime, reached: float = 0.0) -> Rollout:
-        """The rollout: unless said, it starts now, from ``reached`` where it takes its time and else with all."""
+        """The rollout. By default it starts now, at the share ``reached``, or at all hosts if it has no duration."""
         from tidegate.discovery.rollout import Rollout  # noqa: PLC0415 - `--help` needs none of it
 
         begin = (1.0 if self.minutes is None else reached) if self.value is None else self.value

@@ -1,20 +1,20 @@
-"""Where the console script begins. The agent, which runs as long as its host, is started without what commands need."""
+"""Entry point of the console script. It starts the resident agent without importing what only commands need."""
 
 from __future__ import annotations
 
 import sys
 
 AGENT_ARGUMENTS = ("agent",)
-"""How its unit starts the agent. With options it is a command like any other, and the same but for its memory."""
+"""The arguments in tidegate.service. With options, click parses them, and the agent uses more memory."""
 
 
 def main() -> None:
-    """Run what was asked for.
+    """Run the agent or a command.
 
-    click and what comes with it are 1.2 of the 25 MiB that the resident agent may have, for one word to be understood.
+    click and its imports would take 1.2 MiB of the 25 that the agent may use, to parse one word.
     """
     if tuple(sys.argv[1:]) == AGENT_ARGUMENTS:
-        from tidegate.cli import agent_process  # noqa: PLC0415 - either this or all the others
+        from tidegate.cli import agent_process  # noqa: PLC0415 - one process is either the agent or a command
 
         agent_process.run()
     else:

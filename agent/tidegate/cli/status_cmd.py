@@ -1,4 +1,4 @@
-"""``tidegate status``: a view of the snapshot."""
+"""``tidegate status``: show the agent's snapshot."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import cast
 import click
 
 from tidegate.cli import exits
-from tidegate.cli.snapshot_file import is_live, read, text
-from tidegate.cli.telling import reason_of, when
+from tidegate.cli.snapshot_file import read, text
+from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
+from tidegate.report.status_file import is_live
 
 UP_TO_DATE = 0
 AVAILABLE = 10
@@ -34,21 +35,21 @@ _CODES = {
 
 _VERDICTS = {"watching": "is watched", "good": "is well", "bad": "is not well"}
 
-_TOLD_ELSEWHERE = frozenset({"denied", "superseded"})
-"""Why a release on offer is passed over, and what need not be said: denied ones have their line, and a newer one is."""
+_NOT_SKIPPED = frozenset({"denied", "superseded"})
+"""Causes of a skipped release that need no line: denied releases have their own, and the newer release is shown."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the snapshot as it is.")
-@click.option("--exit-code", "with_code", is_flag=True, help="Exit with the state: see tidegate(1).")
-@click.option("--watch", is_flag=True, help="Go on, and show what changes; needs the bus.")
+@click.option("--exit-code", "with_code", is_flag=True, help="Use the state as the exit status: see tidegate(1).")
+@click.option("--watch", is_flag=True, help="Keep running and show changes; needs the bus.")
 def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
-    """What the host runs, what is staged, and what it waits for.
+    """Show the host's releases, the state of the agent and what it waits for.
 
-    Without --exit-code the exit code is 0, or 4 where the agent does not run.
+    Without --exit-code, the exit status is 0, or 4 if the agent is not running.
     """
     if watch and with_code:
-        raise click.UsageError("--watch goes on for as long as the agent does: there is no state to exit with")
+        raise click.UsageError("--watch runs as long as the agent does, so it cannot be combined with --exit-code")
     document = read()
     live = is_live(document)
     if watch and live:
@@ -58,20 +59,20 @@ def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
     else:
         click.echo("\n".join(lines(document, SystemClock().now().wall)))
     if not live:
-        exits.complain("the agent does not run; this is what it left behind", "systemctl start tidegate.service")
+        exits.complain("the agent is not running; this is its last snapshot", "systemctl start tidegate.service")
         raise SystemExit(exits.UNREACHABLE)
     if with_code:
         raise SystemExit(exit_code(document))
 
 
 def _watch(*, as_json: bool) -> int:
-    from tidegate.cli.watch import run, view_for  # noqa: PLC0415 - asyncio and the bus cost more than all the rest
+    from tidegate.cli.watch import run, view_for  # noqa: PLC0415 - asyncio and the bus take longer to import than all the rest
 
     return run(view_for(lambda document: lines(document, SystemClock().now().wall), as_json=as_json), read)
 
 
 def exit_code(document: Document) -> int:
-    """The state as an exit code."""
+    """The exit status that stands for the state."""
     state = text(document, "state")
     if state in _CODES:
         return _CODES[state]
@@ -82,7 +83,7 @@ def exit_code(document: Document) -> int:
 
 
 def lines(document: Document, now: datetime) -> Iterator[str]:
-    """The snapshot for people, a line at a time."""
+    """Format the snapshot as text, line by line."""
     yield _line("State", text(document, "summary"))
     if text(document, "since"):
         yield _line("Since", when(text(document, "since"), now))
@@ -107,7 +108,7 @@ def _deployments(document: Document) -> Iterator[str]:
     yield _line("Booted", _release(table(document, "booted")))
     staged = table(document, "staged")
     if staged:
-        locked = "locked: stays out of the next boot" if staged.get("locked") else "the next boot leads into it"
+        locked = "locked: not used by the next boot" if staged.get("locked") else "used by the next boot"
         yield _line("Staged", f"{_release(staged)}, {locked}")
     if table(document, "rollback"):
         yield _line("Rollback", _release(table(document, "rollback")))
@@ -115,12 +116,12 @@ def _deployments(document: Document) -> Iterator[str]:
 
 def _passed_over(releases: list[Document]) -> Iterator[str]:
     for one in releases:
-        if text(one, "cause") not in _TOLD_ELSEWHERE:
+        if text(one, "cause") not in _NOT_SKIPPED:
             yield _line("Skipped", f"{text(table(one, 'release'), 'version')} {text(one, 'reason')}")
 
 
 def _health(health: Document, now: datetime) -> Iterator[str]:
-    """The watch over a boot, and what is not well or not known yet."""
+    """The health watch of the running boot, and the checks that have not passed."""
     if not health:
         return
     version, verdict = text(table(health, "release"), "version"), text(health, "verdict")
@@ -146,7 +147,7 @@ def _held_back(held: Document, now: datetime) -> Iterator[str]:
 
 
 def _host(host: Document) -> Iterator[str]:
-    """Who the host is to servers: hosts that were cloned with their machine id show the same."""
+    """The host's identity to servers. Hosts that were cloned with their machine id show the same one."""
     if host:
         stream = f", stream {text(host, 'stream')}" if text(host, "stream") else ""
         yield _line("Host", f"{text(host, 'node_uuid') or 'without an id'}, group {text(host, 'group')}{stream}")
@@ -174,7 +175,7 @@ def _checks(document: Document, now: datetime) -> Iterator[str]:
 
 
 def _next(instant: str, now: datetime) -> str:
-    """The next check; one whose time has come waits for something else to end, or this document is an old one."""
+    """The next check. If its time has passed, another operation is in progress, or the snapshot is old."""
     due = when(instant, now)
     return f"next {due}" if due.startswith("in ") else "the next is due"
 

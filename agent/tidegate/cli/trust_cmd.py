@@ -1,4 +1,4 @@
-"""``tidegate trust``: sign update graphs, so that hosts need not trust the web server that gives them out."""
+"""``tidegate trust``: sign update graphs (TUF), so that hosts need not trust the web server that serves them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tidegate.trust.repository import Repository
 
 MAX_DAYS = 3660
-"""Ten years: a signature that is good for longer is a typing error."""
+"""Ten years: a longer lifetime is a typing error."""
 
 SOON = timedelta(days=30)
-"""When a person has to find the keys of root and targets, that is time enough."""
+"""When to warn of an expiring root or targets signature: time for a person to fetch the offline keys."""
 
 _EXTRA = "install it with its dependencies: pip install 'tidegate[trust]'"
 
@@ -29,8 +29,10 @@ F = TypeVar("F", bound=Callable[..., object])
 def _places(command: F) -> F:
     folder = click.Path(path_type=Path, file_okay=False)
     options = (
-        click.option("--keys", required=True, metavar="DIR", type=folder, help="Where the keys and root.json are."),
-        click.option("--repository", required=True, metavar="DIR", type=folder, help="What the web server gives out."),
+        click.option("--keys", required=True, metavar="DIR", type=folder, help="The folder of the keys and root.json."),
+        click.option(
+            "--repository", required=True, metavar="DIR", type=folder, help="The folder that the web server serves."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -44,7 +46,7 @@ def _days(role: str, default: int) -> Callable[[F], F]:
         show_default=True,
         metavar="N",
         type=click.IntRange(1, MAX_DAYS),
-        help=f"How long the {role} signature is good.",
+        help=f"The lifetime of the {role} signature in days.",
     )
 
 
@@ -62,23 +64,25 @@ def trust() -> None:
 @_targets_days
 @_online_days
 def init(keys: Path, repository: Path, **days: int) -> None:
-    """Make keys, and a repository in which nothing is signed yet."""
-    with _told(keys, repository, days) as (one, _):
+    """Make keys, and a repository without any signed graph."""
+    with _opened(keys, repository, days) as (one, _):
         anchor = one.init()
         click.echo(f"root of trust: {anchor}")
-        click.echo('  on each host: discovery.static_graph.trust = "/etc/tidegate/root.json", and this file there')
-        click.echo(f"  keep {keys}/root-*.pem where no other machine can read it; only rotate needs it")
+        click.echo(
+            "  on each host: copy it to /etc/tidegate/root.json, and set discovery.static_graph.trust to that path"
+        )
+        click.echo(f"  keep {keys}/root-*.pem offline; only `tidegate trust rotate` needs it")
 
 
 @trust.command()
 @click.argument("graphs", nargs=-1, required=True, metavar="GRAPH...", type=click.Path(path_type=Path, exists=True))
 @_places
-@click.option("--anew", is_flag=True, help="Forget every other graph that was signed.")
+@click.option("--anew", is_flag=True, help="Remove all other graphs from the signed set.")
 @_targets_days
 @_online_days
 def sign(graphs: tuple[Path, ...], keys: Path, repository: Path, *, anew: bool, **days: int) -> None:
     """Sign update graphs, which are files in the repository."""
-    with _told(keys, repository, days) as (one, wall):
+    with _opened(keys, repository, days) as (one, wall):
         for name in one.sign(graphs, anew=anew):
             click.echo(f"signed: {name}")
         _warn(one, wall)
@@ -88,11 +92,11 @@ def sign(graphs: tuple[Path, ...], keys: Path, repository: Path, *, anew: bool, 
 @_places
 @_online_days
 def refresh(keys: Path, repository: Path, **days: int) -> None:
-    """Sign anew what goes stale by itself; for a timer. Needs the online key and root.json alone."""
-    with _told(keys, repository, days) as (one, wall):
-        from tidegate.clock import rfc3339  # noqa: PLC0415 - `--help` need not know the time
+    """Renew the short-lived online signatures; for a timer. Needs only the online key and root.json."""
+    with _opened(keys, repository, days) as (one, wall):
+        from tidegate.clock import rfc3339  # noqa: PLC0415 - not for `--help`
 
-        click.echo(f"good until {rfc3339(one.refresh())}")
+        click.echo(f"valid until {rfc3339(one.refresh())}")
         _warn(one, wall)
 
 
@@ -103,16 +107,16 @@ def refresh(keys: Path, repository: Path, **days: int) -> None:
 @_targets_days
 @_online_days
 def rotate(roles: tuple[str, ...], keys: Path, repository: Path, **days: int) -> None:
-    """Make a new root, with new keys for these roles; without any, with the same keys and a new expiry."""
-    with _told(keys, repository, days) as (one, _):
+    """Make a new root with new keys for these roles; without roles, with the same keys and a new expiry."""
+    with _opened(keys, repository, days) as (one, _):
         from tidegate.trust.keys import KeyRole  # noqa: PLC0415 - the extra may not be installed
 
-        click.echo(f"root {one.rotate(frozenset(map(KeyRole, roles)))} is published; hosts follow by themselves")
+        click.echo(f"root {one.rotate(frozenset(map(KeyRole, roles)))} is published; hosts adopt it automatically")
 
 
 @contextmanager
-def _told(keys: Path, repository: Path, days: dict[str, int]) -> Generator[tuple[Repository, datetime]]:
-    """The repository and the time; what goes wrong with it is told, and ends the command."""
+def _opened(keys: Path, repository: Path, days: dict[str, int]) -> Generator[tuple[Repository, datetime]]:
+    """Open the repository; gives it and the time. Its errors are printed, and end the command."""
     try:
         from tidegate.trust.repository import Lifetimes, Repository  # noqa: PLC0415 - the extra may not be installed
     except ModuleNotFoundError as error:
@@ -133,6 +137,4 @@ def _warn(repository: Repository, wall: datetime) -> None:
     remedies = {"root": "tidegate trust rotate", "targets": "tidegate trust sign GRAPH..."}
     for role, until in repository.ending().items():
         if until - wall < SOON:
-            exits.complain(
-                f"the {role} signature is good only until {until:%Y-%m-%d}", f"{remedies[role]}, before then"
-            )
+            exits.complain(f"the {role} signature expires on {until:%Y-%m-%d}", f"before then: {remedies[role]}")

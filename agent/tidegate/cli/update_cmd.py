@@ -1,44 +1,49 @@
-"""Commands that ask the agent to act: ``apply``, ``rollback``, ``resume``, ``deny``, ``allow``, ``lock forget`` ..."""
+"""Commands that make the agent act: ``apply``, ``rollback``, ``resume``, ``deny``, ``allow``, ``lock forget`` ..."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tidegate.cli import completing, exits
+from tidegate.cli import completion, exits
+
+if TYPE_CHECKING:
+    from tidegate.errors import TidegateError
+    from tidegate.jsonread import Document
 
 ANSWER_SECS = 15 * 60.0
-"""How long an answer is waited for: longer than the agent's own deadlines, so that its error message arrives."""
+"""Timeout of a call: longer than the agent's own deadlines, so that its error message arrives."""
 
 REBOOT_SECS = 55 * 60.0
-"""The same for a reboot: longer than arming, both rounds of gates and both lock requests may take."""
+"""Timeout of a call that reboots: longer than arming, two rounds of gates and two lock requests may take."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def reason_option(recorded_in: str) -> Callable[[F], F]:
-    """The option ``--reason``, whose help says where the reason is recorded."""
-    return click.option("--reason", required=True, metavar="TEXT", help=f"Why; it is recorded in {recorded_in}.")
+    """The required option ``--reason``; its help names the place where the reason is recorded."""
+    return click.option("--reason", required=True, metavar="TEXT", help=f"The reason; it is recorded in {recorded_in}.")
 
 
 override_option = click.option(
     "--override",
     metavar="GATE[,GATE]",
-    shell_complete=completing.gates,
-    help="Do not ask these gates, this once; see tidegate explain.",
+    shell_complete=completion.gates,
+    help="Skip these gates for this attempt; tidegate explain lists them.",
 )
 
 
 @click.command()
-@click.option("--now", is_flag=True, help="Do not wait for the strategy: ask only the gates that guard manual reboots.")
+@click.option("--now", is_flag=True, help="Skip the strategy: ask only the gates that guard manual reboots.")
 @override_option
 @reason_option("the history and the journal")
 def apply(*, now: bool, override: str | None, reason: str) -> None:
-    """Reboot into the staged release, if every gate allows it now.
+    """Reboot into the staged release now, if every gate allows it.
 
-    Exits with 3 and the reasons where a gate does not.
+    If a gate does not, its reason is printed and the exit status is 3.
     """
     ask("Apply", REBOOT_SECS, "sbas", checked_reason(reason), now, gates_in(override), reboots=True)
 
@@ -47,9 +52,9 @@ def apply(*, now: bool, override: str | None, reason: str) -> None:
 @override_option
 @reason_option("the history and the journal")
 def rollback(*, override: str | None, reason: str) -> None:
-    """Reboot into the release before the running one, and deny the running one.
+    """Reboot into the previous release, and deny the running one.
 
-    Exits with 3 and the reasons where a gate says no, or where there is nothing to go back to.
+    If a gate does not allow it, or there is no previous release, the reason is printed and the exit status is 3.
     """
     ask("Rollback", REBOOT_SECS, "sas", checked_reason(reason), gates_in(override), reboots=True)
 
@@ -57,7 +62,7 @@ def rollback(*, override: str | None, reason: str) -> None:
 @click.command()
 @reason_option("the journal")
 def resume(*, reason: str) -> None:
-    """Let a host that paused after a bad update go on with the release that it runs."""
+    """Let a host that is paused after a bad update continue with the release that it runs."""
     ask("Resume", ANSWER_SECS, "s", checked_reason(reason))
 
 
@@ -65,7 +70,7 @@ def resume(*, reason: str) -> None:
 @click.argument("release", metavar="VERSION")
 @reason_option("the list of denied releases and the journal")
 def deny(*, release: str, reason: str) -> None:
-    """Do not let a release be staged, until that is lifted.
+    """Deny a release: it is not staged until the denial is lifted.
 
     VERSION is a version that the agent knows, or a payload.
     """
@@ -76,7 +81,7 @@ def deny(*, release: str, reason: str) -> None:
 @click.argument("release", metavar="VERSION")
 @reason_option("the journal")
 def allow(*, release: str, reason: str) -> None:
-    """Lift the denial of a release, whether a person or the agent denied it.
+    """Lift the denial of a release, whether an operator or the agent denied it.
 
     VERSION is a version or a payload that tidegate status lists as denied.
     """
@@ -87,7 +92,7 @@ def allow(*, release: str, reason: str) -> None:
 def reload() -> None:
     """Read the configuration again.
 
-    Exits with 3 where it is invalid; the last good one stays in force then.
+    If it is invalid, the last good one stays in force, and the exit status is 3.
     """
     ask("Reload", ANSWER_SECS)
 
@@ -95,26 +100,26 @@ def reload() -> None:
 @click.command()
 @reason_option("the journal")
 def forget_lock(*, reason: str) -> None:
-    """Forget a lock that the agent still has to give back: for when its server is gone for good.
+    """Discard a pending release of the fleet lock whose server is gone for good.
 
-    The server is not told. Where it is still there, its operator has to free the slot.
+    The server is not contacted. If it still exists, its operator has to free the slot.
     """
     ask("ForgetLock", ANSWER_SECS, "s", checked_reason(reason))
 
 
 def checked_reason(reason: str) -> str:
-    """The reason.
+    """Return ``reason``.
 
     Raises:
         click.UsageError: it is blank.
     """
     if not reason.strip():
-        raise click.UsageError("--reason needs a text: it is what the next administrator reads")
+        raise click.UsageError("--reason needs a text, for the next administrator to read")
     return reason
 
 
 def gates_in(override: str | None) -> list[str]:
-    """The gates that ``--override`` names.
+    """Parse the value of ``--override``; None, the option not being given, names no gate.
 
     Raises:
         click.UsageError: the option was given and names none.
@@ -125,34 +130,35 @@ def gates_in(override: str | None) -> list[str]:
     return gates
 
 
-def ask(member: str, timeout_secs: float, signature: str = "", *arguments: object, reboots: bool = False) -> None:
-    """Ask the agent, print its answer, and exit as the answer says.
+def ask(
+    member: str,
+    timeout_secs: float,
+    signature: str = "",
+    *arguments: object,
+    reboots: bool = False,
+    document: Callable[[str | TidegateError], Document] | None = None,
+) -> None:
+    """Call a method of the agent, print its answer, and exit with the matching code.
 
-    ``reboots``: a bus connection that is lost meanwhile means that the host goes down.
+    ``reboots``: losing the bus connection during the call means that the host is going down. ``document`` turns the
+    answer or the error into the JSON to be printed; the error is printed to standard error too. An interrupted call
+    exits with 1, while the agent goes on with the request.
     """
+    import asyncio  # noqa: PLC0415 - asyncio and the bus take longer to import than all of `status`
+
+    from tidegate.agent_api import client  # noqa: PLC0415
     from tidegate.errors import ErrorKind, TidegateError  # noqa: PLC0415
 
     try:
-        click.echo(answer_of(member, timeout_secs, signature, *arguments))
+        answer = asyncio.run(client.ask_agent(member, timeout_secs, signature, *arguments))
     except TidegateError as err:
         if reboots and err.kind is ErrorKind.BUS_LOST:
             click.echo("the host is going down")
             return
+        if document is not None:
+            click.echo(json.dumps(document(err), indent=1))
         exits.fail(err)
-
-
-def answer_of(member: str, timeout_secs: float, signature: str = "", *arguments: object) -> str:
-    """The agent's answer to one method call. An interrupted call exits; what the agent has begun goes on.
-
-    Raises:
-        TidegateError: the agent's error, or why it cannot be asked.
-    """
-    import asyncio  # noqa: PLC0415 - asyncio and the bus cost more than all of `status`
-
-    from tidegate.agent_api import client  # noqa: PLC0415
-
-    try:
-        return asyncio.run(client.ask_agent(member, timeout_secs, signature, *arguments))
     except KeyboardInterrupt:
-        exits.complain("interrupted; what the agent had begun goes on", "tidegate status")
+        exits.complain("interrupted; the agent goes on with the request", "tidegate status")
         raise SystemExit(exits.FAILED) from None
+    click.echo(answer if document is None else json.dumps(document(answer), indent=1))

@@ -1,4 +1,4 @@
-"""``tidegate status --watch``: the snapshot again whenever the agent says on the bus that there is something new."""
+"""``tidegate status --watch``: show the snapshot again whenever the agent announces a change on the bus."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tidegate.errors import TidegateError
 from tidegate.jsonread import Document
 
 RETURN_SECS = 15.0
-"""How long an agent that went away is waited for: systemd starts one that failed after 5 seconds."""
+"""How long to wait for an agent that has stopped. systemd restarts a failed one after 5 seconds."""
 
 REDRAW_SECS = 30.0
-"""On a terminal, so that "10 min ago" does not become a lie."""
+"""Redraw interval on a terminal, which keeps relative times such as "10 min ago" right."""
 
 _CLEAR = "\x1b[H\x1b[2J"
 
@@ -30,13 +30,13 @@ Read = Callable[[], Document]
 
 
 class View(Protocol):
-    """How a snapshot is shown."""
+    """A way to show snapshots."""
 
     redraw_secs: float | None
-    """How long what was shown is good for; None for ever."""
+    """When to show the snapshot again without a change, in seconds; None for never."""
 
     def show(self, document: Document) -> None:
-        """Show ``document``, where it says something new to this view."""
+        """Show ``document``, if it differs in what this view shows."""
         ...
 
 
@@ -49,15 +49,15 @@ class Lines:
         self._last = ""
 
     def show(self, document: Document) -> None:
-        """State and summary, where they are others than before."""
-        said = f"{text(document, 'state')}: {text(document, 'summary')}"
-        if said != self._last:
-            self._last = said
-            click.echo(f"{text(document, 'written_at')} {said}")
+        """Print state and summary, if they have changed."""
+        line = f"{text(document, 'state')}: {text(document, 'summary')}"
+        if line != self._last:
+            self._last = line
+            click.echo(f"{text(document, 'written_at')} {line}")
 
 
 class JsonLines:
-    """The whole document in a line, for programs."""
+    """The whole document on one line, for programs."""
 
     redraw_secs: float | None = None
 
@@ -65,15 +65,15 @@ class JsonLines:
         self._last = ""
 
     def show(self, document: Document) -> None:
-        """The document, where it is another than before."""
-        said = json.dumps({**document, "live": True, "source": "snapshot"})
-        if said != self._last:
-            self._last = said
-            click.echo(said)
+        """Print the document, if it has changed."""
+        line = json.dumps({**document, "live": True, "source": "snapshot"})
+        if line != self._last:
+            self._last = line
+            click.echo(line)
 
 
 class Screen:
-    """All of it, on a terminal that is cleared before."""
+    """The text of ``tidegate status`` on a terminal, cleared before each update."""
 
     redraw_secs: float | None = REDRAW_SECS
 
@@ -81,20 +81,20 @@ class Screen:
         self._lines = lines
 
     def show(self, document: Document) -> None:
-        """The document as ``tidegate status`` shows it."""
-        shown = "\n".join((*self._lines(document), "", "Following the agent; Ctrl-C ends this."))
+        """Clear the screen and print the status."""
+        shown = "\n".join((*self._lines(document), "", "Following the agent; press Ctrl-C to stop."))
         click.echo(f"{_CLEAR}{shown}", color=True)
 
 
 def view_for(lines: Callable[[Document], Iterable[str]], *, as_json: bool) -> View:
-    """The view that fits where the output goes."""
+    """Select the view for the output: JSON, a terminal, or lines for logs and pipes."""
     if as_json:
         return JsonLines()
     return Screen(lines) if sys.stdout.isatty() else Lines()
 
 
 def run(view: View, read: Read) -> int:
-    """Follow until interrupted; the exit code."""
+    """Follow the agent until interrupted; returns the exit code."""
     try:
         return asyncio.run(_connected(view, read))
     except TidegateError as err:
@@ -113,7 +113,7 @@ async def _connected(view: View, read: Read) -> int:
 
 
 async def follow(bus: Bus, view: View, read: Read, return_secs: float = RETURN_SECS) -> int:
-    """Show what ``read`` gives now and after each change, until the agent is gone for good; the exit code."""
+    """Show what ``read`` returns, now and after each change, until the agent has stopped; returns the exit code."""
     following = await Following.begin(bus)
     while bus.connected:
         document = read()
@@ -122,12 +122,12 @@ async def follow(bus: Bus, view: View, read: Read, return_secs: float = RETURN_S
             await following.news(view.redraw_secs)
         elif text(document, "state") == "rebooting" or not await _came_back(bus, following, return_secs):
             break
-    return _left(read())
+    return _ended(read())
 
 
 async def _came_back(bus: Bus, following: Following, return_secs: float) -> bool:
-    """Whether an agent that is not there is back in time."""
-    exits.complain(f"the agent does not run; waiting {return_secs:.0f} s for it")
+    """Wait up to ``return_secs`` for the agent to come back; returns whether it has."""
+    exits.complain(f"the agent is not running; waiting {return_secs:.0f} s for it")
     with suppress(TimeoutError):
         async with asyncio.timeout(return_secs):
             while bus.connected and not following.is_there:
@@ -135,9 +135,9 @@ async def _came_back(bus: Bus, following: Following, return_secs: float) -> bool
     return following.is_there
 
 
-def _left(last: Document) -> int:
+def _ended(last: Document) -> int:
     if text(last, "state") == "rebooting":
         click.echo("the host is going down")
         return exits.DONE
-    exits.complain("the agent does not run; that was its last word", "systemctl start tidegate.service")
+    exits.complain("the agent is not running; this was its last snapshot", "systemctl start tidegate.service")
     return exits.UNREACHABLE

@@ -1,4 +1,4 @@
-"""``tidegate windows``: what the schedule allows now and next. Needs neither the agent nor root."""
+"""``tidegate windows``: show the current and the next reboot windows. Needs neither the agent nor root."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_COUNT = 5
 MAX_COUNT = 1000
 
-# Zone rules are predictions, and Python's years end at 9999: nobody asks outside of these.
+# Zone rules of far years are guesses, and Python's years end at 9999.
 FIRST_YEAR = 1970
 LAST_YEAR = 2999
 
@@ -31,33 +31,35 @@ MINUTES_A_WEEK = 7 * 24 * 60
 
 
 def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """An RFC 3339 instant with any offset from UTC."""
+    """Parse an RFC 3339 time, with any offset from UTC."""
     try:
         at = None if text is None else parse_rfc3339(text)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text!r} is no RFC 3339 time such as 2026-12-24T18:00:00Z") from None
+        raise click.BadParameter(f"{text!r} is not an RFC 3339 time such as 2026-12-24T18:00:00Z") from None
     if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise click.BadParameter(f"{text!r} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise click.BadParameter(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
     return at
 
 
 @click.command()
-@click.option("--at", callback=_instant, metavar="TIME", help="Ask about TIME (RFC 3339) instead of now.")
-@click.option("--count", type=click.IntRange(0, MAX_COUNT), default=DEFAULT_COUNT, help="How many windows to list.")
+@click.option("--at", callback=_instant, metavar="TIME", help="Show the windows at TIME (RFC 3339) instead of now.")
+@click.option(
+    "--count", type=click.IntRange(0, MAX_COUNT), default=DEFAULT_COUNT, help="The number of windows to list."
+)
 @config_root_option
 @json_option
 def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json: bool) -> None:
-    """Show whether a window is open, until when, and the next ones.
+    """Show whether a window is open, until when, and the next windows.
 
-    Times are in UTC, with the clock of the configured zone beside them. Where the zone's clock changes, the real
-    length of a window is shown and the change is noted.
+    Times are in UTC, and in the configured time zone where that differs. If the zone's clock changes during a window,
+    its real length is shown and the change is noted.
     """
     settings = settings_or_exit(load_roots(roots))
     asked = at or SystemClock().now().wall
     if not settings.periodic.windows:
         click.echo(json.dumps(_unscheduled_report(asked), indent=2) if as_json else _unscheduled_text(settings))
         return
-    from tidegate.calendar.preview import preview  # noqa: PLC0415 - a configuration without windows needs none
+    from tidegate.calendar.preview import preview  # noqa: PLC0415 - for configurations with windows only
 
     schedule = _schedule(settings)
     seen = preview(schedule, asked, count)
@@ -68,8 +70,8 @@ def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json
 
 
 def _schedule(settings: Settings) -> Schedule:
-    from tidegate.calendar.schedule import Schedule  # noqa: PLC0415 - see above
-    from tidegate.identity import host_id  # noqa: PLC0415 - OpenSSL, for hosts whose starts are spread
+    from tidegate.calendar.schedule import Schedule  # noqa: PLC0415 - as above
+    from tidegate.identity import host_id  # noqa: PLC0415 - loads OpenSSL; for spread_minutes only
 
     try:
         return Schedule.of(settings.periodic, host_id(settings.identity) if settings.periodic.spread_minutes else "")
@@ -108,7 +110,7 @@ def _rfc3339_or_none(instant: datetime | None) -> str | None:
 
 
 def _unscheduled_report(at: datetime) -> dict[str, object]:
-    """Without windows and without the strategy that needs them, no time is closed."""
+    """The report if no windows are configured: without the periodic strategy, every time is open."""
     return {
         "schema": 1,
         "at": rfc3339(at),
@@ -121,7 +123,7 @@ def _unscheduled_report(at: datetime) -> dict[str, object]:
 
 
 def _unscheduled_text(settings: Settings) -> str:
-    return f"No windows are configured, and the strategy ({_strategies(settings)}) needs none: no time is closed."
+    return f"No windows are configured, and the strategy ({_strategies(settings)}) needs none: every time is open."
 
 
 def _lines(settings: Settings, schedule: Schedule, seen: Preview) -> Iterator[str]:
@@ -142,7 +144,7 @@ def _lines(settings: Settings, schedule: Schedule, seen: Preview) -> Iterator[st
 def _state(seen: Preview, zone: tzinfo) -> str:
     word = "open" if seen.state.is_open else "closed"
     if seen.state.until is None:
-        return f"{word}, with no end in sight"
+        return f"{word}, without end"
     return (
         f"{word} until {_both(seen.state.until, zone)}, for {_duration((seen.state.until - seen.at).total_seconds())}"
     )
@@ -150,20 +152,20 @@ def _state(seen: Preview, zone: tzinfo) -> str:
 
 def _opening(opening: Opening, zone: tzinfo) -> str:
     if opening.end is None:
-        return f"from {_both(opening.start, zone)}, with no end in sight"
+        return f"from {_both(opening.start, zone)}, without end"
     length = _duration((opening.end - opening.start).total_seconds())
     return f"{_both(opening.start, zone)} to {_both(opening.end, zone)}, {length}"
 
 
 def _clock_change(change: ClockChange) -> str:
     before, after = f"{change.shown_before:%H:%M}", f"{change.shown_after:%H:%M}"
-    fate = "in windows fall away" if change.is_forward else "in windows come twice"
+    effect = "of windows are skipped" if change.is_forward else "of windows occur twice"
     when = f"{change.at:%a %Y-%m-%d %H:%M} UTC"
-    return f"{when}: the clock goes from {before} to {after}, {_duration(change.window_minutes * 60)} {fate}"
+    return f"{when}: the clock goes from {before} to {after}, {_duration(change.window_minutes * 60)} {effect}"
 
 
 def _both(instant: datetime, zone: tzinfo) -> str:
-    """The instant in UTC and, where that differs, by the clock of the zone."""
+    """The instant in UTC and, if it differs, in the time zone."""
     text = f"{instant:%a %Y-%m-%d %H:%M}{_seconds(instant)} UTC"
     local = instant.astimezone(zone)
     return text if zone is UTC else f"{text} ({local:%a %H:%M}{_seconds(local)} {local.tzname()})"

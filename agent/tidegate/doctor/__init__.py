@@ -1,7 +1,6 @@
-"""The doctor: what keeps this host from being updated, and what to do about it. One file an area.
+"""Check what keeps this host from being updated, with a remedy for each finding. One file for each area.
 
-Looking is all that happens here: files are read, services are asked what they are, servers are connected to. Nothing is
-written, no lock is taken, no unit is started but what the bus starts for a question (polkitd, timedated), and nothing
-in this package can be told to reboot, to arm or to stage. In each file what is read stands apart from what is made of
-it, which is pure.
+The checks read files, query services and connect to servers. They write nothing, take no lock and start no unit but
+those that the bus activates for a query (polkitd, timedated); no code that this package can reach stages, arms or
+reboots. Each file separates reading facts (``examine``) from evaluating them (``judge``), which is pure.
 """

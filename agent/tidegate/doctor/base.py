@@ -1,4 +1,4 @@
-"""What an examination looks at and what it finds."""
+"""Findings, and the facts about the host that every area uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.identity import HostIdentity
 
 
 class Status(StrEnum):
-    """What a finding comes to. The words are frozen."""
+    """Severity of a finding. The values are part of the JSON interface."""
 
     OK = "ok"
     WARNING = "warning"
@@ -22,15 +22,15 @@ class Status(StrEnum):
     """Updates do not work, or are not safe."""
 
     UNKNOWN = "unknown"
-    """It could not be looked at: not by this user, or not now."""
+    """It could not be checked: not by this user, or not now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
-    ``message`` is a sentence, ``evidence`` what it rests on, a line each. ``remedy`` is what to do where the status is
-    not ``ok``: a command, wherever one command does it.
+    ``message`` is a sentence, and ``evidence`` the facts behind it, one a line. ``remedy``, set unless the status is
+    ``ok``, is a command where one command suffices.
     """
 
     area: str
@@ -43,30 +43,30 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Where findings belong."""
+    """The area that findings belong to; makes findings."""
 
     name: str
 
     def ok(self, check: str, message: str, *evidence: str) -> Finding:
-        """All is well with it."""
+        """A finding without anything to do."""
         return Finding(self.name, check, Status.OK, message, evidence)
 
     def warning(self, check: str, message: str, remedy: str, *evidence: str) -> Finding:
-        """Something to look after."""
+        """A finding that needs attention, while updates work."""
         return Finding(self.name, check, Status.WARNING, message, evidence, remedy)
 
     def problem(self, check: str, message: str, remedy: str, *evidence: str) -> Finding:
-        """Something to mend."""
+        """A finding that keeps updates from working, or from being safe."""
         return Finding(self.name, check, Status.PROBLEM, message, evidence, remedy)
 
     def unknown(self, check: str, message: str, remedy: str, *evidence: str) -> Finding:
-        """Something that could not be looked at."""
+        """A check that could not be made; ``remedy`` says how to make it."""
         return Finding(self.name, check, Status.UNKNOWN, message, evidence, remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class AgentUser:
-    """The account that the agent runs as; ``gids`` are all of its groups."""
+    """The account of the agent; ``gids`` are all of its groups."""
 
     uid: int
     gids: frozenset[int]
@@ -74,10 +74,10 @@ class AgentUser:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What every area may want to know, read once.
+    """Facts about the host that several areas use, read once.
 
-    ``settings`` are the defaults where the configuration has ``problems``. ``snapshot`` is what the agent last said of
-    itself, empty where it has said nothing in this boot. ``uid`` is who looks.
+    ``settings`` are the defaults if the configuration has ``problems``. ``snapshot`` is the agent's last one, empty if
+    there is none in this boot. ``agent`` is None without such an account. ``uid`` is the caller's.
     """
 
     settings: Settings
@@ -90,11 +90,11 @@ class Host:
 
     @property
     def is_root(self) -> bool:
-        """Whether whoever looks may see everything."""
+        """Whether the caller may read everything."""
         return self.uid == 0
 
 
 Examination = Callable[[Host], Awaitable[Sequence[Finding]]]
-"""How an area is looked at. Raises TidegateError where it cannot be looked at as a whole."""
+"""The check of one area. Raises TidegateError if the whole area cannot be checked."""
 
 AS_ROOT = "run it as root: sudo tidegate doctor"

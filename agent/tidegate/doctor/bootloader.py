@@ -1,4 +1,4 @@
-"""Area ``boot``: was this boot a good one, and does the boot loader leave a release that does not boot."""
+"""Area ``boot``: whether this boot is complete, and what the boot loader does with a release that does not boot."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OSTREE_COMPLETE = "ostree-boot-complete.service"
 
 EFI = "sys/firmware/efi"
 COUNTED = f"{EFI}/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-"""Set by a boot loader that counts the attempts at this boot's entry (systemd's Boot Loader Interface)."""
+"""Set by a boot loader that counts boot attempts for this entry (systemd's Boot Loader Interface)."""
 
 BLESS = "usr/lib/systemd/systemd-bless-boot"
 
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """What firmware and boot loader tell."""
+    """Firmware and boot loader: EFI, whether attempts are counted, whether systemd-bless-boot is installed."""
 
     efi: bool
     counting: bool
@@ -30,7 +30,7 @@ class Loader:
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at the target that says that a boot is complete, and at the boot loader's word."""
+    """Check boot-complete.target and the boot loader's variables."""
     units = await read_units(TARGET, OSTREE_COMPLETE)
     required = tuple(name for name in units[TARGET].requires if name.endswith(".service"))
     checks = await read_units(*required)
@@ -43,14 +43,14 @@ def _loader(root: Path) -> Loader:
 
 
 def judge_target(target: Unit, checks: Mapping[str, Unit]) -> Iterator[Finding]:
-    """Whether this boot is complete; ``checks`` are the services that it requires."""
+    """Whether boot-complete.target is reached; ``checks`` are the services that it requires."""
     evidence = [f"it requires {check.name}: {check.active}" for check in checks.values()]
     if target.active == "active":
         yield AREA.ok("boot-complete", "this boot is complete", *evidence)
         return
     bad = [check.name for check in checks.values() if check.active == "failed" or not check.exists]
     because = f", because {' and '.join(bad)} failed" if bad else ""
-    text = f"this boot is not complete{because}: a release whose first boot this is does not count as good"
+    text = f"this boot is not complete{because}: a new release is not considered healthy"
     again = f"systemctl restart {' '.join(bad)} && " if bad else ""
     yield AREA.problem(
         "boot-complete",
@@ -62,24 +62,26 @@ def judge_target(target: Unit, checks: Mapping[str, Unit]) -> Iterator[Finding]:
 
 
 def judge_last_switch(unit: Unit) -> Iterator[Finding]:
-    """Whether the last shutdown failed to apply what was staged."""
+    """Whether the last shutdown failed to apply the staged release."""
     if unit.active == "failed":
-        text = "the last shutdown failed to apply what was staged"
-        remedy = f"journalctl -b -u {unit.name}; when that is mended: systemctl reset-failed {unit.name}"
+        text = "the last shutdown failed to apply the staged release"
+        remedy = f"journalctl -b -u {unit.name}; once that is fixed: systemctl reset-failed {unit.name}"
         yield AREA.problem("last-switch", text, remedy)
     elif unit.exists:
-        yield AREA.ok("last-switch", "the last shutdown left no failure behind")
+        yield AREA.ok("last-switch", "the last shutdown had no failure")
 
 
 def judge_loader(loader: Loader) -> Finding:
-    """What happens to a release that does not come up at all."""
+    """What happens to a release that does not boot at all."""
     if loader.counting and not loader.bless:
-        text = "the boot loader counts attempts at this boot, and systemd-bless-boot is not there to confirm it"
+        text = "the boot loader counts boot attempts, but systemd-bless-boot, which marks a boot as good, is missing"
         return AREA.problem(
-            "boot-counting", text, "bring systemd-bless-boot into the releases (on Debian: systemd-boot)"
+            "boot-counting", text, "add systemd-bless-boot to the releases (on Debian: package systemd-boot)"
         )
     if loader.counting:
-        return AREA.ok("boot-counting", "the boot loader counts attempts, and leaves a release that does not come up")
-    firmware = "EFI" if loader.efi else "no EFI firmware"
-    text = "the boot loader counts no attempts: where a release does not come up at all, a person has to choose another"
+        return AREA.ok(
+            "boot-counting", "the boot loader counts boot attempts, and falls back from a release that does not boot"
+        )
+    firmware = "EFI firmware" if loader.efi else "no EFI firmware"
+    text = "the boot loader does not count boot attempts: if a release does not boot at all, select another one by hand"
     return AREA.ok("boot-counting", text, firmware)

@@ -1,4 +1,4 @@
-"""Area ``clock``: may windows and expiries be gone by."""
+"""Area ``clock``: whether the clock is trustworthy enough for time-based gates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNIT = "systemd-timedated.service"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What timedated says: None where it does not answer, which ``error`` explains."""
+    """The properties of timedated; None if it does not answer, with the reason in ``error``."""
 
     now: Now
     synchronized: bool | None
@@ -27,7 +27,7 @@ class Facts:
 
 
 async def examine(host: Host, clock: Clock | None = None) -> Sequence[Finding]:
-    """Ask timedated, as the gate does."""
+    """Query timedated, as the gate ``clock`` does."""
     return [*judge(await _read((clock or SystemClock()).now()), needed=_is_needed(host))]
 
 
@@ -45,16 +45,16 @@ async def _read(now: Now) -> Facts:
 
 
 def _is_needed(host: Host) -> bool:
-    """Whether the gate ``clock`` may hold a reboot: what has an end is reckoned by the clock."""
+    """Whether the gate ``clock`` can delay a reboot: always, or with a strategy that depends on the time."""
     require, chosen = host.settings.clock.require, set(host.settings.updates.strategy)
     return require == "always" or (require == "auto" and bool(chosen & {"periodic", "marker_file"}))
 
 
 def judge(facts: Facts, *, needed: bool) -> Iterator[Finding]:
-    """What the clock comes to; ``needed``: reboots wait for one that is right."""
+    """Evaluate the clock; ``needed``: reboots wait until it is synchronised."""
     wall = facts.now.wall
     if wall < BUILT_AFTER:
-        text = f"the clock is wrong: it shows {rfc3339(wall)}, and Tidegate was built after {rfc3339(BUILT_AFTER)}"
+        text = f"the clock is wrong: it shows {rfc3339(wall)}, but this version was built after {rfc3339(BUILT_AFTER)}"
         yield AREA.problem("time", text, "timedatectl set-ntp true; or timedatectl set-time 'YYYY-MM-DD hh:mm'")
     else:
         yield AREA.ok("time", f"the clock shows {rfc3339(wall)}")
@@ -63,19 +63,21 @@ def judge(facts: Facts, *, needed: bool) -> Iterator[Finding]:
 
 def _synchronized(facts: Facts, *, needed: bool) -> Finding:
     evidence = f"timedated: NTPSynchronized={facts.synchronized}, NTP={facts.service}, CanNTP={facts.service_known}"
-    hold = "; reboots wait for that (gates.clock)" if needed else "; no rule goes by the clock at present"
+    effect = "; reboots wait for that (gates.clock)" if needed else "; no gate depends on it at present"
     if facts.synchronized is None:
-        tell = AREA.problem if needed else AREA.unknown
+        finding = AREA.problem if needed else AREA.unknown
         remedy = f"systemctl unmask {_UNIT}; systemctl start {_UNIT}"
-        return tell("synchronized", f"timedated does not say whether the clock is right{hold}", remedy, facts.error)
+        return finding(
+            "synchronized", f"timedated does not report whether the clock is synchronised{effect}", remedy, facts.error
+        )
     if facts.synchronized:
         return AREA.ok("synchronized", "the clock is synchronised", evidence)
-    tell = AREA.problem if needed else AREA.warning
-    why = "" if facts.service else ", and no time service is switched on"
-    return tell("synchronized", f"the clock is not synchronised{why}{hold}", _switch_on(facts), evidence)
+    finding = AREA.problem if needed else AREA.warning
+    why = "" if facts.service else ", and no time service is enabled"
+    return finding("synchronized", f"the clock is not synchronised{why}{effect}", _remedy(facts), evidence)
 
 
-def _switch_on(facts: Facts) -> str:
+def _remedy(facts: Facts) -> str:
     if not facts.service_known:
         return "install a time service: systemd-timesyncd or chrony"
     return "see timedatectl timesync-status, chronyc tracking" if facts.service else "timedatectl set-ntp true"

@@ -1,4 +1,4 @@
-"""Area ``configuration``: are the snippets right, and is the time zone that they name there."""
+"""Area ``configuration``: whether the snippets are valid, and the time zone that they name is installed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CHECK = "tidegate config check"
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at the snippets and the zone database."""
+    """Check the snippets and the zone database."""
     windows = host.settings.periodic
     why_not = await in_thread(_zone_error, windows.time_zone)
     return [*judge_snippets(host), *judge_zone(windows.time_zone, why_not, used="periodic" in strategies(host))]
 
 
 def strategies(host: Host) -> tuple[str, ...]:
-    """The strategies in force."""
+    """The configured strategies."""
     return host.settings.updates.strategy
 
 
@@ -34,27 +34,29 @@ def _zone_error(name: str) -> str:
 
 
 def judge_snippets(host: Host) -> Iterator[Finding]:
-    """What the snippets come to, and whether the agent has taken them in."""
+    """Evaluate the problems of the snippets, and whether the agent has loaded them."""
     if host.problems:
         count = len(host.problems)
-        text = f"the configuration has {count} problem{'' if count == 1 else 's'}: with it the agent starts no update"
-        told = (str(problem) for problem in host.problems[:SHOWN_PROBLEMS])
-        yield AREA.problem("snippets", text, _CHECK, *told)
+        text = (
+            f"the configuration has {count} problem{'' if count == 1 else 's'}, and the agent starts no update with it"
+        )
+        shown = (str(problem) for problem in host.problems[:SHOWN_PROBLEMS])
+        yield AREA.problem("snippets", text, _CHECK, *shown)
     else:
-        yield AREA.ok("snippets", "the configuration is good")
+        yield AREA.ok("snippets", "the configuration is valid")
     if host.snapshot.get("stale_config") and not host.problems:
-        text = "the agent runs with an older configuration than is on disk"
+        text = "the agent uses an older configuration than the one on disk"
         yield AREA.warning("reloaded", text, "systemctl reload tidegate.service")
     if not host.settings.updates.enabled and not host.problems:
-        text = "updates are switched off: nothing is staged or booted unless a person asks for it"
+        text = "updates are disabled: releases are staged and booted only on request"
         yield AREA.ok("enabled", text, "updates.enabled = false")
 
 
 def judge_zone(name: str, why_not: str, *, used: bool) -> Iterator[Finding]:
-    """Whether windows can be reckoned."""
+    """Whether windows in the time zone can be computed. ``why_not`` is the error, empty if the zone is known."""
     if not why_not:
-        yield AREA.ok("time-zone", f"the time zone {name} is known here")
+        yield AREA.ok("time-zone", f"the time zone {name} is installed")
     elif used:
-        yield AREA.problem("time-zone", f"windows cannot be reckoned: {why_not}", "install tzdata")
+        yield AREA.problem("time-zone", f"windows cannot be computed: {why_not}", "install tzdata")
     else:
-        yield AREA.warning("time-zone", f"{why_not}; no window needs it now", "install tzdata")
+        yield AREA.warning("time-zone", f"{why_not}; no window uses it at present", "install tzdata")

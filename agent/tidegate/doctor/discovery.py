@@ -1,4 +1,4 @@
-"""Area ``discovery``: can the source of updates be asked, and does it know the running release."""
+"""Area ``discovery``: whether the source of updates answers, and knows the running release."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from tidegate.net.client import NetClient
 
 AREA = Area("discovery")
 ASK_SECS = 15
-"""A source that takes longer works for the agent, which has ``discovery.timeout_secs``; a person waits here."""
+"""Deadline for the source, as a person waits for the result. The agent itself allows ``discovery.timeout_secs``."""
 
 _UNKNOWN_PAYLOAD = "?"
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Ask the source once, through a net-worker, as the agent does."""
+    """Query the source once, through a net-worker, as the agent does."""
     version, payload, stream = running(host)
     settings = host.settings
     within = min(settings.discovery.timeout_secs, ASK_SECS)
     settings = replace(settings, discovery=replace(settings.discovery, timeout_secs=within))
     source = discovery_for(settings, host.identity, NetClient(), SystemClock(), _not_asked)
     if isinstance(source, Native):
-        return [AREA.ok("source", "new releases are looked for at the engine's own remote: see engine")]
+        return [AREA.ok("source", "new releases come from the engine's own remote: see area engine")]
     with TemporaryDirectory(prefix="tidegate-doctor-") as scratch:
-        harmless = await in_thread(_on_a_copy, source, Path(scratch) / "trust")
-        answer = await _ask(harmless, payload or _UNKNOWN_PAYLOAD, version, stream)
+        on_copy = await in_thread(_on_a_copy, source, Path(scratch) / "trust")
+        answer = await _ask(on_copy, payload or _UNKNOWN_PAYLOAD, version, stream)
     return [*judge(answer, version if payload else "", host.snapshot.get("denied"))]
 
 
 async def _not_asked() -> Latest:
-    raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, "the engine is not asked here", "tidegate check")
+    raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, "the engine is not queried by doctor", "tidegate check")
 
 
 def _on_a_copy(source: Discovery, folder: Path) -> Discovery:
-    """A look at a signed graph writes down what was trusted; that is the agent's to do, and its own files."""
+    """Use a copy of the trusted metadata of a signed graph, which a query updates: the original is the agent's."""
     if not isinstance(source, StaticGraph) or source.trust is None:
         return source
-    with suppress(OSError):  # it is not there yet, or hidden from whoever looks: trust begins anew at its root
+    with suppress(OSError):  # missing or unreadable: verification starts at the root then
         shutil.copytree(source.trust_folder, folder)
     folder.mkdir(exist_ok=True)
     return replace(source, trust_folder=str(folder))
@@ -69,7 +69,7 @@ async def _ask(source: Discovery, payload: str, version: str, stream: str | None
 
 
 def running(host: Host) -> tuple[str, str, str | None]:
-    """Version and payload of the running release, by the agent's own word, and the stream that it follows."""
+    """Version and payload of the running release, and its stream, from the agent's snapshot; empty if unknown."""
     booted, identity = (_table(host.snapshot.get(key)) for key in ("booted", "host"))
     stream = identity.get("stream")
     return str(booted.get("version") or ""), str(booted.get("payload") or ""), str(stream) if stream else None
@@ -80,16 +80,20 @@ def _table(value: object) -> dict[str, object]:
 
 
 def judge(answer: Offers | Failure, version: str, denied: object = None) -> Iterator[Finding]:
-    """What the answer comes to; ``version`` is the running release's, empty where that is not known."""
+    """Evaluate the answer; ``version`` is that of the running release, empty if unknown."""
     if isinstance(answer, Failure):
         remedy = answer.remedy or "tidegate config show --origin"
         if answer.kind is ErrorKind.DISCOVERY_UNAVAILABLE:
-            yield AREA.problem("source", f"no source of updates can be asked: {answer.message}", remedy)
+            yield AREA.problem("source", f"no source of updates can be queried: {answer.message}", remedy)
         else:
-            yield AREA.problem("source", f"the source of updates gives no answer: {answer.message}", remedy)
+            yield AREA.problem("source", f"the source of updates does not answer: {answer.message}", remedy)
         return
     count = len(answer.candidates) + len(answer.deferred)
-    yield AREA.ok("source", "the source of updates answers", f"{count} newer releases, denied here: {_count(denied)}")
+    yield AREA.ok(
+        "source",
+        "the source of updates answers",
+        f"newer releases: {count}, releases denied on this host: {_count(denied)}",
+    )
     yield _booted(answer, version)
 
 
@@ -99,12 +103,12 @@ def _count(rows: object) -> int:
 
 def _booted(offers: Offers, version: str) -> Finding:
     if not version:
-        text = "not known whether the source knows the running release: the agent has not said which it is"
+        text = "unknown whether the source lists the running release: the agent has not reported which it is"
         return AREA.unknown("running-release", text, "systemctl start tidegate.service")
     if not offers.booted_known:
-        text = f"the source does not list the running release {version}, so it offers no way on from it"
+        text = f"the source does not list the running release {version}, so it offers no update from it"
         return AREA.problem("running-release", text, "check that the source is the one for this host's stream")
     if offers.dead_end:
-        text = f"the running release {version} will get no successor: {offers.dead_end}"
-        return AREA.warning("running-release", text, "whoever publishes the releases knows the way on")
-    return AREA.ok("running-release", f"the source knows the running release {version}")
+        text = f"the running release {version} is a dead end: {offers.dead_end}"
+        return AREA.warning("running-release", text, "ask the publisher of the releases how to proceed")
+    return AREA.ok("running-release", f"the source lists the running release {version}")

@@ -1,4 +1,4 @@
-"""The part of area ``engine`` that is about room: a kernel more in /boot, a release more in the repository."""
+"""Disk space, part of area ``engine``: for one more kernel in /boot and one more release in the repository."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tidegate.engines.ostree.status import Listed
 AREA = Area("engine")
 
 SHARE_NEEDED = 0.5
-"""Of what the running release takes; more is rarely new, since what two releases share is stored once."""
+"""Share of the running release's size that the next one needs: files that both share are stored once."""
 
 MAX_FILES = 400_000
-"""Beyond that a release is not measured: it would take a slow disk longer than a person waits."""
+"""A release with more files is not measured: on a slow disk that would exceed the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``kernel_bytes`` is the largest of the kernels in /boot with its initramfs. ``release_bytes`` is what the running
-    release takes, None where it has too many files to be measured. ``rollback`` is the index that `ostree admin
-    undeploy` would take to make room."""
+    """Free and needed space. ``kernel_bytes``: the largest kernel in /boot with its initramfs. ``release_bytes``: the
+    size of the running release, None if it has too many files to be measured. ``rollback``: the index of a deployment
+    that `ostree admin undeploy` can remove, None if there is none."""
 
     boot: Disk
     kernel_bytes: int
@@ -35,7 +35,7 @@ class Facts:
 
 
 async def examine(root: Path, rollback: Sequence[Listed]) -> list[Finding]:
-    """Look at the two file systems."""
+    """Check the file systems of /boot and /sysroot."""
     index = next((entry.index for entry in rollback if not entry.pinned), None)
     return [*judge(await in_thread(_read, root, index))]
 
@@ -64,7 +64,7 @@ def _size(path: Path) -> int:
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
-    """Whether the next release fits."""
+    """Whether the next release fits on the disks."""
     yield _boot(facts)
     yield _sysroot(facts)
 
@@ -73,13 +73,15 @@ def _boot(facts: Facts) -> Finding:
     needed_bytes = facts.kernel_bytes + BOOT_OVERHEAD_BYTES
     numbers = f"a kernel with its initramfs needs {human(needed_bytes)}, {human(facts.boot.free_bytes)} are free"
     if facts.boot.free_bytes >= needed_bytes:
-        return AREA.ok("boot-space", "/boot has room for one more kernel", numbers)
-    return AREA.problem("boot-space", f"/boot has no room for one more kernel: {numbers}", _make_room(facts, "/boot"))
+        return AREA.ok("boot-space", "/boot has enough space for one more kernel", numbers)
+    return AREA.problem(
+        "boot-space", f"/boot has not enough space for one more kernel: {numbers}", _make_room(facts, "/boot")
+    )
 
 
 def _sysroot(facts: Facts) -> Finding:
     usable_bytes = max(0, facts.sysroot.free_bytes - Reserve().of(facts.sysroot))
-    numbers = f"{human(usable_bytes)} are free beyond ostree's reserve"
+    numbers = f"{human(usable_bytes)} are free above ostree's reserve"
     remedy = _make_room(facts, "/sysroot")
     if usable_bytes == 0:
         return AREA.problem("sysroot-space", "/sysroot is full: nothing can be downloaded", remedy, numbers)
@@ -89,10 +91,10 @@ def _sysroot(facts: Facts) -> Finding:
     if usable_bytes < facts.release_bytes * SHARE_NEEDED:
         text = f"/sysroot may be too small for a large update: {numbers}, {size}"
         return AREA.warning("sysroot-space", text, remedy)
-    return AREA.ok("sysroot-space", "/sysroot has room for a release", numbers, size)
+    return AREA.ok("sysroot-space", "/sysroot has enough space for a release", numbers, size)
 
 
 def _make_room(facts: Facts, place: str) -> str:
     if facts.rollback is not None:
         return f"ostree admin undeploy {facts.rollback}"
-    return f"give {place} more room, or delete what does not belong there"
+    return f"enlarge {place}, or delete files that do not belong there"

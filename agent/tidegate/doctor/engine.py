@@ -1,4 +1,4 @@
-"""Area ``engine``: what stages releases here, whether a shutdown applies them, and where they come from."""
+"""Area ``engine``: the engine that stages releases, whether a shutdown applies them, and the remote."""
 
 from __future__ import annotations
 
@@ -23,22 +23,25 @@ FINALIZE = "ostree-finalize-staged.service"
 FINALIZE_PATH = "ostree-finalize-staged.path"
 
 OLDEST = (2022, 2)
-"""Staging under a lock came with it."""
+"""The first version that can lock a staged release."""
 
 KNOWN_BUGS: Mapping[tuple[int, int], str] = {
-    (2023, 6): "cannot put a release back in front by itself (needs python3-gi and gir1.2-ostree-1.0)",
-    (2023, 7): "downloads all objects beside a static delta, unless its metadata is fetched first: it is",
-    (2023, 8): "does not retry transfers that break off: Tidegate does",
-    (2025, 1): "loses a staging when the host reboots at once: Tidegate starts the unit that applies it by itself",
+    (2023, 6): "cannot change the boot order by command, so Tidegate needs python3-gi and gir1.2-ostree-1.0",
+    (2023, 7): "downloads all objects beside a static delta; Tidegate avoids that by fetching the metadata first",
+    (2023, 8): "does not retry interrupted transfers; Tidegate does",
+    (
+        2025,
+        1,
+    ): "loses a staged release if the host reboots immediately; Tidegate therefore starts the finalize unit itself",
 }
-"""What versions before these have, and what is done about it."""
+"""Known bugs of versions before these, and their workarounds."""
 
 _VERSION = re.compile(r"Version: '?(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFacts:
-    """Where the booted release's branch comes from. ``verify`` is the setting ``gpg-verify``."""
+    """The remote of the running release. ``verify``: its setting ``gpg-verify``. ``answer``: None if it is not HTTP."""
 
     source: Source
     url: str
@@ -67,7 +70,7 @@ async def examine_ostree(host: Host) -> Sequence[Finding]:
     listing = await _listing()
     booted = next((entry for entry in listing if entry.booted), None)
     if booted is None:
-        text = "ostree does not take any of its deployments for the running one"
+        text = "ostree considers none of its deployments to be the running one"
         return [*found, AREA.problem("deployments", text, "ostree admin status")]
     rollback = [entry for entry in listing if not entry.booted and not entry.staged]
     return [*found, *await disk_space.examine(host.root, rollback), *await _remote(booted)]
@@ -94,40 +97,43 @@ def judge_kind(kind: str, facts: HostFacts) -> list[Finding]:
 
 
 def judge_version(text: str) -> Iterator[Finding]:
-    """What this version of ostree is known for."""
+    """Whether this version of ostree is supported, and its known bugs."""
     match = _VERSION.search(text)
     if match is None:
-        yield AREA.unknown("version", "ostree does not say which version it is", "ostree --version")
+        yield AREA.unknown("version", "the version of ostree is unknown", "ostree --version")
         return
     version = (int(match[1]), int(match[2]))
     shown = f"ostree {version[0]}.{version[1]}"
     if version < OLDEST:
-        text = f"{shown} is too old: it cannot stage a release that stays out of the next boot"
-        yield AREA.problem("version", text, f"bring ostree {OLDEST[0]}.{OLDEST[1]} or newer into the releases")
+        text = f"{shown} is too old: it cannot lock a staged release"
+        yield AREA.problem("version", text, f"add ostree {OLDEST[0]}.{OLDEST[1]} or newer to the releases")
         return
     bugs = (f"it {bug}" for before, bug in KNOWN_BUGS.items() if version < before)
-    yield AREA.ok("version", f"{shown} will do", *bugs)
+    yield AREA.ok("version", f"{shown} is supported", *bugs)
 
 
 def judge_units(units: Mapping[str, Unit]) -> Iterator[Finding]:
-    """Whether a shutdown applies what is staged. An ostree without the path unit (2025.2) starts the service itself."""
+    """Whether a shutdown applies the staged release. ostree 2025.2 has no path unit, and starts the service itself."""
     service, path = units[FINALIZE], units[FINALIZE_PATH]
     watch = [f"systemctl start {FINALIZE_PATH}"] if path.exists else []
     evidence = tuple(f"{unit.name}: {unit.load}, {unit.active}" for unit in (service, path))
     masked = [unit for unit in (service, path) if unit.is_masked]
     if masked:
         names = " and ".join(unit.name for unit in masked)
-        text = f"{names} masked: a shutdown does not apply what is staged"
+        verb = "is" if len(masked) == 1 else "are"
+        text = f"{names} {verb} masked: a shutdown does not apply the staged release"
         remedy = " && ".join([*(unit.unmask for unit in masked), *watch])
         yield AREA.problem("finalize", text, remedy, *evidence)
     elif not service.exists:
-        text = f"{FINALIZE} is not installed: a shutdown does not apply what is staged"
-        yield AREA.problem("finalize", text, "bring it into the releases; on Debian it is in ostree-boot", *evidence)
+        text = f"{FINALIZE} is not installed: a shutdown does not apply the staged release"
+        yield AREA.problem("finalize", text, "add it to the releases; on Debian it is in ostree-boot", *evidence)
     elif path.exists and path.active != "active":
-        text = f"{FINALIZE_PATH} does not watch for what others stage; what Tidegate stages is applied all the same"
+        text = (
+            f"{FINALIZE_PATH} is not active: releases staged by other programs are not applied, those of Tidegate are"
+        )
         yield AREA.warning("finalize", text, f"systemctl start {FINALIZE_PATH}", *evidence)
     else:
-        yield AREA.ok("finalize", "a shutdown applies what is staged", *evidence)
+        yield AREA.ok("finalize", "a shutdown applies the staged release", *evidence)
 
 
 async def _remote(booted: Listed) -> list[Finding]:
@@ -147,24 +153,24 @@ async def _remote(booted: Listed) -> list[Finding]:
 
 
 def judge_remote(source: Source, facts: RemoteFacts | Failure) -> Iterator[Finding]:
-    """What the remote of the running release comes to."""
+    """Evaluate the remote of the running release."""
     remote = source.remote
     if isinstance(facts, Failure):
-        text = f"the running release follows {source.refspec}, and ostree knows no remote {remote}: {facts.message}"
+        text = f"the running release follows {source.refspec}, but ostree has no remote {remote}: {facts.message}"
         yield AREA.problem("remote", text, f"ostree remote add {remote} URL --gpg-import=KEYFILE")
         return
     change = f"ostree config --repo={REPO} set 'remote \"{remote}\".url' URL"
     match facts.answer:
         case Unreached(why=why, place=place):
             text = f"the remote {remote} cannot be reached, so nothing can be staged: {place}: {why}"
-            yield AREA.problem("remote", text, f"mend the server, or the address: {change}", source.refspec)
+            yield AREA.problem("remote", text, f"fix the server or its address: {change}", source.refspec)
         case Reached(place=place):
             yield AREA.ok("remote", f"the remote {remote} can be reached", place, source.refspec)
         case None:
-            yield AREA.ok("remote", f"the remote {remote} is no server", source.refspec)
+            yield AREA.ok("remote", f"the remote {remote} is not a server", source.refspec)
     if facts.verify:
-        yield AREA.ok("signatures", f"releases from {remote} have to be signed")
+        yield AREA.ok("signatures", f"signatures of releases from {remote} are verified")
     else:
-        text = f"signatures of releases from {remote} are not checked: who has its server has this host"
+        text = f"signatures of releases from {remote} are not verified: whoever controls its server controls this host"
         remedy = f"ostree config --repo={REPO} set 'remote \"{remote}\".gpg-verify' true, and import the key first: "
         yield AREA.warning("signatures", text, f"{remedy}ostree remote gpg-import {remote} -k KEYFILE")

@@ -1,4 +1,4 @@
-"""Area ``folders``: the agent's account, and what it keeps where, readable and writable for whom."""
+"""Area ``folders``: the agent's account, and owners and permissions of its files and folders."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _TMPFILES = "systemd-tmpfiles --create tidegate.conf"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or folder that belongs to ``owner`` and has no permissions beyond ``most``.
+    """A file or folder that has to belong to ``owner``, with permissions of at most ``most``.
 
-    ``make`` is what makes it where it is missing; empty where it may be.
+    ``make`` is the command that creates it; empty if it may be missing.
     """
 
     check: str
@@ -46,14 +46,14 @@ PLACES = (
     Place("snippets", "etc/tidegate/config.d", "root", 0o755),
     Place("snippets", "run/tidegate/config.d", "root", 0o755),
 )
-"""Who may write a snippet or a record decides when this host reboots, and into what."""
+"""Write access to a snippet or a record means control over when this host reboots, and into which release."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``files`` by the place's path. ``unreadable_records`` is why they cannot be made sense of, empty where they can.
+    """``files`` by their path below the root. ``unreadable_records``: the error of parsing the records, or empty.
 
-    ``loose_snippets`` are those that others than root own or may write.
+    ``loose_snippets``: snippets that users other than root own or may write.
     """
 
     files: Mapping[str, FileFacts]
@@ -62,13 +62,13 @@ class Facts:
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at the account and the places."""
+    """Check the account, files and folders."""
     facts = await in_thread(_read, host.root)
     return [*judge(facts, host.agent)]
 
 
 def agent_user() -> AgentUser | None:
-    """The agent's account, with the group that its unit adds."""
+    """The agent's account and groups; None if there is no such account."""
     try:
         account = pwd.getpwnam(USER)
     except KeyError:
@@ -87,7 +87,7 @@ def _read(root: Path) -> Facts:
 def _records(file: Path) -> str:
     try:
         decode(json.loads(file.read_bytes()))
-    except (FileNotFoundError, PermissionError):  # the place's own check tells
+    except (FileNotFoundError, PermissionError):  # reported by the check of the file
         return ""
     except OSError as err:
         return err.strerror or str(err)
@@ -97,43 +97,43 @@ def _records(file: Path) -> str:
 
 
 def judge(facts: Facts, agent: AgentUser | None) -> Iterator[Finding]:
-    """What the account and the places come to."""
+    """Evaluate the account, files and folders."""
     if agent is None:
-        text = f"there is no user {USER}, whom the agent runs as"
+        text = f"the agent's user {USER} does not exist"
         yield AREA.problem("user", text, "systemd-sysusers tidegate.conf && systemctl restart tidegate.service")
         return
     yield AREA.ok("user", f"the user {USER} exists", f"uid {agent.uid}")
     for place in PLACES:
         yield from judge_place(place, facts.files[place.path], agent)
     for file in facts.loose_snippets:
-        text = f"others than root may change the configuration: {file.path} belongs to {file.uid}, mode {file.octal}"
+        text = f"not only root may change the configuration: {file.path} belongs to user {file.uid}, mode {file.octal}"
         yield AREA.problem("snippets", text, f"chown root: {file.path} && chmod go-w {file.path}")
     if facts.unreadable_records:
-        text = f"the records make no sense, so nothing is staged or rebooted: {facts.unreadable_records}"
+        text = f"the records cannot be parsed, so nothing is staged or rebooted: {facts.unreadable_records}"
         remedy = (
-            f"restore /{RECORDS} from a backup; or forget denied releases and any attempt under way: "
+            f"restore /{RECORDS} from a backup; or, losing denied releases and the current attempt: "
             f"mv /{RECORDS} /{RECORDS}.broken && systemctl restart tidegate.service"
         )
         yield AREA.problem("records", text, remedy)
 
 
 def judge_place(place: Place, file: FileFacts, agent: AgentUser) -> Iterator[Finding]:
-    """Whether ``file`` is as ``place`` has to be."""
+    """Whether ``file`` has the owner and permissions that ``place`` requires."""
     if file.error:
-        yield AREA.unknown(place.check, f"{file.path} cannot be seen: {file.error}", AS_ROOT)
+        yield AREA.unknown(place.check, f"{file.path} cannot be read: {file.error}", AS_ROOT)
     elif not file.exists:
         if place.make:
             yield AREA.problem(place.check, f"{file.path} is missing", place.make)
-    elif remedies := [*_mends(place, file, agent)]:
+    elif remedies := [*_remedies(place, file, agent)]:
         text = (
-            f"{file.path} belongs to user {file.uid} with mode {file.octal}; it should belong to {place.owner}, with "
+            f"{file.path} belongs to user {file.uid} with mode {file.octal}; it has to belong to {place.owner}, with "
         )
         yield AREA.problem(place.check, f"{text}at most {place.most:04o}", " && ".join(remedies))
     else:
-        yield AREA.ok(place.check, f"{file.path} is as it should be", f"mode {file.octal}")
+        yield AREA.ok(place.check, f"{file.path} has the right owner and permissions", f"mode {file.octal}")
 
 
-def _mends(place: Place, file: FileFacts, agent: AgentUser) -> Iterator[str]:
+def _remedies(place: Place, file: FileFacts, agent: AgentUser) -> Iterator[str]:
     owner = ROOT_UID if place.owner == "root" else agent.uid
     if file.uid != owner:
         yield f"chown {place.owner}: {file.path}"

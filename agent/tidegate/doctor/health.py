@@ -1,4 +1,4 @@
-"""Area ``health``: can the checks that are to judge a boot be made at all. None of them is run."""
+"""Area ``health``: whether the configured health checks can run. None of them is run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AREA = Area("health")
 
 @dataclass(frozen=True, slots=True)
 class ProgramFacts:
-    """A program in a folder of checks, and why it is not run, by the same rule as whoever would run it."""
+    """A program in a folder of checks. ``why_not``: why the helper would not run it, None if it would."""
 
     name: str
     file: FileFacts
@@ -29,7 +29,7 @@ class ProgramFacts:
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at the programs, units and commands."""
+    """Check programs, units and commands."""
     wanted = host.settings.health
     found = await in_thread(_programs, host.root)
     units = await read_units(*(check.unit for check in wanted.unit))
@@ -42,13 +42,13 @@ def _programs(root: Path) -> tuple[ProgramFacts, ...]:
     try:
         found = programs(root)
     except OSError as err:
-        text = f"{err.filename} cannot be looked into: {err.strerror}"
+        text = f"{err.filename} cannot be read: {err.strerror}"
         raise TidegateError(ErrorKind.HEALTH_UNREADABLE, text, AS_ROOT) from err
     return tuple(ProgramFacts(one.name, file_facts(one.path), why_not_run(one.path)) for one in found)
 
 
 def _missing(commands: Sequence[CommandCheck]) -> Mapping[str, str]:
-    """By the name of the check: what of it is not here."""
+    """The checks whose program or user is missing, by name, with the reason."""
     found = {check.name: _why_no_command(check) for check in commands}
     return {name: why for name, why in found.items() if why}
 
@@ -56,7 +56,7 @@ def _missing(commands: Sequence[CommandCheck]) -> Mapping[str, str]:
 def _why_no_command(check: CommandCheck) -> str:
     program, *_ = check.command
     if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
-        return f"there is no program {program} that can be run"
+        return f"there is no executable program {program}"
     return "" if check.user is None or _is_user(check.user) else f"there is no user {check.user}"
 
 
@@ -64,21 +64,21 @@ def _is_user(name: str) -> bool:
     try:
         pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
     except KeyError:
-        return name.isdecimal()  # systemd takes a number that nobody has
+        return name.isdecimal()  # systemd accepts numbers without an account
     return True
 
 
 def judge_programs(found: Sequence[ProgramFacts]) -> Iterator[Finding]:
-    """Whether each program is one that is run."""
+    """Whether each program would be run."""
     for one in found:
         path = one.file.path
         if one.why_not is None:
-            yield AREA.ok(one.name, f"the check {path} can be run", f"mode {one.file.octal}")
+            yield AREA.ok(one.name, f"the check {path} can run", f"mode {one.file.octal}")
         else:
-            yield AREA.problem(one.name, f"the check {path} is not run: it {one.why_not}", _mend(one.file))
+            yield AREA.problem(one.name, f"the check {path} is not run: it {one.why_not}", _fix(one.file))
 
 
-def _mend(file: FileFacts) -> str:
+def _fix(file: FileFacts) -> str:
     path = file.path
     if not file.exists or file.is_folder:
         return f"namei -l {path}"
@@ -91,32 +91,32 @@ def _mend(file: FileFacts) -> str:
 
 
 def judge_units(checks: Sequence[UnitCheck], units: Mapping[str, Unit]) -> Iterator[Finding]:
-    """Whether the units that have to be active can be."""
+    """Whether the units that have to be active after a boot can be."""
     for check in checks:
         unit, name = units[check.unit], f"unit/{check.name}"
         if unit.is_masked:
-            yield AREA.problem(name, f"{unit.name} has to be active after a boot, and is masked", unit.unmask)
+            yield AREA.problem(name, f"{unit.name} has to be active after a boot, but is masked", unit.unmask)
         elif not unit.exists:
-            text = f"{unit.name} has to be active after a boot, and there is no such unit"
+            text = f"{unit.name} has to be active after a boot, but is not installed"
             yield AREA.problem(name, text, "correct or remove its [[health.unit]]: tidegate config show --origin")
         elif unit.active not in {"active", "reloading"}:
-            text = f"{unit.name} is {unit.active}: after a boot like this one the check would not pass"
+            text = f"{unit.name} is {unit.active}: in this state the check fails after a boot"
             yield AREA.warning(name, text, f"systemctl start {unit.name}")
         else:
             yield AREA.ok(name, f"{unit.name} is active")
 
 
 def judge_commands(missing: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether what the commands need is here."""
+    """The commands that cannot run, by name, with the reason."""
     for name, why in missing.items():
         remedy = "install it, or correct its [[health.command]]: tidegate config show --origin"
-        yield AREA.problem(f"command/{name}", f"the check {name} cannot be run: {why}", remedy)
+        yield AREA.problem(f"command/{name}", f"the check {name} cannot run: {why}", remedy)
 
 
 def summary(wanted: Health, found: Sequence[ProgramFacts]) -> Finding:
-    """What judges a boot on this host."""
-    counts = {"programs": len(found), "units": len(wanted.unit), "commands": len(wanted.command)}
-    counts |= {"http": len(wanted.http), "files": len(wanted.file)}
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    text = f"a boot is judged by {told}" if told else "a boot is judged by boot-complete.target and by units that fail"
+    """The number of checks of each kind that judge a boot on this host."""
+    counts = {"program": len(found), "unit": len(wanted.unit), "command": len(wanted.command)}
+    counts |= {"http check": len(wanted.http), "file": len(wanted.file)}
+    checks = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count)
+    text = f"a boot is judged by {checks or 'boot-complete.target and failed units'}"
     return AREA.ok("checks", text, f"failure_action: {wanted.failure_action}")

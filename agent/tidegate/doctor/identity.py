@@ -1,4 +1,4 @@
-"""Area ``identity``: is this host one host to its servers, and another one than its siblings."""
+"""Area ``identity``: whether this host has an id, and shares it with no other host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AREA = Area("identity")
 
 HOST = "etc/machine-id"
 IMAGE = "usr/etc/machine-id"
-"""What the release has for a host's first /etc (OSTree)."""
+"""The machine id in the release's default /etc (OSTree)."""
 
 DBUS = "var/lib/dbus/machine-id"
 
@@ -23,7 +23,7 @@ _ANEW = f"systemd-id128 new >/{HOST} && systemctl restart tidegate.service"
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """The machine id, where it may be; empty where it is not."""
+    """The machine id in each of its places; empty if missing."""
 
     host: str
     image: str
@@ -48,12 +48,12 @@ def _text(path: Path) -> str:
 
 
 def judge(ids: Ids, identity: HostIdentity, *, configured: bool) -> Iterator[Finding]:
-    """What the ids come to; ``configured``: the settings name the host's id."""
+    """Evaluate the ids; ``configured``: the host's id is set by identity.node_uuid."""
     if identity.node_uuid is None:
         yield AREA.problem("host-id", "; ".join(identity.doubts), "systemd-machine-id-setup; or set identity.node_uuid")
     else:
         source = "configured" if configured else "derived from the machine id"
-        yield AREA.ok("host-id", "this host has an id for its servers", f"{identity.node_uuid}, {source}")
+        yield AREA.ok("host-id", "this host has an id", f"{identity.node_uuid}, {source}")
         for doubt in identity.doubts:
             yield AREA.warning("host-id", doubt, "systemd-machine-id-commit")
     yield from _cloned(ids, configured=configured)
@@ -61,14 +61,14 @@ def judge(ids: Ids, identity: HostIdentity, *, configured: bool) -> Iterator[Fin
 
 def _cloned(ids: Ids, *, configured: bool) -> Iterator[Finding]:
     if ids.host and ids.host == ids.image:
-        text = "the machine id comes with the release, so every host of it has the same (after the remedy, reboot)"
+        text = "the machine id is part of the release, so every host has the same one (reboot after the remedy)"
         if configured:
-            yield AREA.warning("machine-id", f"{text}; servers are told identity.node_uuid", _ANEW)
+            yield AREA.warning("machine-id", f"{text}; servers get identity.node_uuid instead", _ANEW)
         else:
-            text += ": to a lock server or a rollout they are one host"
+            text += ": lock servers and rollouts take all of them for one host"
             yield AREA.problem("machine-id", text, _ANEW, f"/{HOST} is the same as /{IMAGE}")
     elif ids.host and ids.dbus and ids.host != ids.dbus:
-        text = f"/{HOST} and /{DBUS} differ, as after cloning a disk: one of them is another host's"
+        text = f"/{HOST} and /{DBUS} differ, which happens when a disk is cloned: one of them is another host's"
         yield AREA.warning("machine-id", text, f"ln -sf /{HOST} /{DBUS}")
     elif ids.host:
-        yield AREA.ok("machine-id", "the machine id is this host's own, as far as can be seen from here")
+        yield AREA.ok("machine-id", "no sign that the machine id was cloned")

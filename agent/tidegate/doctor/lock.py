@@ -1,4 +1,4 @@
-"""Area ``lock``: the fleet's lock server, its certificate and our files for it. Nothing is asked of it."""
+"""Area ``lock``: the fleet lock server, its certificate and the agent's key files. It gets no request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AREA = Area("lock")
 
 SECRETS = frozenset({"token_file", "client_key_file"})
 HIDDEN_FOLDERS = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - named, not used
-"""What the agent's unit does not see (ProtectHome, PrivateTmp)."""
+"""Folders that are hidden from the agent by its unit (ProtectHome, PrivateTmp)."""
 
 _GRANT = "chgrp tidegate {0} && chmod 0640 {0}"
 _ADMIT = "chgrp tidegate {0} && chmod g+x {0}"
@@ -30,7 +30,7 @@ _READ, _ENTER = 0o4, 0o1
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A file that the agent needs: what it is, and the file and its folders, from the root down."""
+    """A file that the agent has to read. ``facts``: its parent folders from the root down, and the file."""
 
     what: str
     facts: tuple[FileFacts, ...]
@@ -38,17 +38,17 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What is in the way, and what moves it."""
+    """Why the agent cannot read a file, and the remedy."""
 
     why: str
     remedy: str
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Connect to the server, where there is one, and look at the files."""
+    """Connect to the server, if one is configured, and check the files."""
     settings = host.settings
     if FLEET_LOCK not in settings.updates.strategy:
-        return [AREA.ok("server", "no lock server is needed: fleet_lock is not among the strategies")]
+        return [AREA.ok("server", "no lock server is used: fleet_lock is not among the strategies")]
     try:
         account = lock_account(settings, host.identity.variables, "doctor", host.identity.group)
     except TidegateError as err:
@@ -57,7 +57,7 @@ async def examine(host: Host) -> Sequence[Finding]:
     tls = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
     answer = await reach(account.base_url, tls)
     now = SystemClock().now().wall
-    return [*judge_server(answer, now), *judge_files(files, host.agent), *judge_owed(host.snapshot)]
+    return [*judge_server(answer, now), *judge_files(files, host.agent), *judge_release(host.snapshot)]
 
 
 def _key_files(account: LockAccount) -> tuple[KeyFile, ...]:
@@ -67,31 +67,31 @@ def _key_files(account: LockAccount) -> tuple[KeyFile, ...]:
         "client_cert_file": account.client_cert_file,
         "client_key_file": account.client_key_file,
     }
-    return tuple(KeyFile(what, _on_the_way(Path(path))) for what, path in named.items() if path)
+    return tuple(KeyFile(what, _path_facts(Path(path))) for what, path in named.items() if path)
 
 
-def _on_the_way(path: Path) -> tuple[FileFacts, ...]:
+def _path_facts(path: Path) -> tuple[FileFacts, ...]:
     return tuple(file_facts(step) for step in (*reversed(path.parents), path))
 
 
 def judge_server(answer: Reached | Unreached, now: datetime) -> Iterator[Finding]:
-    """What the connection came to."""
+    """Evaluate the connection and the certificate."""
     if isinstance(answer, Unreached):
-        text = f"the lock server cannot be reached, so the host finalizes nothing: {answer.place}: {answer.why}"
+        text = f"the lock server cannot be reached, so no update is finalized: {answer.place}: {answer.why}"
         yield AREA.problem(
-            "server", text, "mend the server or updates.fleet_lock.base_url: tidegate config show --origin"
+            "server", text, "fix the server or updates.fleet_lock.base_url: tidegate config show --origin"
         )
         return
-    yield AREA.ok("server", "the lock server can be reached (nothing was asked of it)", answer.place)
+    yield AREA.ok("server", "the lock server can be reached (no request was sent)", answer.place)
     if answer.expires_at is not None:
         left = answer.expires_at - now
-        text = f"the lock server's certificate ends {rfc3339(answer.expires_at)}"
-        soon = AREA.warning("certificate", f"{text}, in {left.days} days", "renew it there")
+        text = f"the lock server's certificate expires {rfc3339(answer.expires_at)}"
+        soon = AREA.warning("certificate", f"{text}, in {left.days} days", "renew it on the server")
         yield soon if left < SOON else AREA.ok("certificate", text)
 
 
 def judge_files(files: Sequence[KeyFile], agent: AgentUser | None) -> Iterator[Finding]:
-    """Whether the agent can read what it needs, and others cannot."""
+    """Whether the agent can read its files, and others cannot read the secret ones."""
     for file in files:
         *_, last = file.facts
         found = None if agent is None else obstacle(file.facts, agent)
@@ -99,25 +99,25 @@ def judge_files(files: Sequence[KeyFile], agent: AgentUser | None) -> Iterator[F
             text = f"the agent cannot read updates.fleet_lock.{file.what}: {found.why}"
             yield AREA.problem(file.what, text, found.remedy)
         elif file.what in SECRETS and last.mode & 0o007:
-            text = f"everybody may read the secret in {last.path} (mode {last.octal})"
+            text = f"the secret in {last.path} is accessible to every user (mode {last.octal})"
             yield AREA.warning(file.what, text, _GRANT.format(last.path))
         else:
             yield AREA.ok(file.what, f"the agent can read {last.path}", f"mode {last.octal}")
 
 
-def obstacle(way: Sequence[FileFacts], agent: AgentUser) -> Obstacle | None:
-    """What keeps the agent from reading the last of ``way``. Access lists are not looked at."""
-    *folders, file = way
+def obstacle(path: Sequence[FileFacts], agent: AgentUser) -> Obstacle | None:
+    """What keeps the agent from reading the last entry of ``path``; None if nothing does. ACLs are not evaluated."""
+    *folders, file = path
     if str(file.path).startswith(HIDDEN_FOLDERS):
-        return Obstacle(f"{file.path} is where its unit cannot see it", "put it below /etc/tidegate")
-    for step in way:
+        return Obstacle(f"{file.path} is hidden from its unit", "move it below /etc/tidegate")
+    for step in path:
         if step.error:
-            return Obstacle(f"{step.path} cannot be seen: {step.error}", AS_ROOT)
+            return Obstacle(f"{step.path} cannot be read: {step.error}", AS_ROOT)
         if not step.exists:
-            return Obstacle(f"{step.path} does not exist", "put it there, or name the right file")
-    shut = next((folder for folder in folders if not _permits(folder, agent, _ENTER)), None)
-    if shut is not None:
-        return Obstacle(f"it may not enter {shut.path} (mode {shut.octal})", _ADMIT.format(shut.path))
+            return Obstacle(f"{step.path} does not exist", "create it, or correct the setting")
+    closed = next((folder for folder in folders if not _permits(folder, agent, _ENTER)), None)
+    if closed is not None:
+        return Obstacle(f"it has no access to {closed.path} (mode {closed.octal})", _ADMIT.format(closed.path))
     if _permits(file, agent, _READ):
         return None
     why = f"{file.path} has mode {file.octal} and belongs to user {file.uid}"
@@ -130,11 +130,11 @@ def _permits(file: FileFacts, agent: AgentUser, bit: int) -> bool:
     return bool(file.mode & (bit << 3 if file.gid in agent.gids else bit))
 
 
-def judge_owed(snapshot: Mapping[str, object]) -> Iterator[Finding]:
-    """Whether an earlier slot is still to be given back."""
+def judge_release(snapshot: Mapping[str, object]) -> Iterator[Finding]:
+    """Whether the release of an earlier slot is pending."""
     lock = snapshot.get("lock")
     fields = cast("dict[str, object]", lock) if isinstance(lock, dict) else {}
     if fields.get("state") == "release_owed":
         why = fields.get("why") or "not tried yet"
-        text = f"a slot is still to be given back at {fields.get('server')}, and until then nothing is finalized: {why}"
-        yield AREA.warning("owed", text, "mend that; where the server is gone for good: tidegate lock forget")
+        text = f"a slot at {fields.get('server')} has not been released yet, which delays the next update: {why}"
+        yield AREA.warning("owed", text, "fix that; if the server is gone for good: tidegate lock forget --reason TEXT")

@@ -1,4 +1,4 @@
-"""Area ``policies``: may the agent have its name on the bus, ask its engine, and reboot this host."""
+"""Area ``policies``: whether D-Bus and polkit let the agent own its name, call its engine, and reboot this host."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "polkit-actions": ("usr/share/polkit-1/actions/org.tidegate.agent1.policy",),
     "polkit-rule": (f"usr/share/polkit-1/rules.d/{RULE}", f"etc/polkit-1/rules.d/{RULE}"),
 }
-"""Each file, and where it may be."""
+"""Each policy file, and the places where it may be."""
 
 WITHOUT: Mapping[str, str] = {
-    "dbus-policy": "the bus does not let the agent have its name",
+    "dbus-policy": "the bus does not let the agent own its name",
     "engine-activation": "the bus cannot start the engine helper",
-    "polkit-actions": "nobody but root can ask the agent for anything",
+    "polkit-actions": "only root can call the agent",
     "polkit-rule": "polkit does not let the agent reboot this host",
 }
 
@@ -47,10 +47,10 @@ _NO_DETAILS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``files`` has whether each of ``PLACES`` is there, None for what could not be seen.
+    """``files``: whether each of ``PLACES`` exists, None if that could not be read.
 
-    ``refused`` has those of ``REBOOT_ACTIONS`` that polkit does not let the running agent do, and why;
-    ``why_not_asked`` is set where it was not asked.
+    ``refused``: those of ``REBOOT_ACTIONS`` that polkit does not grant the running agent, with the reason.
+    ``why_not_asked``: why polkit was not queried, empty if it was.
     """
 
     files: Mapping[str, bool | None]
@@ -63,7 +63,7 @@ class Facts:
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at the files, at polkit, and at what polkit says of the agent."""
+    """Check the policy files and polkit, and ask polkit about the agent."""
     files, writable = await in_thread(_files, host.root), await in_thread(_usr_writable, host.root)
     polkit = (await read_units(POLKIT_UNIT))[POLKIT_UNIT]
     bus = await Bus.connect()
@@ -71,7 +71,7 @@ async def examine(host: Host) -> Sequence[Finding]:
         agent = await bus.has_owner(AGENT.destination)
         why_not = why_not_asked(polkit, agent=agent, is_root=host.is_root)
         refused: Mapping[str, str] = {} if why_not else await _refused(bus)
-        authority = await bus.has_owner(AUTHORITY.destination)  # where it was asked, the bus has started it for that
+        authority = await bus.has_owner(AUTHORITY.destination)  # a query has made the bus start it
     finally:
         await bus.close()
     return [*judge(Facts(files, polkit, agent, authority, refused, why_not, writable))]
@@ -82,7 +82,7 @@ def _files(root: Path) -> Mapping[str, bool | None]:
 
 
 def _there(places: Sequence[Path]) -> bool | None:
-    """polkit's folder in /etc is for its own user alone: whoever else looks for the file there cannot tell."""
+    """Whether a place exists; None if unknown: polkit's folder in /etc is accessible to its own user only."""
     seen = [file_facts(place) for place in places]
     if any(file.exists for file in seen):
         return True
@@ -90,13 +90,13 @@ def _there(places: Sequence[Path]) -> bool | None:
 
 
 def _usr_writable(root: Path) -> bool:
-    import os  # noqa: PLC0415 - statvfs is all that is wanted of it
+    import os  # noqa: PLC0415 - for statvfs only
 
     return not os.statvfs(root / "usr").f_flag & os.ST_RDONLY
 
 
 async def _refused(bus: Bus) -> Mapping[str, str]:
-    """polkit judges callers by what the bus says of them; it takes unique names only (122)."""
+    """The actions that polkit does not grant the agent. polkit accepts only unique bus names (122)."""
     (name,) = await bus.call(DBUS, "GetNameOwner", "s", AGENT.destination, returns="s")
     answers = {action: await _why_refused(bus, str(name), action) for action in REBOOT_ACTIONS}
     return {action: why for action, why in answers.items() if why}
@@ -113,23 +113,23 @@ async def _why_refused(bus: Bus, name: str, action: str) -> str:
 
 
 def why_not_asked(polkit: Unit, *, agent: bool, is_root: bool) -> str:
-    """Why polkit is not asked about the agent; empty where it is."""
+    """Why polkit is not queried about the agent; empty if it is."""
     if not is_root:
-        return "polkit tells only root about others"
+        return "polkit answers such queries only to root"
     if not agent:
         return "the agent is not on the bus"
-    return "" if polkit.exists and not polkit.is_masked else "there is no polkitd to be asked"
+    return "" if polkit.exists and not polkit.is_masked else "polkitd is not available"
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
-    """What the policies come to."""
+    """Evaluate the policies."""
     for name, there in facts.files.items():
         if there is None:
-            yield AREA.unknown(name, f"it cannot be seen whether {PLACES[name][-1]} is there", AS_ROOT)
+            yield AREA.unknown(name, f"unknown whether /{PLACES[name][-1]} exists", AS_ROOT)
         elif there:
-            yield AREA.ok(name, f"{Path(PLACES[name][0]).name} is in place")
+            yield AREA.ok(name, f"{Path(PLACES[name][0]).name} is installed")
         else:
-            yield AREA.problem(name, f"/{PLACES[name][0]} is missing: {WITHOUT[name]}", _put_back(name, facts))
+            yield AREA.problem(name, f"/{PLACES[name][0]} is missing: {WITHOUT[name]}", _restore(name, facts))
     yield _on_bus(facts)
     yield _polkitd(facts)
     yield _reboot(facts)
@@ -137,40 +137,42 @@ def judge(facts: Facts) -> Iterator[Finding]:
 
 def _on_bus(facts: Facts) -> Finding:
     if facts.agent_on_bus:
-        return AREA.ok("bus-name", "the agent has its name on the bus")
-    text = f"nobody has the name {AGENT.destination}: the agent does not run, or the bus has not read its policy"
+        return AREA.ok("bus-name", "the agent owns its name on the bus")
+    text = (
+        f"the bus name {AGENT.destination} has no owner: the agent is not running, or the bus has not loaded its policy"
+    )
     return AREA.problem("bus-name", text, "systemctl reload dbus.service && systemctl restart tidegate.service")
 
 
 def _polkitd(facts: Facts) -> Finding:
     unit, evidence = facts.polkit, f"{POLKIT_UNIT}: {facts.polkit.load}, {facts.polkit.active}"
     if facts.polkit_on_bus:
-        return AREA.ok("polkitd", "polkitd runs", evidence)
+        return AREA.ok("polkitd", "polkitd is running", evidence)
     if unit.is_masked:
         text, remedy = "polkitd is masked", f"{unit.unmask} && systemctl start {POLKIT_UNIT}"
     elif not unit.exists:
         text, remedy = "polkitd is not installed", "install polkitd"
     elif facts.why_not_asked and unit.active != "failed":
-        return AREA.ok("polkitd", "polkitd does not run now; the bus starts it when it is asked", evidence)
+        return AREA.ok("polkitd", "polkitd is not running; the bus starts it on demand", evidence)
     else:
         text, remedy = "polkitd does not start", f"systemctl start {POLKIT_UNIT}; journalctl -u {POLKIT_UNIT}"
-    text += ": nobody but root can ask the agent for anything, and logind refuses its reboots"
+    text += ": only root can call the agent, and logind refuses the agent's reboots"
     return AREA.problem("polkitd", text, remedy, evidence)
 
 
 def _reboot(facts: Facts) -> Finding:
     if facts.why_not_asked:
-        remedy = AS_ROOT if "root" in facts.why_not_asked else "mend that first"
-        return AREA.unknown("may-reboot", f"not known whether the agent may reboot: {facts.why_not_asked}", remedy)
+        remedy = AS_ROOT if "root" in facts.why_not_asked else "fix that first"
+        return AREA.unknown("may-reboot", f"unknown whether the agent may reboot: {facts.why_not_asked}", remedy)
     if not facts.refused:
-        return AREA.ok("may-reboot", "polkit lets the agent reboot this host", *REBOOT_ACTIONS)
-    text = "polkit does not let the agent reboot this host: a rule is missing, or another one forbids it"
-    told = (f"{action}: {why}" for action, why in facts.refused.items())
-    return AREA.problem("may-reboot", text, _put_back("polkit-rule", facts), *told)
+        return AREA.ok("may-reboot", "polkit allows the agent to reboot this host", *REBOOT_ACTIONS)
+    text = "polkit does not allow the agent to reboot this host: a rule is missing, or another one forbids it"
+    refused = (f"{action}: {why}" for action, why in facts.refused.items())
+    return AREA.problem("may-reboot", text, _restore("polkit-rule", facts), *refused)
 
 
-def _put_back(name: str, facts: Facts) -> str:
-    """A read-only /usr is part of a release: there, what may be in /etc goes there."""
+def _restore(name: str, facts: Facts) -> str:
+    """The command that installs a policy file. If /usr is read-only, which is part of a release then, into /etc."""
     *_, last = PLACES[name]
     if facts.usr_writable:
         return "tidegate install"

@@ -1,4 +1,4 @@
-"""Whether a server can be reached: a connection, a TLS handshake, and nothing said. So no lock is taken by looking."""
+"""Whether a server can be reached: connect and make a TLS handshake. No request is sent, so no lock is taken."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _CLOSE_SECS = 1.0
 _PORTS = {"http": 80, "https": 443}
 
 SOON = timedelta(days=21)
-"""Before a certificate's end: time to have a new one, through whichever office."""
+"""When to warn of an expiring certificate: enough time to get a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The server answered a connection. ``expires_at`` is of its certificate, None without TLS."""
+    """The server accepted a connection. ``expires_at`` is that of its certificate, None without TLS."""
 
     place: str
     expires_at: datetime | None = None
@@ -31,21 +31,21 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """It did not; ``why`` for people."""
+    """The server did not accept a connection; ``why`` is the error."""
 
     place: str
     why: str
 
 
 async def reach(url: str, files: TlsFiles | None = None) -> Reached | Unreached:
-    """Connect to the server of ``url`` (http or https) and hang up."""
+    """Connect to the server of ``url`` (http or https) and disconnect. Raises nothing."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError as err:
-        return Unreached("", f"no address that can be asked: {err}")
+        return Unreached("", f"not a valid address: {err}")
     if not host or port is None:
-        return Unreached("", "no address that can be asked")
+        return Unreached("", "not a valid address")
     place = f"{host}:{port}"
     try:
         context = await in_thread(_context, files or TlsFiles()) if parts.scheme == "https" else None
@@ -62,7 +62,7 @@ async def reach(url: str, files: TlsFiles | None = None) -> Reached | Unreached:
 def _context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=files.ca_file)
     if files.ca_file is not None:
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as the net-worker has it: see net/http.py
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as in the net-worker: see net/http.py
     if files.client_cert_file is not None:
         context.load_cert_chain(
             files.client_cert_file, files.client_key_file, password=""

@@ -1,4 +1,4 @@
-"""Reading the host: programs that only tell, units, and files as they are."""
+"""Read facts from the host: the output of programs, units, and files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.system import process
 
 PROGRAM_SECS = 10.0
-"""For one program. All of them tell what is known already; a busy disk has its part."""
+"""Deadline for one program. All of them print facts at hand; the margin is for a busy disk."""
 
 _UNIT_PROPERTIES = (
     "Id", "LoadState", "UnitFileState", "ActiveState", "Result", "NRestarts", "DropInPaths", "NeedDaemonReload",
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit as ``systemctl show`` has it; ``enabled`` is its UnitFileState."""
+    """A unit as ``systemctl show`` reports it; ``enabled`` is its UnitFileState."""
 
     name: str
     load: str = "not-found"
@@ -41,23 +41,23 @@ class Unit:
 
     @property
     def is_masked(self) -> bool:
-        """Whether somebody has seen to it that it cannot be started."""
+        """Whether the unit is masked, so that it cannot be started."""
         return self.load == "masked"
 
     @property
     def unmask(self) -> str:
-        """The command that lets it be started again."""
+        """The command that unmasks the unit."""
         return f"systemctl unmask {'--runtime ' if self.enabled == 'masked-runtime' else ''}{self.name}"
 
     @property
     def exists(self) -> bool:
-        """Whether there is such a unit."""
+        """Whether the unit is installed."""
         return self.load not in {"not-found", ""}
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """A file or folder: its permissions and owner. ``error`` is why it could not be seen; ``exists`` is False then."""
+    """Permissions and owner of a file or folder. ``error``: why they could not be read; ``exists`` is False then."""
 
     path: Path
     exists: bool = False
@@ -69,41 +69,41 @@ class FileFacts:
 
     @property
     def octal(self) -> str:
-        """The permissions as chmod takes them."""
+        """The permissions in octal, for chmod(1)."""
         return f"{self.mode:04o}"
 
 
 async def ask(*argv: str, secs: float = PROGRAM_SECS) -> process.Completed:
-    """Run a program that tells something.
+    """Run a program that prints facts and changes nothing.
 
     Raises:
-        TidegateError: it is not installed, or hangs.
+        TidegateError: it is not installed, or exceeds its deadline.
     """
     return await process.run(argv, deadline_secs=secs)
 
 
-async def in_thread(look: Callable[..., T], *args: object) -> T:
-    """Look at files beside the other areas: a disk may be slow."""
-    return await asyncio.to_thread(look, *args)
+async def in_thread(read: Callable[..., T], *args: object) -> T:
+    """Read files in a thread, so that a slow disk does not delay the other areas."""
+    return await asyncio.to_thread(read, *args)
 
 
 async def read_units(*names: str) -> Mapping[str, Unit]:
-    """The units called ``names``, in one question.
+    """The units ``names``, by one systemctl call.
 
     Raises:
-        TidegateError: systemd cannot be asked.
+        TidegateError: systemd cannot be queried.
     """
-    if not names:  # systemctl would tell of itself
+    if not names:  # systemctl would show the manager itself
         return {}
     done = await ask("systemctl", "show", f"--property={','.join(_UNIT_PROPERTIES)}", "--", *names)
     if done.returncode != 0:
         why = done.stderr.strip().partition("\n")[0]
-        raise TidegateError(ErrorKind.BUS_UNREACHABLE, f"systemd cannot be asked: {why}", "systemctl status")
+        raise TidegateError(ErrorKind.BUS_UNREACHABLE, f"systemd cannot be queried: {why}", "systemctl status")
     return parse_units(done.stdout, names)
 
 
 def parse_units(text: str, names: Iterable[str]) -> Mapping[str, Unit]:
-    """What ``systemctl show`` printed of ``names``: a block each, in their order. Pure."""
+    """Parse the output of ``systemctl show`` for ``names``: a block for each, in that order. Pure."""
     blocks = (block for block in text.split("\n\n") if block.strip())
     return {name: _unit(name, block) for name, block in zip(names, blocks, strict=False)}
 
@@ -126,7 +126,7 @@ def _unit(name: str, block: str) -> Unit:
 
 
 def file_facts(path: Path) -> FileFacts:
-    """Look at ``path``, following links."""
+    """Permissions and owner of ``path``, following links."""
     try:
         seen = path.stat()
     except FileNotFoundError:
@@ -134,11 +134,11 @@ def file_facts(path: Path) -> FileFacts:
     except OSError as err:
         return FileFacts(path, error=err.strerror or str(err))
     mode = stat.S_IMODE(seen.st_mode)
-    return FileFacts(path, True, mode, seen.st_uid, seen.st_gid, stat.S_ISDIR(seen.st_mode))  # noqa: FBT003 - it exists
+    return FileFacts(path, True, mode, seen.st_uid, seen.st_gid, stat.S_ISDIR(seen.st_mode))  # noqa: FBT003 - exists
 
 
 def json_object(path: Path) -> Mapping[str, object]:
-    """The JSON object in ``path``; an empty one where there is none that can be read."""
+    """The JSON object in ``path``; an empty one if it cannot be read."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -147,7 +147,7 @@ def json_object(path: Path) -> Mapping[str, object]:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What is in ``folder``, sorted; nothing where it cannot be read."""
+    """The entries of ``folder``, sorted; none if it cannot be read."""
     try:
         return sorted(folder / name for name in os.listdir(folder))  # noqa: PTH208 - iterdir() of 3.11 fails only later
     except OSError:

@@ -1,4 +1,4 @@
-"""The whole examination: every area side by side, each within its time, whatever the others meet."""
+"""Check all areas concurrently, each with its own deadline and independent of errors in the others."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tidegate.doctor.base import Area, Examination, Finding, Host, Status
 from tidegate.doctor.reading import json_object
 from tidegate.errors import TidegateError
 from tidegate.identity import identify
+from tidegate.report.status_file import STATUS_FILE
 
 AREAS: Mapping[str, Examination] = {
     "units": units.examine,
@@ -41,23 +42,22 @@ AREAS: Mapping[str, Examination] = {
     "identity": identity.examine,
     "rivals": other_updaters.examine,
 }
-"""In the order in which they are told: what has to work first comes first."""
+"""The areas in the order of the report: what others depend on comes first."""
 
 AREA_SECS = 25.0
-"""For each area, and so for all of them, as they are looked at side by side. A person waits for it."""
+"""Deadline for each area, and, as they are checked concurrently, for all of them."""
 
 SCHEMA = 1
-STATUS_FILE = Path("/run/tidegate/public/status.json")
 
 
-def read_patient() -> Host:
-    """The host that this runs on."""
+def read_host() -> Host:
+    """Read the facts about this host that several areas use."""
     loaded = load(DEFAULT_ROOTS)
     settings = loaded.settings or Settings()
     return Host(
         settings=settings,
         problems=loaded.problems,
-        snapshot=json_object(STATUS_FILE),
+        snapshot=json_object(Path(STATUS_FILE)),
         identity=identify(settings.identity),
         agent=folders.agent_user(),
         uid=os.geteuid(),
@@ -67,33 +67,37 @@ def read_patient() -> Host:
 async def examine(
     host: Host, areas: Mapping[str, Examination] = AREAS, *, area_secs: float = AREA_SECS
 ) -> tuple[Finding, ...]:
-    """Look at every area. Nothing is raised: an area that cannot be looked at is a finding."""
-    found = await asyncio.gather(*(_one(name, look, host, area_secs) for name, look in areas.items()))
+    """Check every area. Raises nothing: an area that cannot be checked is a finding."""
+    found = await asyncio.gather(*(_check(name, check, host, area_secs) for name, check in areas.items()))
     return tuple(finding for findings in found for finding in findings)
 
 
-async def _one(name: str, look: Examination, host: Host, area_secs: float) -> Sequence[Finding]:
+async def _check(name: str, check: Examination, host: Host, area_secs: float) -> Sequence[Finding]:
     area = Area(name)
     try:
         async with asyncio.timeout(area_secs):
-            return await look(host)
+            return await check(host)
     except TidegateError as err:
-        return [area.unknown(name, f"it cannot be looked at: {err.message}", err.remedy or "see the areas above")]
+        return [area.unknown(name, f"it cannot be checked: {err.message}", err.remedy or "see the areas above")]
     except TimeoutError:
-        return [area.unknown(name, f"it could not be looked at within {area_secs:g} s", "look again when it is calmer")]
+        return [
+            area.unknown(
+                name, f"it could not be checked within {area_secs:g} s", "try again when the host is less busy"
+            )
+        ]
     except Exception as err:  # noqa: BLE001 - a defect in one area must not take the others along
-        text = f"looking at it failed: {type(err).__name__}: {err}"
-        return [area.unknown(name, text, "report this defect with the output of tidegate doctor --json")]
+        text = f"checking it failed: {type(err).__name__}: {err}"
+        return [area.unknown(name, text, "report this bug with the output of tidegate doctor --json")]
 
 
 def worst(findings: Sequence[Finding]) -> Status:
-    """What all of them come to. What could not be seen is less than what was seen to be wrong."""
+    """The highest severity: problem, warning, unknown, ok, in this order."""
     order = (Status.PROBLEM, Status.WARNING, Status.UNKNOWN)
     return next((status for status in order if any(one.status is status for one in findings)), Status.OK)
 
 
 def document(findings: Sequence[Finding], host: Host) -> dict[str, object]:
-    """The document of ``tidegate doctor --json``."""
+    """The JSON document of ``tidegate doctor --json``."""
     return {
         "schema": SCHEMA,
         "verdict": worst(findings),

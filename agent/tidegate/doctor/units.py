@@ -1,4 +1,4 @@
-"""Area ``units``: is there a systemd, do our units run, and has somebody weakened them."""
+"""Area ``units``: whether systemd runs the host, the units run, and no drop-in weakens them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGENT = "tidegate.service"
 ENGINE = "tidegate-engine.service"
 
 MANY_RESTARTS = 3
-"""An agent that loses its bus once is restarted once; more than that has a reason that stays."""
+"""More restarts than a lost bus connection or two causes point to a lasting fault."""
 
 _RUNNING_SYSTEMD = "run/systemd/system"
 _SETTING = re.compile(r"^\s*([A-Za-z]+)\s*=", re.MULTILINE)
@@ -28,14 +28,14 @@ SANDBOX = frozenset(
         "RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter", "UMask", "User",
     }
 )  # fmt: skip
-"""What a drop-in may take away of the protection that the shipped units have."""
+"""Settings with which a drop-in can weaken the sandbox of the shipped units."""
 
 PURPOSE = frozenset({"ExecStart", "Restart", "Type", "WatchdogSec", "StateDirectory", "NotifyAccess", "BusName"})
-"""What a drop-in may change of what the shipped units do."""
+"""Settings with which a drop-in can change what the shipped units do."""
 
 
 async def examine(host: Host) -> Sequence[Finding]:
-    """Look at our two units; without systemd there is nothing to look at."""
+    """Check the units of agent and engine helper; without systemd, only that it is missing."""
     if not await in_thread((host.root / _RUNNING_SYSTEMD).is_dir):
         return [no_systemd(await in_thread(_first_process, host.root))]
     units = await read_units(AGENT, ENGINE)
@@ -47,7 +47,7 @@ def _first_process(root: Path) -> str:
     try:
         return (root / "proc/1/comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        return "something else"
+        return "unknown"
 
 
 def _texts(paths: Sequence[str]) -> Mapping[str, str | None]:
@@ -62,22 +62,22 @@ def _text(path: Path) -> str | None:
 
 
 def no_systemd(first_process: str) -> Finding:
-    """This machine was not booted by systemd."""
+    """The finding for a machine that was not booted by systemd."""
     return AREA.problem(
         "systemd",
-        f"systemd does not run this machine: its first process is {first_process}. Without it there are no units, and "
-        "nobody reboots",
-        "run Tidegate on a host that systemd has booted; in a container it can only read configurations",
+        f"systemd does not run this machine: its first process is {first_process}. Tidegate needs it for its "
+        "units and for reboots",
+        "run Tidegate on a host that was booted by systemd; elsewhere it can only check configurations",
     )
 
 
 def judge(units: Mapping[str, Unit]) -> Iterator[Finding]:
-    """What the states of our units come to."""
+    """Evaluate the states of the two units."""
     yield from _agent(units[AGENT])
     yield from _engine(units[ENGINE])
     stale = [unit.name for unit in units.values() if unit.needs_reload]
     if stale:
-        text = f"systemd has older versions in force of {' and '.join(stale)} than are on disk"
+        text = f"systemd has loaded older versions of {' and '.join(stale)} than those on disk"
         yield AREA.warning("stale-units", text, "systemctl daemon-reload && systemctl restart tidegate.service")
 
 
@@ -92,33 +92,33 @@ def _agent(unit: Unit) -> Iterator[Finding]:
         return
     if unit.active not in {"active", "reloading"}:
         remedy = f"systemctl start {AGENT} || journalctl -u {AGENT} -n 20"
-        yield AREA.problem("agent", f"the agent does not run: its unit is {unit.active}", remedy, *evidence)
+        yield AREA.problem("agent", f"the agent is not running: its unit is {unit.active}", remedy, *evidence)
     else:
-        yield AREA.ok("agent", "the agent runs", *evidence)
+        yield AREA.ok("agent", "the agent is running", *evidence)
     if unit.enabled not in {"enabled", "enabled-runtime", "static", "generated", "alias", "indirect"}:
-        text = "the agent is not enabled: it does not run after the next boot"
+        text = "the agent is not enabled: it will not run after the next boot"
         yield AREA.problem("enabled", text, f"systemctl enable {AGENT}", *evidence)
     if unit.restarts >= MANY_RESTARTS:
-        text = f"systemd has had to restart the agent {unit.restarts} times in this boot"
+        text = f"systemd has restarted the agent {unit.restarts} times in this boot"
         yield AREA.warning("restarts", text, f"journalctl -u {AGENT} -p warning")
 
 
 def _engine(unit: Unit) -> Iterator[Finding]:
     evidence = f"{unit.name}: {unit.load}, {unit.active}, {unit.result}"
     if unit.is_masked:
-        text = "the engine helper's unit is masked: nothing can be staged, nor even read"
+        text = "the engine helper's unit is masked: releases can be neither listed nor staged"
         yield AREA.problem("engine-helper", text, unit.unmask, evidence)
     elif not unit.exists:
         yield AREA.problem("engine-helper", "the engine helper's unit is not installed", "tidegate install", evidence)
     elif unit.active == "failed":
-        text = f"the engine helper failed when it was last started ({unit.result})"
+        text = f"the last start of the engine helper failed ({unit.result})"
         yield AREA.warning("engine-helper", text, f"journalctl -u {ENGINE}", evidence)
     else:
         yield AREA.ok("engine-helper", "the engine helper can be started on demand", evidence)
 
 
 def judge_drop_ins(texts: Mapping[str, str | None]) -> Iterator[Finding]:
-    """What somebody has laid over our units; None for what could not be read."""
+    """Evaluate drop-ins of the units: their text by path, None if it could not be read."""
     for path, text in texts.items():
         if text is None:
             yield AREA.unknown("drop-in", f"{path} cannot be read", "run it as root: sudo tidegate doctor")
@@ -126,8 +126,8 @@ def judge_drop_ins(texts: Mapping[str, str | None]) -> Iterator[Finding]:
         keys = set(_SETTING.findall(text))
         weakened, changed = sorted(keys & SANDBOX), sorted(keys & PURPOSE)
         if weakened or changed:
-            told = ", ".join([*weakened, *changed])
+            settings = ", ".join([*weakened, *changed])
             remedy = f"compare it with the shipped unit: systemctl cat {Path(path).parent.name.removesuffix('.d')}"
-            yield AREA.warning("drop-in", f"{path} changes how the unit is protected or started: {told}", remedy)
+            yield AREA.warning("drop-in", f"{path} changes the sandbox or the start of the unit: {settings}", remedy)
         else:
-            yield AREA.ok("drop-in", f"{path} leaves the unit's protection alone")
+            yield AREA.ok("drop-in", f"{path} does not change the unit's sandbox")

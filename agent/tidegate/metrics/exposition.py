@@ -1,4 +1,4 @@
-"""All metrics of a host as Prometheus' text."""
+"""All metrics of a host in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from prometheus_client.registry import Collector
 from tidegate import __version__
 from tidegate.jsonread import instant
 from tidegate.metrics.progress import host, progress
-from tidegate.metrics.reading import STATUS_FILE, Reading, read
+from tidegate.metrics.reading import Reading, read
 from tidegate.metrics.results import results
 from tidegate.metrics.shapes import gauge, info, known
+from tidegate.report.status_file import STATUS_FILE
+
+_SNAPSHOT = Path(STATUS_FILE)
 
 
-def exposition(path: Path = STATUS_FILE) -> bytes:
-    """What the snapshot at ``path`` says, in the text format 0.0.4. Without one: that there is no agent."""
+def exposition(path: Path = _SNAPSHOT) -> bytes:
+    """The metrics of the snapshot at ``path``, in text format 0.0.4. Without a snapshot, ``tidegate_agent_up`` is 0."""
     return text_of(read(path))
 
 
 def text_of(reading: Reading) -> bytes:
-    """The text of one reading, by a registry of its own: nothing is left over for the next."""
+    """Format one reading. Each has a registry of its own, so that no series of an earlier one remains."""
     registry = CollectorRegistry()
     registry.register(_OneReading(reading))
     return generate_latest(registry)
@@ -34,14 +37,14 @@ class _OneReading(Collector):
         self._reading = reading
 
     def collect(self) -> Iterator[Metric]:
-        """Every family; of the host only where there is a snapshot."""
+        """All metric families; those of the host only if there is a snapshot."""
         yield info("build", "The version of Tidegate that made these metrics", {"version": __version__})
         yield gauge("agent_up", "Whether the agent that wrote the snapshot runs", self._reading.live)
         yield gauge("snapshot_readable", "Whether the snapshot, if there is one, can be read", self._reading.readable)
-        told = self._reading.document
-        if told:
-            written = instant(told, "written_at")
-            yield from known("snapshot_timestamp_seconds", "When the agent had something new to say last", written)
-            yield from host(told)
-            yield from progress(told)
-            yield from results(told)
+        snapshot = self._reading.document
+        if snapshot:
+            written = instant(snapshot, "written_at")
+            yield from known("snapshot_timestamp_seconds", "When the agent's state last changed", written)
+            yield from host(snapshot)
+            yield from progress(snapshot)
+            yield from results(snapshot)

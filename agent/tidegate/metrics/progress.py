@@ -1,4 +1,4 @@
-"""What the host is doing: its state, its releases, what waits and what holds it."""
+"""Metrics of the current state: releases, checks, staging, and gates that block a reboot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATES = (
 OWN_REASONS = (
     "config", "record", "updates", "denied", "attempts", "fleet_lock", "host", "health", "engine", "logind", "gates",
 )  # fmt: skip
-"""What the agent itself has against a reboot, by the name of the gate under which it says so."""
+"""Gates for the agent's own reasons against a reboot."""
 
 GATES = (
     *OWN_REASONS, "immediate", "periodic", "marker_file", "interval", "inhibitors", "clock", "sessions",
@@ -27,77 +27,79 @@ GATES = (
 DEPLOYMENTS = ("booted", "staged", "rollback", "target")
 
 
-def progress(told: Document) -> Iterator[Metric]:
-    """Where the host is on its way from one release to the next."""
-    yield one_of("state", "1 for what the agent is doing", "state", STATES, text(told, "state"))
-    since = instant(told, "since")
-    yield from known("state_since_timestamp_seconds", "When the present state began", since)
-    yield _releases(told)
-    yield from _checks(told)
-    yield from _pending(told)
-    yield from _staging(table(told, "progress"))
-    yield from _gates(told)
+def progress(snapshot: Document) -> Iterator[Metric]:
+    """The state of the host between one release and the next."""
+    yield one_of("state", "1 for the current state of the agent", "state", STATES, text(snapshot, "state"))
+    since = instant(snapshot, "since")
+    yield from known("state_since_timestamp_seconds", "When the current state began", since)
+    yield _releases(snapshot)
+    yield from _checks(snapshot)
+    yield from _pending(snapshot)
+    yield from _staging(table(snapshot, "progress"))
+    yield from _gates(snapshot)
 
 
-def _releases(told: Document) -> Metric:
-    """Versions are labels here, but each deployment has one only: the host's series stay four."""
-    doc = "The releases on the host, and the one that it moves to"
+def _releases(snapshot: Document) -> Metric:
+    """The releases by deployment. The version is a label, but there are at most four series."""
+    doc = "The releases on the host, and the one that it is to be updated to"
     family = GaugeMetricFamily(f"{PREFIX}_release_info", doc, labels=["deployment", "version"])
     for deployment in DEPLOYMENTS:
-        if version := text(table(told, deployment), "version"):
+        if version := text(table(snapshot, deployment), "version"):
             family.add_metric([deployment, version], 1)
     return family
 
 
-def _checks(told: Document) -> Iterator[Metric]:
-    enabled = "updates" not in items(told, "blocked_by")
-    yield gauge("updates_enabled", "Whether the agent updates by itself (updates.enabled)", enabled)
-    last, following = instant(told, "last_check"), instant(told, "next_check")
-    yield from known("last_check_timestamp_seconds", "The last look for a release that was answered", last)
-    yield from known("next_check_timestamp_seconds", "When the next look for a release is due", following)
-    dead_end = told.get("dead_end") is not None
-    yield gauge("dead_end", "Whether the booted release gets no further updates, by its publisher's word", dead_end)
-    held, passed = len(items(told, "held_back")), len(items(told, "passed_over"))
-    yield gauge("held_back_releases", "Newer releases whose turn has not come for this host", held)
-    yield gauge("passed_over_releases", "Releases on offer that this host may not go to", passed)
+def _checks(snapshot: Document) -> Iterator[Metric]:
+    enabled = "updates" not in items(snapshot, "blocked_by")
+    yield gauge("updates_enabled", "Whether automatic updates are enabled (updates.enabled)", enabled)
+    last, following = instant(snapshot, "last_check"), instant(snapshot, "next_check")
+    yield from known("last_check_timestamp_seconds", "When the last successful check for a release was", last)
+    yield from known("next_check_timestamp_seconds", "When the next check for a release is due", following)
+    dead_end = snapshot.get("dead_end") is not None
+    yield gauge("dead_end", "Whether the publisher has marked the booted release as a dead end", dead_end)
+    held, passed = len(items(snapshot, "held_back")), len(items(snapshot, "passed_over"))
+    yield gauge("held_back_releases", "Newer releases that are not offered to this host yet", held)
+    yield gauge("passed_over_releases", "Offered releases that this host may not update to", passed)
 
 
-def _pending(told: Document) -> Iterator[Metric]:
-    available, pending = bool(table(told, "target")), bool(table(told, "staged"))
-    yield gauge("update_available", "Whether the host is on its way to another release", available)
+def _pending(snapshot: Document) -> Iterator[Metric]:
+    available, pending = bool(table(snapshot, "target")), bool(table(snapshot, "staged"))
+    yield gauge("update_available", "Whether the host is to be updated to another release", available)
     yield gauge("update_pending", "Whether a release is staged and waits for a reboot", pending)
-    since = instant(told, "waiting_since")
+    since = instant(snapshot, "waiting_since")
     yield from known("update_pending_since_timestamp_seconds", "Since when a staged release waits for a reboot", since)
-    opening = instant(told, "next_opening")
+    opening = instant(snapshot, "next_opening")
     yield from known("next_opening_timestamp_seconds", "When the last of the gates opens that know when", opening)
 
 
 def _staging(progress: Document) -> Iterator[Metric]:
     fraction, transferred = number(progress, "fraction"), number(progress, "transferred_bytes")
-    yield from known("staging_progress_ratio", "How much of a release that is being staged is there", fraction)
-    yield from known("staging_transferred_bytes", "Bytes fetched for a release that is being staged", transferred)
+    yield from known("staging_progress_ratio", "Progress of the release that is being staged, 0 to 1", fraction)
+    yield from known("staging_transferred_bytes", "Bytes transferred for the release that is being staged", transferred)
 
 
-def _gates(told: Document) -> Iterator[Metric]:
-    holding = {bounded(gate, GATES) for gate in items(told, "blocked_by") if isinstance(gate, str)}
+def _gates(snapshot: Document) -> Iterator[Metric]:
+    holding = {bounded(gate, GATES) for gate in items(snapshot, "blocked_by") if isinstance(gate, str)}
     blocked = {gate: float(gate in holding) for gate in (*GATES, OTHER)}
-    yield by_label("gate_blocked", "Whether this gate holds a reboot, as it was asked last", "gate", blocked)
+    yield by_label("gate_blocked", "Whether this gate blocks a reboot, as of its last verdict", "gate", blocked)
     since: dict[str, float] = {}
-    for row in rows(told, "gates"):
+    for row in rows(snapshot, "gates"):
         began = instant(row, "since")
         if text(row, "verdict") == "wait" and began is not None:
             gate = bounded(text(row, "gate"), GATES)
             since[gate] = min(began, since.get(gate, began))
-    doc = "Since when this gate holds the staged release"
+    doc = "Since when this gate blocks the staged release"
     yield by_label("gate_blocked_since_timestamp_seconds", doc, "gate", since)
 
 
-def host(told: Document) -> Iterator[Metric]:
-    """Who the host is."""
-    writer, identity = table(told, "writer"), table(told, "host")
-    agent = {"version": text(writer, "version"), "engine": text(told, "engine")}
+def host(snapshot: Document) -> Iterator[Metric]:
+    """The identity of the host and the version of its agent."""
+    writer, identity = table(snapshot, "writer"), table(snapshot, "host")
+    agent = {"version": text(writer, "version"), "engine": text(snapshot, "engine")}
     yield info("agent", "The agent that wrote the snapshot", agent)
     labels = {key: text(identity, key) for key in ("group", "stream", "basearch", "platform")}
-    yield info("host", "The host as servers know it", {"id": text(identity, "node_uuid"), **labels})
+    yield info("host", "The identity of the host to servers", {"id": text(identity, "node_uuid"), **labels})
     wariness = number(identity, "rollout_wariness")
-    yield from known("rollout_wariness_ratio", "How late the host takes its turn in a rollout", wariness)
+    yield from known(
+        "rollout_wariness_ratio", "How late in a rollout the host is updated (identity.rollout_wariness)", wariness
+    )

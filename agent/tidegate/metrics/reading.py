@@ -1,4 +1,4 @@
-"""The snapshot as metrics are made from it."""
+"""Read the agent's snapshot for the metrics."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from tidegate.jsonread import NOTHING, Document, table
-from tidegate.system.boot import start_ticks
-
-STATUS_FILE = Path("/run/tidegate/public/status.json")
+from tidegate.jsonread import NOTHING, Document
+from tidegate.report.status_file import is_live
 
 MAX_SNAPSHOT_BYTES = 4 * 1024 * 1024
-"""A snapshot has 64 KiB with a full history; a reader need not follow an agent that has gone mad."""
+"""A bound on memory. A snapshot with a full history has 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the agent said last, and whether it is there still.
+    """The snapshot, and whether the agent that wrote it still runs (``live``).
 
     ``document`` is empty where there is no snapshot or it cannot be read; ``readable`` is False for the latter only.
     """
@@ -29,7 +27,7 @@ class Reading:
 
 
 def read(path: Path) -> Reading:
-    """The snapshot at ``path``; nothing is raised."""
+    """The snapshot at ``path``. Raises nothing: metrics say that it cannot be read."""
     try:
         with path.open("rb") as file:
             document: object = json.loads(file.read(MAX_SNAPSHOT_BYTES))
@@ -39,11 +37,5 @@ def read(path: Path) -> Reading:
         return Reading(readable=False)
     if not isinstance(document, dict):
         return Reading(readable=False)
-    told = cast(Document, document)
-    return Reading(told, live=_lives(table(told, "writer")))
-
-
-def _lives(writer: Document) -> bool:
-    """Whether the process that wrote the snapshot still runs (the same one: a pid alone is given out again)."""
-    pid, began = writer.get("pid"), writer.get("start_ticks")
-    return isinstance(pid, int) and isinstance(began, int) and start_ticks(pid) == began
+    snapshot = cast(Document, document)
+    return Reading(snapshot, live=is_live(snapshot))

@@ -1,6 +1,7 @@
-"""The metrics socket: whoever connects is sent the text and hung up on.
+"""Serve the metrics socket: send the text to each client and close the connection.
 
-It is read as Zincati's is (and by the same exporters): connect, read to the end; nothing is asked, and it is not HTTP.
+The protocol is that of Zincati's metrics socket, and works with the same exporters: connect and read to the end. There
+is no request, and it is not HTTP.
 """
 
 from __future__ import annotations
@@ -13,29 +14,29 @@ from contextlib import suppress
 from tidegate.clock import Clock
 
 IDLE_SECS = 150.0
-"""Then the process ends, and systemd starts it for the next reader. Scrapes are a minute or two apart, and would cost a
-start of Python each otherwise."""
+"""When the process exits, in seconds without a client; systemd starts it again for the next one. Longer than the usual
+scrape intervals of one or two minutes, so that not each scrape starts Python."""
 
 FRESH_SECS = 1.0
-"""For so long all readers are sent the same text: a flood of them costs little more than its connections."""
+"""How long the text is reused, so that many clients cost little more than their connections."""
 
 MAX_TEXT_BYTES = 64 * 1024
-"""The text stays below: its labels are bounded. The kernel keeps three times as much for a reader that does not yet
-read (net.core.wmem_default), so it is sent whole, and nobody, however slow, is waited for."""
+"""The upper bound of the text, as its labels are bounded. The kernel's send buffer (net.core.wmem_default) is three
+times as large, so one non-blocking send takes all of it, and a slow client delays nobody."""
 
 _FIRST_FD = 3
-"""Where systemd's sockets begin (sd_listen_fds(3))."""
+"""The first file descriptor that systemd passes: sd_listen_fds(3)."""
 
 
 def inherited() -> socket.socket | None:
-    """The one listening socket that systemd has opened for this process; None where it has not."""
+    """The listening socket that systemd has passed to this process; None if it has not passed exactly one."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         return None
     return socket.socket(fileno=_FIRST_FD)
 
 
 def serve(listener: socket.socket, make: Callable[[], bytes], clock: Clock, idle_secs: float = IDLE_SECS) -> None:
-    """Answer readers until nobody has come for ``idle_secs``. ``make`` makes the text; it must not raise."""
+    """Serve clients until none has connected for ``idle_secs``. ``make`` makes the text, and must not raise."""
     page = Page(make, clock)
     listener.settimeout(idle_secs)
     while True:
@@ -48,13 +49,13 @@ def serve(listener: socket.socket, make: Callable[[], bytes], clock: Clock, idle
 
 
 def answer(reader: socket.socket, text: bytes) -> None:
-    """Leave ``text`` with the kernel for ``reader``; one that has gone already misses nothing."""
+    """Send ``text`` to ``reader`` without blocking. Errors are ignored: the client has closed the connection."""
     with suppress(OSError):
         reader.send(text, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
-def turn_away(listener: socket.socket) -> None:
-    """Hang up on everybody who waits, unanswered: left waiting, they would have this process started again at once."""
+def drop_clients(listener: socket.socket) -> None:
+    """Close all pending connections unanswered; otherwise systemd would start this process again at once."""
     listener.settimeout(0)
     with suppress(BlockingIOError):
         while True:
@@ -62,7 +63,7 @@ def turn_away(listener: socket.socket) -> None:
 
 
 class Page:
-    """The text, made anew once it is old."""
+    """The text, cached for :data:`FRESH_SECS`."""
 
     def __init__(self, make: Callable[[], bytes], clock: Clock) -> None:
         self._make = make
@@ -71,7 +72,7 @@ class Page:
         self._text = b""
 
     def text(self) -> bytes:
-        """At most :data:`FRESH_SECS` old."""
+        """The text, at most :data:`FRESH_SECS` old."""
         now = self._clock.now().boot_secs
         if now >= self._stale_at:
             self._text, self._stale_at = self._make(), now + FRESH_SECS

@@ -1,4 +1,4 @@
-"""The few shapes that metrics have here, and how their labels stay bounded: every label has a closed set of values."""
+"""The kinds of metrics in use. Every label has a closed set of values, so that the number of series is bounded."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from prometheus_client.metrics_core import Metric
 PREFIX = "tidegate"
 
 OTHER = "other"
-"""Stands for every word that is not in a label's set."""
+"""The value for every word outside a label's set."""
 
 
 def gauge(name: str, doc: str, value: float) -> Metric:
-    """One number."""
+    """A gauge without labels."""
     return GaugeMetricFamily(f"{PREFIX}_{name}", doc, value=value)
 
 
 def known(name: str, doc: str, value: float | None) -> Iterator[Metric]:
-    """One number where there is one; no series at all where not, for nought would be a statement as well."""
+    """A gauge without labels; no series if ``value`` is None, because 0 would be a value too."""
     if value is not None:
         yield gauge(name, doc, value)
 
 
 def by_label(name: str, doc: str, label: str, values: Mapping[str, float]) -> Metric:
-    """A number for each value of a label."""
+    """A gauge with one label; ``values`` by the value of the label."""
     family = GaugeMetricFamily(f"{PREFIX}_{name}", doc, labels=[label])
     for word, value in values.items():
         family.add_metric([word], value)
@@ -33,13 +33,13 @@ def by_label(name: str, doc: str, label: str, values: Mapping[str, float]) -> Me
 
 
 def one_of(name: str, doc: str, label: str, words: Collection[str], word: str | None) -> Metric:
-    """A series for each of ``words``, of which the present one is 1; all are 0 where there is none."""
+    """A series for each of ``words``: 1 for ``word``, 0 for the others; all 0 if ``word`` is None."""
     present = None if word is None else bounded(word, words)
     return by_label(name, doc, label, {each: float(each == present) for each in (*words, OTHER)})
 
 
 def tally(words: Collection[str], found: Iterable[str]) -> dict[str, float]:
-    """How often each of ``words`` is found; what is none of them counts as other."""
+    """Count each of ``words`` in ``found``; other words are counted as ``other``."""
     counts = dict.fromkeys((*words, OTHER), 0.0)
     for word in found:
         counts[bounded(word, words)] += 1
@@ -47,12 +47,12 @@ def tally(words: Collection[str], found: Iterable[str]) -> dict[str, float]:
 
 
 def info(name: str, doc: str, labels: Mapping[str, str]) -> Metric:
-    """A series that is always 1, for what its labels say."""
+    """A series with the value 1, whose labels carry the information."""
     family = GaugeMetricFamily(f"{PREFIX}_{name}_info", doc, labels=list(labels))
     family.add_metric(list(labels.values()), 1)
     return family
 
 
 def bounded(word: str, words: Collection[str]) -> str:
-    """``word`` if it is one of ``words``."""
+    """``word`` if it is one of ``words``, else ``other``."""
     return word if word in words else OTHER

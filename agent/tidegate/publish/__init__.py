@@ -1,5 +1,6 @@
-"""For those who build releases: from an OSTree repository to what hosts read, the update graph last.
+"""Publish releases from an OSTree repository: signatures, deltas, summary, and the update graph last.
 
-Pure: ``document`` (a graph as a file), ``plan`` (changes of it), ``steps`` (what a repository lacks). With I/O:
-``repository`` (looks), ``writer`` (does), ``shadow`` (a summary made aside), ``gpg``, ``publisher`` (all in turn).
+Pure: ``document`` (a graph as a file), ``plan`` (changes of a graph), ``steps`` (the steps that a repository needs),
+``render`` (a graph as text and JSON). With I/O: ``repository`` (reads), ``apply`` (writes), ``staged_summary`` (makes a
+summary in a temporary repository), ``gpg``, ``ostree`` (the command), ``publisher`` (all of it in order).
 """

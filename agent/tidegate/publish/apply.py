@@ -1,4 +1,4 @@
-"""The hand that writes: each step of :mod:`.steps`, atomic or such that doing it again completes it."""
+"""Apply the steps of :mod:`.steps`. Each is atomic, or is completed by applying it again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tidegate.publish.steps import (
     SignCommit,
     Step,
     WriteGraph,
-    told,
+    describe,
 )
 from tidegate.system.atomicfile import write_durably
 
@@ -32,16 +32,16 @@ _PUBLIC_MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Does steps on the repository ``repo``. Whoever makes one holds :func:`alone` on all that it writes to."""
+    """Applies steps to the repository ``repo``. The caller holds :func:`locked` on every folder that is written to."""
 
     repo: Path
     gpg_home: Path
 
     async def do(self, step: Step) -> None:
-        """Do one step.
+        """Apply one step.
 
         Raises:
-            TidegateError: ``publish.failed``, ``engine.*``; hosts can use what is there still.
+            TidegateError: ``publish.failed``, ``engine.*``; what hosts find is consistent still.
         """
         match step:
             case CopyCommit(source, commit):
@@ -64,7 +64,7 @@ class Writer:
                 assert_never(step)
 
     async def _refresh_summary(self, keys: tuple[str, ...]) -> None:
-        """Summary first: between the two, a host goes on with its copy as long as it finds the signature of that."""
+        """Replace the summary first: in between, hosts use their cached one, whose signature is still served."""
         made = await staged_summary.fresh(self.repo, Signing(keys, self.gpg_home))
         replace(self.repo / staged_summary.SUMMARY, made.content)
         if made.signature is not None:
@@ -73,11 +73,11 @@ class Writer:
     async def _run(
         self, verb: str, *arguments: str | Path, step: Step, deadline_secs: float = ostree.CHANGE_SECS
     ) -> None:
-        await ostree.do(self.repo, verb, *arguments, doing=f"cannot {told(step)}", deadline_secs=deadline_secs)
+        await ostree.do(self.repo, verb, *arguments, doing=f"cannot {describe(step)}", deadline_secs=deadline_secs)
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put a file for everybody to read in place, at once and for good.
+    """Replace a world-readable file atomically and durably.
 
     Raises:
         TidegateError: ``publish.failed``.
@@ -85,24 +85,26 @@ def replace(path: Path, content: bytes) -> None:
     try:
         write_durably(path, content, _PUBLIC_MODE)
     except OSError as error:
-        raise failed(f"{path} cannot be written: {error.strerror}", "make room or give leave to write there") from error
+        raise failed(
+            f"{path} cannot be written: {error.strerror}", "check free space and permissions of that folder"
+        ) from error
 
 
 @contextmanager
-def alone(*folders: Path) -> Generator[None]:
-    """Keep other commands of ours from writing to ``folders`` meanwhile, without leaving anything in them.
+def locked(*folders: Path) -> Generator[None]:
+    """Hold an exclusive flock(2) on ``folders`` against other ``tidegate publish`` commands. It leaves no lock files.
 
     Raises:
-        TidegateError: ``publish.failed``; somebody is at work there, or there is no such folder.
+        TidegateError: ``publish.failed``; a folder is locked, or does not exist.
     """
     with ExitStack() as held:
         for folder in sorted({folder.resolve() for folder in folders}):
-            held.callback(os.close, _locked(folder))
+            held.callback(os.close, _lock(folder))
         yield
 
 
-def _locked(folder: Path) -> int:
-    """A handle of the folder that holds its lock until it is closed."""
+def _lock(folder: Path) -> int:
+    """Lock the folder; returns the file descriptor, which holds the lock until it is closed."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -111,7 +113,9 @@ def _locked(folder: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise failed(f"another `tidegate publish` is at work in {folder}", "wait for its end and try again") from None
+        raise failed(
+            f"another `tidegate publish` is running in {folder}", "wait until it has finished and try again"
+        ) from None
     return handle
 
 

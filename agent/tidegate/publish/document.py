@@ -1,8 +1,8 @@
-"""An update graph as a file: what hosts read of it, and whatever else is written there. Pure.
+"""An update graph as a file, with all keys that it has. Pure.
 
-The file is read with the hosts' own eyes (:func:`~tidegate.discovery.graph.parse_graph`), and so is all that is
-written: a document is made of its text alone, so that there is none that hosts would refuse. Beyond what hosts look at,
-no edge may lead to a release that is not newer.
+Documents are made by parsing text with the parser that hosts use (:func:`~tidegate.discovery.graph.parse_graph`), after
+each change too, so that no document exists that hosts would reject. Beyond the checks of hosts, every edge has to lead
+to a newer release.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tidegate.publish.faults import refused, unknown_version
 
 Fields = Mapping[str, object]
 Edge = tuple[int, int]
-"""From where to where, as places in the nodes."""
+"""Source and target, as indices of nodes."""
 
 _BY_HAND = "correct the file by hand, or start a new one"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A graph that hosts take. ``raw`` is its text, ``fields`` all of its JSON, ``graph`` what hosts make of it."""
+    """A valid graph. ``raw`` is its text, ``fields`` its JSON with all keys, ``graph`` what hosts parse from it."""
 
     raw: bytes
     fields: Fields
@@ -34,12 +34,12 @@ class Document:
 
     @property
     def nodes(self) -> Sequence[Fields]:
-        """The releases, with every key that they have."""
+        """The releases, with all their keys."""
         return cast(Sequence[Fields], self.fields["nodes"])
 
     @property
     def edges(self) -> Sequence[Edge]:
-        """The edges, in their order."""
+        """The edges, in the order of the file."""
         return list(zip(self.graph.sources, self.graph.targets, strict=True))
 
     @property
@@ -48,10 +48,10 @@ class Document:
         return [node.version for node in self.graph.nodes]
 
     def place_of(self, version: str) -> int:
-        """Where the release ``version`` is.
+        """The index of the release ``version``.
 
         Raises:
-            TidegateError: ``publish.refused``; there is none.
+            TidegateError: ``publish.refused``; there is no such release.
         """
         try:
             return self.versions.index(version)
@@ -59,14 +59,14 @@ class Document:
             raise unknown_version(version, self.versions) from None
 
     def node(self, version: str) -> Node:
-        """The release ``version`` as hosts see it; raises as :meth:`place_of`."""
+        """The release ``version`` as hosts parse it; raises as :meth:`place_of`."""
         return self.graph.nodes[self.place_of(version)]
 
     def with_nodes_and_edges(self, nodes: Sequence[Fields], edges: Iterable[Edge]) -> Document:
-        """This document with other nodes and edges; itself where they are the same.
+        """A document with these nodes and edges; this one if nothing has changed.
 
         Raises:
-            TidegateError: ``publish.refused``; hosts would not take it.
+            TidegateError: ``publish.refused``; hosts would reject the result.
         """
         listed = list(edges)
         if nodes == self.nodes and listed == self.edges:
@@ -75,24 +75,24 @@ class Document:
 
 
 def empty() -> Document:
-    """A graph of no releases."""
+    """A graph without releases."""
     return read(_text({"nodes": [], "edges": []}))
 
 
 def read(raw: bytes, remedy: str = _BY_HAND) -> Document:
-    """A graph from its text.
+    """Parse a graph.
 
     Raises:
-        TidegateError: ``publish.refused``, with ``remedy``; hosts would not take it.
+        TidegateError: ``publish.refused``, with ``remedy``; hosts would reject it.
     """
     if len(raw) > MAX_GRAPH_BYTES:
-        few = "let fewer edges lead to each release: --from-last"
-        raise refused(f"the graph would have {len(raw)} bytes, and hosts read {MAX_GRAPH_BYTES} at most", few)
+        fewer = "use fewer edges for each release: --from-last"
+        raise refused(f"the graph would have {len(raw)} bytes, and hosts read {MAX_GRAPH_BYTES} at most", fewer)
     try:
         graph = parse_graph(raw)
         _check_rollouts(graph)
     except TidegateError as error:
-        raise refused(f"hosts would refuse this graph: {error.message}", remedy) from error
+        raise refused(f"hosts would reject this graph: {error.message}", remedy) from error
     _check_edges(graph, remedy)
     return Document(raw, cast(Fields, json.loads(raw)), graph)
 
@@ -107,11 +107,13 @@ def _check_edges(graph: Graph, remedy: str) -> None:
         older, newer = graph.nodes[source], graph.nodes[target]
         if newer.age_index <= older.age_index:
             ages = f"age index {older.age_index} to {newer.age_index}"
-            raise refused(f"the edge from {older.version} to {newer.version} leads to no newer release: {ages}", remedy)
+            raise refused(
+                f"the edge from {older.version} to {newer.version} does not lead to a newer release: {ages}", remedy
+            )
 
 
 def _text(fields: Fields) -> bytes:
-    """JSON with one node and one edge a line, so that a change of a graph is a small change of its text."""
+    """JSON with each node and each edge on a line of its own, so that diffs of a graph are small."""
     return ("{\n" + ",\n".join(f"{_dump(key)}: {_lines(value)}" for key, value in fields.items()) + "\n}\n").encode()
 
 

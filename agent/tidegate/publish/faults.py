@@ -1,4 +1,4 @@
-"""How publishing fails: what a rule refuses, and what could not be done. Nothing that hosts use has changed then."""
+"""Errors of publishing: refused by a rule, or failed. Neither leaves hosts with an inconsistent state."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _SHOWN_VERSIONS = 5
 
 
 def refused(what: str, remedy: str) -> TidegateError:
-    """A rule says no: ``publish.refused``."""
+    """The error ``publish.refused``: a rule does not allow it."""
     return TidegateError(ErrorKind.PUBLISH_REFUSED, what, remedy)
 
 
 def failed(what: str, remedy: str) -> TidegateError:
-    """Something went wrong on the way: ``publish.failed``."""
+    """The error ``publish.failed``: a step did not succeed."""
     return TidegateError(ErrorKind.PUBLISH_FAILED, what, remedy)
 
 
 def unknown_version(version: str, known: Iterable[str]) -> TidegateError:
-    """No release of the graph is called ``version``."""
+    """The error for a ``version`` that is not in the graph; its remedy names similar ones."""
     versions = list(known)
     near = get_close_matches(version, versions, n=1) or versions[-_SHOWN_VERSIONS:]
     remedy = f"the graph has {', '.join(near)}" if near else "the graph is empty: publish a release first"

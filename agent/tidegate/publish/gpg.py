@@ -1,4 +1,4 @@
-"""Who signs: OpenPGP keys of a keyring, and how OSTree names them."""
+"""OpenPGP signing keys, and the key ids that OSTree shows for their signatures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tidegate.publish.faults import refused
 from tidegate.system import process
 
 QUERY_SECS = 60.0
-"""gpg starts its agent for a question about secret keys; a card may be slow."""
+"""gpg starts its agent to list secret keys, and a smart card may be slow."""
 
-# `ostree show` for every signature, whether it can check it or not (2022.7 to 2026.4).
+# Printed by `ostree show` for every signature, verified or not (2022.7 to 2026.4).
 _SIGNATURE = re.compile(r"Signature made .* key ID ([0-9A-F]{16})$", re.MULTILINE)
 _SECRET_ROWS = frozenset({"sec", "ssb"})
 _KEY_ID_FIELD, _ABILITIES_FIELD = 4, 11
@@ -23,41 +23,41 @@ _SIGNS = "s"
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """The ``keys`` to sign with, as gpg takes them, from the keyring in the folder ``home``."""
+    """The ``keys`` to sign with, named as gpg accepts them, of the keyring in the folder ``home``."""
 
     keys: tuple[str, ...]
     home: Path
 
     @property
     def options(self) -> tuple[str, ...]:
-        """For `ostree summary`; nothing where nothing is signed."""
+        """The options for `ostree summary`; none without keys."""
         return (*(f"--gpg-sign={key}" for key in self.keys), f"--gpg-homedir={self.home}") if self.keys else ()
 
 
 def default_home() -> Path:
-    """The keyring that gpg takes where none is named."""
+    """The folder of gpg's default keyring."""
     return Path(os.environ.get("GNUPGHOME") or Path.home() / ".gnupg")
 
 
 def signers(shown: str) -> frozenset[str]:
-    """The ids of the keys that signed a commit, from what `ostree show` prints of it."""
+    """The ids of the keys that signed a commit, from the output of `ostree show`."""
     _, found, signatures = shown.rpartition("\nFound ")
     return frozenset(_SIGNATURE.findall(signatures) if found else ())
 
 
 async def key_ids(signing: Signing, key: str) -> frozenset[str]:
-    """The ids under which signatures with ``key`` may be found: its own and those of its subkeys.
+    """The ids that signatures with ``key`` may have: its own and those of its signing subkeys.
 
     Raises:
-        TidegateError: ``publish.refused``; there is no such secret key; ``engine.*`` for gpg itself.
+        TidegateError: ``publish.refused``, if there is no such secret key; ``engine.*``, if gpg cannot be run.
     """
     argv = ("gpg", "--homedir", str(signing.home), "--batch", "--with-colons", "--list-secret-keys", key)
     done = await process.run(argv, deadline_secs=QUERY_SECS)
     ids = frozenset(_signing_ids(done.stdout))
     if done.returncode != 0 or not ids:
         raise refused(
-            f"{signing.home} has no secret key {key} that signs",
-            f"list what it has: gpg --homedir {signing.home} --list-secret-keys",
+            f"{signing.home} has no secret signing key {key}",
+            f"list its keys: gpg --homedir {signing.home} --list-secret-keys",
         )
     return ids
 

@@ -1,4 +1,4 @@
-"""The ``ostree`` command on the repository of whoever publishes: deadlines, and errors that say what to do."""
+"""Run the ``ostree`` command on a repository that is published, with deadlines and errors that name a remedy."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from tidegate.publish.faults import failed
 from tidegate.system import process
 
 QUERY_SECS = 60.0
-"""For what only reads."""
+"""Deadline of commands that only read."""
 
 CHANGE_SECS = 300.0
-"""For a signature, a ref, a summary: quick unless the disk is across a network."""
+"""Deadline for a signature, a ref or a summary: quick, unless the disk is a network file system."""
 
 COPY_SECS = 2 * 3600.0
 DELTA_SECS = 4 * 3600.0
-"""For a delta between whole operating systems: minutes on a quick machine, an hour on a slow one."""
+"""Deadline for a delta between two operating systems: it takes minutes on a fast machine, an hour on a slow one."""
 
 
 async def ask(repo: Path, verb: str, *arguments: str) -> str | None:
-    """What ``ostree VERB`` prints; None where it says no."""
+    """The output of ``ostree VERB``; None if it fails."""
     done = await process.run(_argv(repo, verb, arguments), deadline_secs=QUERY_SECS)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
 async def do(repo: Path, verb: str, *arguments: str | Path, doing: str, deadline_secs: float = CHANGE_SECS) -> str:
-    """Run ``ostree VERB``; what it prints.
+    """Run ``ostree VERB``; returns its output. ``doing`` names the operation in the error.
 
     Raises:
-        TidegateError: ``publish.failed``; ``engine.timeout``; ``engine.unsupported-host`` without ostree.
+        TidegateError: ``publish.failed``; ``engine.timeout``; ``engine.unsupported-host`` if ostree is not installed.
     """
     done = await process.run(_argv(repo, verb, arguments), deadline_secs=deadline_secs)
     if done.returncode != 0:
-        raise failed(f"{doing}: {clean(done.stderr)}", "mend that and publish again: what is done already is kept")
+        raise failed(f"{doing}: {clean(done.stderr)}", "fix that and publish again; completed steps are kept")
     return done.stdout.strip()
 
 

@@ -1,12 +1,11 @@
-"""What can be done to an update graph. Pure: a document and a change in, a document out.
+"""Changes of an update graph. Pure: each function takes a document and returns a document.
 
-Keys that are not ours are kept, on the graph and on each release. A change that is made already gives back the very
-document, so that whoever repeats a command changes nothing. What hosts would refuse raises, as
-:mod:`.document` says.
+Unknown keys are kept, on the graph and on each release. Changes are idempotent: if there is nothing to change, the same
+document is returned. A result that hosts would reject is an error (:mod:`.document`).
 
-Edges lead from each older release to each newer one unless fewer are asked for. Barriers and dead ends are marks on a
-release and cut no edges: hosts obey the marks (:meth:`~tidegate.discovery.graph.Graph.offers`), and lifting one gives
-back what there was.
+By default, edges lead from each older release to each newer one. Barriers and dead ends are marks on a release and
+remove no edges: hosts evaluate the marks (:meth:`~tidegate.discovery.graph.Graph.offers`), so that lifting one restores
+the earlier state.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from tidegate.publish.document import Document, Edge, Fields
 from tidegate.publish.faults import refused
 
 WITHDRAWN_KEY = "org.tidegate.withdrawn"
-"""Why no edge leads to the release any more."""
+"""The metadata key with the reason of a withdrawal."""
 
 _ROLLOUT_KEYS = (ROLLOUT_KEY, START_EPOCH_KEY, START_VALUE_KEY, DURATION_KEY)
 
@@ -53,7 +52,7 @@ class FromAll:
 
 @dataclass(frozen=True, slots=True)
 class FromLast:
-    """Edges from the ``count`` releases before."""
+    """Edges from the ``count`` preceding releases."""
 
     count: int
 
@@ -71,7 +70,7 @@ ALL = FromAll()
 
 @dataclass(frozen=True, slots=True)
 class NewRelease:
-    """A release to be offered. Without an ``age_index`` it is the newest; without a ``rollout`` it is for all hosts."""
+    """A release to add. ``age_index`` None: it is the newest. ``rollout`` None: it is offered to all hosts at once."""
 
     version: str
     payload: str
@@ -83,10 +82,10 @@ class NewRelease:
 
 
 def with_release(document: Document, new: NewRelease) -> Document:
-    """Offer ``new``; the document as it is where it has that release, whatever was made of it since.
+    """Add ``new``. A release that the document has already is left as it is, with later changes.
 
     Raises:
-        TidegateError: ``publish.refused``; ``engine.bad-argument`` for a version that no host takes.
+        TidegateError: ``publish.refused``; ``engine.bad-argument`` for a version that hosts reject.
     """
     if _has(document, new):
         return document
@@ -100,14 +99,14 @@ def with_release(document: Document, new: NewRelease) -> Document:
 
 
 def withdrawn(document: Document, version: str, reason: str) -> Document:
-    """Let no edge lead to ``version`` any more; hosts that run it go on from there as before."""
+    """Remove the edges to ``version``. Those from it remain: hosts that run it are updated as before."""
     place = document.place_of(version)
     edges = [edge for edge in document.edges if edge[1] != place]
-    return _marked(document, version, {WITHDRAWN_KEY: _said(reason)}, edges)
+    return _marked(document, version, {WITHDRAWN_KEY: _checked_reason(reason)}, edges)
 
 
 def reinstated(document: Document, version: str) -> Document:
-    """Take back a withdrawal: edges lead there from every older release."""
+    """Lift a withdrawal: add edges from every older release."""
     node, place = document.node(version), document.place_of(version)
     if WITHDRAWN_KEY not in node.metadata:
         return document
@@ -116,36 +115,36 @@ def reinstated(document: Document, version: str) -> Document:
 
 
 def dead_end(document: Document, version: str, reason: str) -> Document:
-    """Mark ``version`` as one that nothing leads away from; its hosts show the reason."""
-    return _marked(document, version, {DEAD_END_KEY: "true", DEAD_END_REASON_KEY: _said(reason)})
+    """Mark ``version`` as a dead end: its hosts are not updated, and show the reason."""
+    return _marked(document, version, {DEAD_END_KEY: "true", DEAD_END_REASON_KEY: _checked_reason(reason)})
 
 
 def no_dead_end(document: Document, version: str) -> Document:
-    """Take that back."""
+    """Lift the dead end of ``version``."""
     return _marked(document, version, {DEAD_END_KEY: None, DEAD_END_REASON_KEY: None})
 
 
 def barrier(document: Document, version: str) -> Document:
-    """Mark ``version`` as one that every older host has to go through."""
+    """Mark ``version`` as a barrier: every older host is updated to it before any newer release."""
     return _marked(document, version, {BARRIER_KEY: "true"})
 
 
 def no_barrier(document: Document, version: str) -> Document:
-    """Take that back."""
+    """Lift the barrier of ``version``."""
     return _marked(document, version, {BARRIER_KEY: None})
 
 
 def rolled_out(document: Document, version: str, rollout: Rollout | None) -> Document:
-    """Let ``version`` come to hosts as ``rollout`` says, or to all of them at once."""
+    """Set the rollout of ``version``; None offers it to all hosts at once."""
     none: dict[str, str | None] = dict.fromkeys(_ROLLOUT_KEYS)
-    return _marked(document, version, none if rollout is None else {**none, **_line(rollout)})
+    return _marked(document, version, none if rollout is None else {**none, **_rollout_metadata(rollout)})
 
 
 def paused(document: Document, version: str, now: datetime) -> Document:
-    """Let the rollout of ``version`` go no further than it has come by ``now``: no host loses what it was offered.
+    """Stop the rollout of ``version`` at the share that it has reached by ``now``; no host loses its offer.
 
     Raises:
-        TidegateError: ``publish.refused``; it is for all hosts already.
+        TidegateError: ``publish.refused``; it is offered to all hosts already.
     """
     rollout = _under_way(document, version, now)
     if rollout.duration_secs is None:
@@ -154,20 +153,20 @@ def paused(document: Document, version: str, now: datetime) -> Document:
 
 
 def reached(document: Document, version: str, now: datetime) -> float:
-    """To what share of hosts the rollout of ``version`` has come by ``now``; raises as :func:`paused`."""
+    """The share of hosts that the rollout of ``version`` has reached by ``now``; raises as :func:`paused`."""
     return _under_way(document, version, now).share(now)
 
 
 def _under_way(document: Document, version: str, now: datetime) -> Rollout:
     rollout = rollout_of(document.node(version).release)
     if rollout is None or rollout.share(now) >= 1.0:
-        remedy = "withdraw the release, or give it a rollout with a --value of its own"
-        raise refused(f"{version} is offered to all hosts: there is no rollout under way", remedy)
+        remedy = "withdraw the release, or set a rollout with --value"
+        raise refused(f"{version} is offered to all hosts: no rollout is in progress", remedy)
     return rollout
 
 
-def takers(document: Document, version: str) -> Iterator[Node]:
-    """The releases whose hosts go to ``version`` directly, barriers and dead ends heeded; the newest first."""
+def direct_sources(document: Document, version: str) -> Iterator[Node]:
+    """The releases whose hosts are offered ``version``, given barriers and dead ends; the newest first."""
     place, payload = document.place_of(version), document.node(version).payload
     sources = {source for source, target in document.edges if target == place}
     nodes = map(document.graph.nodes.__getitem__, sources)
@@ -176,7 +175,7 @@ def takers(document: Document, version: str) -> Iterator[Node]:
 
 
 def is_newest(document: Document, version: str) -> bool:
-    """Whether no release that is offered to anybody is newer than ``version``."""
+    """Whether no release that is not withdrawn is newer than ``version``."""
     return not _newer(document, document.node(version).age_index)
 
 
@@ -185,11 +184,11 @@ def _offered(document: Document, node: Node) -> set[str]:
 
 
 def _has(document: Document, new: NewRelease) -> bool:
-    """Whether the document has ``new``; a version is one commit for good, and a commit has one version."""
+    """Whether the document has ``new``. Raises if its version or its payload belongs to another release."""
     for node in document.graph.nodes:
         if node.version == new.version and node.payload != new.payload:
             other = f"{node.version} is in the graph already, as {node.payload}"
-            raise refused(other, "give the new commit a version of its own")
+            raise refused(other, "give the new commit another version")
         if node.payload == new.payload and node.version != new.version:
             raise refused(f"{node.payload} is in the graph already, as {node.version}", "publish another commit")
     return new.version in document.versions
@@ -205,11 +204,11 @@ def _metadata(document: Document, new: NewRelease, age_index: int) -> Metadata:
         AGE_INDEX_KEY: str(age_index),
         **({BARRIER_KEY: "true"} if new.barrier else {}),
         **({ROLLBACK_FLOOR_KEY: _floor(document, new, new.rollback_floor, age_index)} if new.rollback_floor else {}),
-        **(_line(new.rollout) if new.rollout else {}),
+        **(_rollout_metadata(new.rollout) if new.rollout else {}),
     }
 
 
-def _line(rollout: Rollout) -> Metadata:
+def _rollout_metadata(rollout: Rollout) -> Metadata:
     duration = {} if rollout.duration_secs is None else {DURATION_KEY: str(rollout.duration_secs // 60)}
     value = repr(float(rollout.start_value))
     return {ROLLOUT_KEY: "true", START_EPOCH_KEY: str(rollout.start_epoch), START_VALUE_KEY: value, **duration}
@@ -227,7 +226,7 @@ def _origins(document: Document, origins: Origins, age_index: int) -> Sequence[i
 
 
 def _floor(document: Document, new: NewRelease, version: str, age_index: int) -> str:
-    """The release itself, from which there is no way back, or an older one."""
+    """Check the rollback floor: the release itself, which cannot be rolled back then, or an older one."""
     if version != new.version:
         _place_of_older(document, version, age_index)
     return version
@@ -242,13 +241,13 @@ def _place_of_older(document: Document, version: str, age_index: int) -> int:
 
 
 def _older(document: Document, age_index: int) -> Sequence[int]:
-    """The places of releases that are older, the oldest first."""
+    """The indices of older releases, the oldest first."""
     nodes = document.graph.nodes
     return sorted((i for i, node in enumerate(nodes) if node.age_index < age_index), key=lambda i: nodes[i].age_index)
 
 
 def _newer(document: Document, age_index: int) -> Sequence[int]:
-    """The places of newer releases that edges may lead to."""
+    """The indices of newer releases that are not withdrawn."""
     nodes = enumerate(document.graph.nodes)
     return [i for i, node in nodes if node.age_index > age_index and WITHDRAWN_KEY not in node.metadata]
 
@@ -256,7 +255,7 @@ def _newer(document: Document, age_index: int) -> Sequence[int]:
 def _marked(
     document: Document, version: str, marks: Mapping[str, str | None], edges: Sequence[Edge] | None = None
 ) -> Document:
-    """The document with ``marks`` in the metadata of ``version``: None takes a key away."""
+    """The document with ``marks`` in the metadata of ``version``; None removes a key."""
     place = document.place_of(version)
     node = document.nodes[place]
     metadata = {**cast(Metadata, node.get("metadata", {})), **marks}
@@ -265,8 +264,8 @@ def _marked(
     return document.with_nodes_and_edges(nodes, document.edges if edges is None else edges)
 
 
-def _said(reason: str) -> str:
+def _checked_reason(reason: str) -> str:
     words = " ".join(reason.split())
     if not words:
-        raise refused("the reason is empty", "say why: it is what operators of hosts read")
+        raise refused("the reason is empty", "give a reason, for the operators of hosts to read")
     return words

@@ -1,6 +1,6 @@
-"""Publishing, all in turn: look at repository and graph, plan, then do it or only tell.
+"""Publish a release or change a graph: read repository and graph, plan the steps, apply them.
 
-To plan needs nothing that could write; who only wants to see what would be done stops there.
+Planning cannot write anything, so a dry run ends there.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from pathlib import Path
 
 from tidegate.discovery.rollout import Rollout
 from tidegate.publish import document, plan, staged_summary
-from tidegate.publish.apply import Writer, alone, replace
+from tidegate.publish.apply import Writer, locked, replace
 from tidegate.publish.document import Document
 from tidegate.publish.faults import failed, refused
 from tidegate.publish.gpg import Signing, key_ids
 from tidegate.publish.repository import Repository
-from tidegate.publish.steps import RepositoryStep, Sight, Step, Wish, WriteGraph, repository_steps
+from tidegate.publish.steps import Desired, RepositoryState, RepositoryStep, Step, WriteGraph, repository_steps
 
 Change = Callable[[Document], Document]
-Told = Callable[[Step], None]
+OnStep = Callable[[Step], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A release to be published: ``commit`` (of ``ref`` unless named) of ``repo``, or of ``source`` and copied there.
+class Request:
+    """A request to publish ``commit``, by default that of ``ref``, of ``repo``, or of ``source`` to copy from there.
 
-    ``version`` is the commit's own unless given. ``delta_count``: from so many of the releases before there are to be
-    deltas. The rest is as in :class:`~tidegate.publish.plan.NewRelease`.
+    ``version`` None: that of the commit's metadata. ``delta_count``: the number of preceding releases to make deltas
+    from. The other fields are those of :class:`~tidegate.publish.plan.NewRelease`.
     """
 
     repo: Path
@@ -48,52 +48,52 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What is to be done for the release ``version``, and the graph afterwards."""
+    """The steps that publish the release ``version``, and the graph after them."""
 
     version: str
     graph: Document
     steps: tuple[Step, ...]
 
 
-async def plan_release(asked: Asked) -> Planned:
-    """What publishing comes to. Writes nothing.
+async def plan_release(request: Request) -> Planned:
+    """Plan the publication of a release. Writes nothing.
 
     Raises:
-        TidegateError: ``publish.refused``; ``publish.failed``; ``engine.*`` for the programs that are asked.
+        TidegateError: ``publish.refused``; ``publish.failed``; ``engine.*``, if ostree or gpg cannot be run.
     """
-    repo = Repository(asked.repo)
-    await repo.check_it_can_be_served()
-    _check_signed_as_before(repo, asked.signing)
-    home, commit = await _find(repo, asked)
-    await _check_ref(home, commit, asked.ref)
-    version = asked.version or await _own_version(home, commit)
-    before = read_graph(asked.graph)
-    after = plan.with_release(before or document.empty(), _new(asked, version, commit))
+    repo = Repository(request.repo)
+    await repo.check_servable()
+    _check_signed_as_before(repo, request.signing)
+    home, commit = await _find(repo, request)
+    await _check_ref(home, commit, request.ref)
+    version = request.version or await _own_version(home, commit)
+    before = read_graph(request.graph)
+    after = plan.with_release(before or document.empty(), _new(request, version, commit))
     _check_payloads(after, repo, commit)
-    steps = await _steps(repo, home, asked, after, version)
-    return Planned(version, after, (*steps, *_graph_step(asked.graph, before, after)))
+    steps = await _steps(repo, home, request, after, version)
+    return Planned(version, after, (*steps, *_graph_step(request.graph, before, after)))
 
 
-async def publish(asked: Asked, told: Told) -> Planned:
-    """Publish a release; each step is ``told`` when it begins.
+async def publish(request: Request, on_step: OnStep) -> Planned:
+    """Publish a release; ``on_step`` is called before each step.
 
     Raises:
-        TidegateError: as :func:`plan_release`; what hosts use is whole then, and publishing again completes it.
+        TidegateError: as :func:`plan_release`; what hosts find is consistent then, and publishing again completes it.
     """
-    with alone(asked.repo, asked.graph.parent):
-        planned = await plan_release(asked)
-        writer = Writer(asked.repo, asked.signing.home)
+    with locked(request.repo, request.graph.parent):
+        planned = await plan_release(request)
+        writer = Writer(request.repo, request.signing.home)
         for step in planned.steps:
-            told(step)
+            on_step(step)
             await writer.do(step)
     return planned
 
 
 def plan_change(graph: Path, change: Change) -> tuple[Document, tuple[WriteGraph, ...]]:
-    """What ``change`` makes of the graph at ``graph``. Writes nothing.
+    """Apply ``change`` to the graph at ``graph`` in memory; returns the result and the step that writes it.
 
     Raises:
-        TidegateError: ``publish.refused``; ``publish.failed`` where there is no graph.
+        TidegateError: ``publish.refused``; ``publish.failed``, if there is no graph.
     """
     before = existing_graph(graph)
     after = change(before)
@@ -101,8 +101,8 @@ def plan_change(graph: Path, change: Change) -> tuple[Document, tuple[WriteGraph
 
 
 def make_change(graph: Path, change: Change) -> tuple[Document, tuple[WriteGraph, ...]]:
-    """Change the graph at ``graph``; raises as :func:`plan_change`."""
-    with alone(graph.parent):
+    """Apply ``change`` to the graph at ``graph`` and write it; raises as :func:`plan_change`."""
+    with locked(graph.parent):
         after, steps = plan_change(graph, change)
         for step in steps:
             replace(step.path, step.raw)
@@ -110,10 +110,10 @@ def make_change(graph: Path, change: Change) -> tuple[Document, tuple[WriteGraph
 
 
 def read_graph(path: Path) -> Document | None:
-    """The graph at ``path``, None where there is no file.
+    """The graph at ``path``; None if there is no file.
 
     Raises:
-        TidegateError: ``publish.refused`` for what hosts refuse; ``publish.failed``.
+        TidegateError: ``publish.refused``, if hosts would reject it; ``publish.failed``.
     """
     try:
         return document.read(path.read_bytes())
@@ -124,10 +124,10 @@ def read_graph(path: Path) -> Document | None:
 
 
 def existing_graph(path: Path) -> Document:
-    """The graph at ``path``; raises as :func:`read_graph`, and where there is none."""
+    """The graph at ``path``; raises as :func:`read_graph`, and if there is no file."""
     found = read_graph(path)
     if found is None:
-        raise failed(f"there is no graph at {path}", "`tidegate publish release` makes one")
+        raise failed(f"there is no graph at {path}", "`tidegate publish release` creates it")
     return found
 
 
@@ -135,38 +135,38 @@ def _graph_step(path: Path, before: Document | None, after: Document) -> tuple[W
     return () if before is not None and before.raw == after.raw else (WriteGraph(path, after.raw),)
 
 
-def _new(asked: Asked, version: str, commit: str) -> plan.NewRelease:
+def _new(request: Request, version: str, commit: str) -> plan.NewRelease:
     return plan.NewRelease(
-        version, commit, asked.origins, asked.age_index, asked.rollout, asked.barrier, asked.rollback_floor
+        version, commit, request.origins, request.age_index, request.rollout, request.barrier, request.rollback_floor
     )
 
 
 def _check_signed_as_before(repo: Repository, signing: Signing) -> None:
     if repo.is_signed and not signing.keys:
         raise refused(
-            f"{repo.path} is signed: hosts that insist on it could not pull what is not",
-            f"sign with --gpg-sign KEY, or remove {repo.path / staged_summary.SIGNATURE} if no host verifies",
+            f"the summary of {repo.path} is signed: hosts that require it could not pull an unsigned one",
+            f"sign with --gpg-sign KEY, or remove {repo.path / staged_summary.SIGNATURE} if no host verifies it",
         )
 
 
-async def _find(repo: Repository, asked: Asked) -> tuple[Repository, str]:
-    """The commit to publish, and where it is whole: where it is to be published, if it is there already."""
-    rev = asked.commit or asked.ref
-    places = [repo] if asked.source is None else [Repository(asked.source), repo]
+async def _find(repo: Repository, request: Request) -> tuple[Repository, str]:
+    """The commit to publish, and a repository with all of it: the published one, if it is complete there."""
+    rev = request.commit or request.ref
+    places = [repo] if request.source is None else [Repository(request.source), repo]
     found = [commit for place in places if (commit := await place.resolve(rev))]
     if not found:
-        raise refused(f"{places[0].path} has no {rev}", "name a ref or a commit that it has: --ref, --commit")
+        raise refused(f"{places[0].path} has no {rev}", "name an existing ref or commit: --ref, --commit")
     for place in reversed(places):
         if place.is_whole(found[0]):
             return place, found[0]
-    raise refused(places[0].why_not_whole(found[0]), "commit or pull it anew: hosts could not get all of it")
+    raise refused(places[0].why_not_whole(found[0]), "commit or pull it again: hosts could not pull all of it")
 
 
 async def _check_ref(home: Repository, commit: str, ref: str) -> None:
     bound = await home.refs_bound_to(commit)
     if bound and ref not in bound:
         raise refused(
-            f"{commit} was committed for {', '.join(bound)}: hosts refuse to take it as {ref}",
+            f"{commit} is bound to {', '.join(bound)}: hosts refuse to pull it as {ref}",
             f"publish it as --ref {bound[0]}, or commit it with --bind-ref={ref}",
         )
 
@@ -174,44 +174,46 @@ async def _check_ref(home: Repository, commit: str, ref: str) -> None:
 async def _own_version(home: Repository, commit: str) -> str:
     version = await home.version_of(commit)
     if version is None:
-        raise refused(f"{commit} names no version", "give one: --version, or `ostree commit --add-metadata-string`")
+        raise refused(
+            f"{commit} has no version in its metadata", "use --version, or `ostree commit --add-metadata-string`"
+        )
     return version
 
 
 def _check_payloads(graph: Document, repo: Repository, arriving: str) -> None:
-    """Every release that an edge leads to must be there, or arrive now."""
+    """Check that every release with an edge to it is in the repository, or is being published."""
     for place in dict.fromkeys(graph.graph.targets):
         node = graph.graph.nodes[place]
         if node.payload != arriving and not repo.is_whole(node.payload):
             raise refused(
-                f"edges lead to {node.version}, and {repo.why_not_whole(node.payload)}",
-                f"bring it back, or `tidegate publish withdraw {node.version}`",
+                f"edges lead to {node.version}, but {repo.why_not_whole(node.payload)}",
+                f"restore it, or `tidegate publish withdraw {node.version}`",
             )
 
 
 async def _steps(
-    repo: Repository, home: Repository, asked: Asked, graph: Document, version: str
+    repo: Repository, home: Repository, request: Request, graph: Document, version: str
 ) -> tuple[RepositoryStep, ...]:
     commit = graph.node(version).payload
     withdrawn = plan.WITHDRAWN_KEY in graph.node(version).metadata
-    sources = (node.payload for node in plan.takers(graph, version) if repo.is_whole(node.payload))
-    wish = Wish(
+    sources = (node.payload for node in plan.direct_sources(graph, version) if repo.is_whole(node.payload))
+    desired = Desired(
         source=home.path,
-        keys=asked.signing.keys,
-        origins=list(islice(sources, asked.delta_count)),
-        ref=asked.ref if plan.is_newest(graph, version) and not withdrawn else None,
+        keys=request.signing.keys,
+        origins=list(islice(sources, request.delta_count)),
+        ref=request.ref if plan.is_newest(graph, version) and not withdrawn else None,
     )
-    return repository_steps(await _see(repo, home, commit, asked), wish)
+    return repository_steps(await _read_state(repo, home, commit, request), desired)
 
 
-async def _see(repo: Repository, home: Repository, commit: str, asked: Asked) -> Sight:
+async def _read_state(repo: Repository, home: Repository, commit: str, request: Request) -> RepositoryState:
     signers = await home.signers_of(commit)
-    ids = {key: await key_ids(asked.signing, key) for key in asked.signing.keys}
-    return Sight(
+    ids = {key: await key_ids(request.signing, key) for key in request.signing.keys}
+    return RepositoryState(
         commit=commit,
         has_commit=repo.is_whole(commit),
-        signed_by=frozenset(key for key in asked.signing.keys if ids[key] & signers),
+        signed_by=frozenset(key for key in request.signing.keys if ids[key] & signers),
         deltas=await repo.deltas(),
-        ref_at=await repo.resolve(asked.ref),
-        summary_stands=await staged_summary.stands(asked.repo, asked.signing),
+        ref_at=await repo.resolve(request.ref),
+        summary_current=await staged_summary.is_current(request.repo, request.signing),
     )

@@ -1,4 +1,4 @@
-"""What a graph offers to whom, for people and for scripts. Pure."""
+"""Show a graph as text and JSON: its releases, and the share of hosts that each is offered to. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A release: ``incoming`` edges lead to it, and it is offered to ``share`` of the hosts there."""
+    """A release. ``incoming`` counts the edges to it; ``share`` is the share of hosts that the rollout has reached."""
 
     node: Node
     incoming: int
@@ -31,7 +31,7 @@ class Row:
 
 
 def rows(document: Document, now: datetime) -> list[Row]:
-    """The releases as of ``now``, the newest first."""
+    """The releases at the time ``now``, the newest first."""
     graph = document.graph
     incoming = Counter(target for _, target in set(document.edges))
     found = [_row(node, incoming[place], now) for place, node in enumerate(graph.nodes)]
@@ -39,7 +39,7 @@ def rows(document: Document, now: datetime) -> list[Row]:
 
 
 def report(row: Row, now: datetime) -> dict[str, object]:
-    """A release as JSON has it."""
+    """A release as JSON."""
     metadata = row.node.metadata
     return {
         "version": row.node.version,
@@ -56,7 +56,7 @@ def report(row: Row, now: datetime) -> dict[str, object]:
 
 
 def line(row: Row, now: datetime) -> str:
-    """A release on one line."""
+    """A release on one line of text."""
     facts = "; ".join(_facts(row, now))
     return f"{one_line(row.node.version, _REASON_CHARS)}  {row.node.payload[:_SHOWN_DIGITS]}  {facts}"
 
@@ -82,7 +82,7 @@ def _facts(row: Row, now: datetime) -> Iterator[str]:
 
 
 def _offered(row: Row) -> str:
-    """What barriers and dead ends hold back on the way counts, too: they are told where they are."""
+    """The edges to a release. Hosts behind a barrier or dead end are counted too: those have their own lines."""
     if not row.incoming:
         return "no edge leads to it"
     origins = "1 release" if row.incoming == 1 else f"{row.incoming} releases"
@@ -93,7 +93,7 @@ def _rollout(rollout: Rollout, now: datetime) -> str:
     if now.timestamp() < rollout.start_epoch:
         return f"rollout starts {rfc3339(_instant(rollout.start_epoch))}"
     if rollout.duration_secs is None:
-        return "rollout goes no further"
+        return "rollout stays at this share"
     return f"to all by {rfc3339(_instant(rollout.start_epoch + rollout.duration_secs))}"
 
 

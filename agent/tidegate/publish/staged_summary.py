@@ -1,8 +1,8 @@
-"""A summary made aside: what `ostree summary` would write, without a moment in which hosts find half of it.
+"""Make a repository's summary in a temporary copy, so that hosts never find a summary without its signature.
 
-By itself it removes the old signature, writes the summary and signs it then: between, and for good where the key turns
-out to be unusable, hosts that verify the summary can pull nothing (ostree 2022.7 to 2026.4). So it runs on a shadow, a
-folder that has the repository's configuration, and its objects, refs and deltas by links.
+`ostree summary` removes the old signature, writes the summary, and signs it last (2022.7 to 2026.4). In between, or
+permanently if the key cannot be used, hosts that verify the summary cannot pull. It is therefore run on a staging
+folder with the repository's configuration and with links to its objects, refs and deltas.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ _CHANGES_EACH_TIME = re.compile(r"'ostree\.summary\.last-modified': <uint64 \d+>
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A summary, and its signature where it is signed."""
+    """A summary, and its signature; None if it is unsigned."""
 
     content: bytes
     signature: bytes | None
 
 
 async def fresh(repo: Path, signing: Signing) -> Summary:
-    """The summary that ``repo`` should have now.
+    """Make the summary of the present contents of ``repo``.
 
     Raises:
         TidegateError: ``publish.failed``; a key cannot be used, or an object is missing.
     """
-    async with _shadow(repo) as shadow:
-        await ostree.do(shadow, "summary", "--update", *signing.options, doing="making the summary")
-        signature = (shadow / SIGNATURE).read_bytes() if signing.keys else None
-        return Summary((shadow / SUMMARY).read_bytes(), signature)
+    async with _staging(repo) as staging:
+        await ostree.do(staging, "summary", "--update", *signing.options, doing="making the summary")
+        signature = (staging / SIGNATURE).read_bytes() if signing.keys else None
+        return Summary((staging / SUMMARY).read_bytes(), signature)
 
 
-async def stands(repo: Path, signing: Signing) -> bool:
-    """Whether the summary that ``repo`` has lists what is there now, and, where it is to be signed, is.
+async def is_current(repo: Path, signing: Signing) -> bool:
+    """Whether the summary of ``repo`` lists its present contents, and is signed if it has to be.
 
-    A signature is written after its summary: an older one was left by whoever was interrupted between the two.
+    A signature is written after its summary: one that is older was left by an interrupted command.
     """
-    there = await ostree.ask(repo, "summary", "--raw")
-    if there is None or (signing.keys and not _is_signed(repo)):
+    present = await ostree.ask(repo, "summary", "--raw")
+    if present is None or (signing.keys and not _is_signed(repo)):
         return False
-    async with _shadow(repo) as shadow:
-        await ostree.ask(shadow, "summary", "--update")  # fails where a ref leads nowhere, and so does the next
-        wanted = await ostree.ask(shadow, "summary", "--raw")
-    return wanted is not None and _CHANGES_EACH_TIME.sub("", there) == _CHANGES_EACH_TIME.sub("", wanted)
+    async with _staging(repo) as staging:
+        await ostree.ask(staging, "summary", "--update")  # fails if a ref is dangling, and then so does the next
+        wanted = await ostree.ask(staging, "summary", "--raw")
+    return wanted is not None and _CHANGES_EACH_TIME.sub("", present) == _CHANGES_EACH_TIME.sub("", wanted)
 
 
 def _is_signed(repo: Path) -> bool:
@@ -65,11 +65,11 @@ def _is_signed(repo: Path) -> bool:
 
 
 @asynccontextmanager
-async def _shadow(repo: Path) -> AsyncGenerator[Path]:
+async def _staging(repo: Path) -> AsyncGenerator[Path]:
     with tempfile.TemporaryDirectory(prefix="tidegate-summary-") as folder:
-        shadow = Path(folder)
-        shutil.copyfile(repo / "config", shadow / "config")
+        staging = Path(folder)
+        shutil.copyfile(repo / "config", staging / "config")
         for name in _LINKED:
             if (repo / name).exists():
-                (shadow / name).symlink_to((repo / name).resolve())
-        yield shadow
+                (staging / name).symlink_to((repo / name).resolve())
+        yield staging

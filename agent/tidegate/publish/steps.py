@@ -1,8 +1,9 @@
-"""What a repository still lacks before hosts may be sent to a release, in the order in which it is safe. Pure.
+"""The steps that a repository needs before a release may be offered, in a safe order. Pure.
 
-At each point between two steps hosts can use what is there: objects come before whatever names them, a summary after
-the deltas and refs that it lists, the graph last. A delta carries the signatures that its commit had when the delta was
-made (ostree 2022.7 to 2026.4): where a commit is signed later, its old deltas go first, and out of the summary, too.
+Between any two steps, what hosts find is consistent: objects come before anything that refers to them, a summary after
+the deltas and refs that it lists, and the graph last. A delta contains the signatures that its commit had when the
+delta was made (ostree 2022.7 to 2026.4): if a commit is signed later, its deltas are removed first, and from the
+summary too.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from pathlib import Path
 from typing import TypeAlias, assert_never
 
 Delta = tuple[str, str]
-"""From which commit to which."""
+"""Origin and target commit; an empty origin for a delta from scratch."""
 
 _SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class CopyCommit:
-    """Bring a commit and all of its objects from another repository."""
+    """Copy a commit and all of its objects from another repository."""
 
     source: Path
     commit: str
@@ -50,7 +51,7 @@ class MakeDelta:
 
 @dataclass(frozen=True, slots=True)
 class PointRef:
-    """Let a ref lead to a commit."""
+    """Set a ref to a commit."""
 
     ref: str
     commit: str
@@ -58,14 +59,14 @@ class PointRef:
 
 @dataclass(frozen=True, slots=True)
 class RefreshSummary:
-    """Write the summary anew, signed with ``keys``, and the index of deltas before it."""
+    """Write the index of deltas and then the summary, signed with ``keys``."""
 
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteGraph:
-    """Put a graph in place."""
+    """Replace a graph."""
 
     path: Path
     raw: bytes
@@ -76,10 +77,11 @@ Step: TypeAlias = RepositoryStep | WriteGraph
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What a repository has: the commit that is asked about, by which keys it is signed, deltas, where the ref leads.
+class RepositoryState:
+    """The present state of a repository, as far as it concerns ``commit``.
 
-    ``summary_stands``: the summary lists what is there now.
+    ``signed_by``: the desired keys that have signed the commit. ``ref_at``: the commit of the ref.
+    ``summary_current``: the summary lists the present contents.
     """
 
     commit: str
@@ -87,12 +89,12 @@ class Sight:
     signed_by: frozenset[str]
     deltas: frozenset[Delta]
     ref_at: str | None
-    summary_stands: bool
+    summary_current: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What it should have: signatures by ``keys``, deltas from ``origins``; ``ref`` leads to the commit unless None."""
+class Desired:
+    """The desired state: signatures by ``keys``, deltas from ``origins``, and ``ref``, unless None, at the commit."""
 
     source: Path | None
     keys: tuple[str, ...]
@@ -100,25 +102,25 @@ class Wish:
     ref: str | None
 
 
-def repository_steps(seen: Sight, wish: Wish) -> tuple[RepositoryStep, ...]:
-    """What is to be done, in this order; nothing where the repository has it all."""
-    steps = (*_copy(seen, wish), *_signatures(seen, wish), *_deltas(seen, wish), *_ref(seen, wish))
-    return steps if not steps and seen.summary_stands else (*steps, RefreshSummary(wish.keys))
+def repository_steps(state: RepositoryState, desired: Desired) -> tuple[RepositoryStep, ...]:
+    """The steps from ``state`` to ``desired``, in order; none if there is nothing to do."""
+    steps = (*_copy(state, desired), *_signatures(state, desired), *_deltas(state, desired), *_ref(state, desired))
+    return steps if not steps and state.summary_current else (*steps, RefreshSummary(desired.keys))
 
 
-def told(step: Step) -> str:
-    """What the step does, for people."""
+def describe(step: Step) -> str:
+    """The step in words, in the imperative."""
     match step:
         case CopyCommit(source, commit):
             return f"copy {_short(commit)} from {source}"
         case DropDelta(delta):
-            return f"remove the delta {_named(delta)}: it was made before its release was signed"
+            return f"remove the delta {_named(delta)}, which lacks a signature of its commit"
         case SignCommit(commit, key):
             return f"sign {_short(commit)} with {key}"
         case MakeDelta(delta):
             return f"make the delta {_named(delta)}"
         case PointRef(ref, commit):
-            return f"let {ref} lead to {_short(commit)}"
+            return f"set {ref} to {_short(commit)}"
         case RefreshSummary(keys):
             return f"write the summary, signed with {', '.join(keys)}" if keys else "write the summary"
         case WriteGraph(path):
@@ -126,42 +128,42 @@ def told(step: Step) -> str:
     assert_never(step)
 
 
-def _copy(seen: Sight, wish: Wish) -> Iterator[CopyCommit]:
-    if not seen.has_commit and wish.source is not None:
-        yield CopyCommit(wish.source, seen.commit)
+def _copy(state: RepositoryState, desired: Desired) -> Iterator[CopyCommit]:
+    if not state.has_commit and desired.source is not None:
+        yield CopyCommit(desired.source, state.commit)
 
 
-def _signatures(seen: Sight, wish: Wish) -> Iterator[RepositoryStep]:
-    missing = _unsigned(seen, wish.keys)
-    stale = [DropDelta(delta) for delta in sorted(_of(seen)) if missing]
+def _signatures(state: RepositoryState, desired: Desired) -> Iterator[RepositoryStep]:
+    missing = _unsigned(state, desired.keys)
+    stale = [DropDelta(delta) for delta in sorted(_of(state)) if missing]
     yield from stale
     if stale:
-        yield RefreshSummary(wish.keys)
-    yield from (SignCommit(seen.commit, key) for key in missing)
+        yield RefreshSummary(desired.keys)
+    yield from (SignCommit(state.commit, key) for key in missing)
 
 
-def _deltas(seen: Sight, wish: Wish) -> Iterator[MakeDelta]:
-    there = frozenset[Delta]() if _unsigned(seen, wish.keys) else _of(seen)
-    wanted = ((origin, seen.commit) for origin in wish.origins)
+def _deltas(state: RepositoryState, desired: Desired) -> Iterator[MakeDelta]:
+    there = frozenset[Delta]() if _unsigned(state, desired.keys) else _of(state)
+    wanted = ((origin, state.commit) for origin in desired.origins)
     yield from (MakeDelta(delta) for delta in wanted if delta not in there)
 
 
-def _ref(seen: Sight, wish: Wish) -> Iterator[PointRef]:
-    if wish.ref is not None and seen.ref_at != seen.commit:
-        yield PointRef(wish.ref, seen.commit)
+def _ref(state: RepositoryState, desired: Desired) -> Iterator[PointRef]:
+    if desired.ref is not None and state.ref_at != state.commit:
+        yield PointRef(desired.ref, state.commit)
 
 
-def _unsigned(seen: Sight, keys: Collection[str]) -> Sequence[str]:
-    return [key for key in keys if key not in seen.signed_by]
+def _unsigned(state: RepositoryState, keys: Collection[str]) -> Sequence[str]:
+    return [key for key in keys if key not in state.signed_by]
 
 
-def _of(seen: Sight) -> frozenset[Delta]:
+def _of(state: RepositoryState) -> frozenset[Delta]:
     """The deltas that lead to the commit."""
-    return frozenset(delta for delta in seen.deltas if delta[1] == seen.commit)
+    return frozenset(delta for delta in state.deltas if delta[1] == state.commit)
 
 
 def _named(delta: Delta) -> str:
-    return f"{_short(delta[0]) or 'nothing'} to {_short(delta[1])}"
+    return f"{_short(delta[0]) or 'scratch'} to {_short(delta[1])}"
 
 
 def _short(commit: str) -> str:

@@ -29,14 +29,14 @@ from tidegate.machine.polling import poll_due
 from tidegate.machine.state import State
 from tidegate.records.codec import encode_attempt
 from tidegate.records.model import Denial
+from tidegate.report import status_file
 from tidegate.report.explain import gate_rows, last_verdicts, prospect, target_of, version_and_payload, waits_of
 from tidegate.report.summary import public_state, summary
 from tidegate.system.atomicfile import write_visibly
 from tidegate.system.boot import start_ticks
 
 SCHEMA = 1
-PUBLIC_FOLDER = Path("/run/tidegate/public")
-STATUS_FILE = "status.json"
+PUBLIC_FOLDER = Path(status_file.PUBLIC_FOLDER)
 _MODE = 0o644
 
 
@@ -91,7 +91,7 @@ class Publisher:
     def __init__(self, folder: Path, version: str) -> None:
         self.host: Mapping[str, object] = {}
         self.document: Mapping[str, object] = {}
-        self._path = folder / STATUS_FILE
+        self._path = folder / status_file.STATUS_NAME
         self._writer = {"version": version, "pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}
         self._state = ""
         self._since: datetime | None = None

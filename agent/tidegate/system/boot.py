@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,8 @@ class BootInstance:
 
 def read_boot(soft_reboots: int) -> BootInstance:
     """Return the boot that this process runs in; ``soft_reboots`` is systemd's count."""
-    boot_id = BOOT_ID_FILE.read_text(encoding="ascii").strip()
+    with open(BOOT_ID_FILE, encoding="ascii") as file:  # noqa: PTH123 - `tidegate status` starts without pathlib
+        boot_id = file.read().strip()
     return BootInstance(boot_id, soft_reboots, start_ticks(1) or 0)
 
 
@@ -43,7 +43,8 @@ def start_ticks(pid: int) -> int | None:
     Together with the pid it identifies a process: a pid alone is reused.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
+            text = file.read()
     except OSError:
         return None
     return int(text.rpartition(")")[2].split()[_START_TIME])

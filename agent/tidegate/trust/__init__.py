@@ -1,1 +1,1 @@
-"""Sign update graphs, for those who publish them; hosts verify them in :mod:`tidegate.discovery.signed_graph`."""
+"""Sign update graphs (TUF). Hosts verify them in :mod:`tidegate.discovery.signed_graph`."""

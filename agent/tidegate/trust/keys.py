@@ -1,7 +1,7 @@
-"""The keys that sign: each in a file of its own, in the clear, for its owner alone.
+"""Signing keys: unencrypted PEM files that only their owner can read.
 
-A file's name has the role and the beginning of the key's id (``targets-3f2a91c0.pem``), so that a new key never takes
-the place of an old one, and the root says which of them counts.
+The name of a file has the role and the first digits of the key's id (``targets-3f2a91c0.pem``), so that a new key never
+overwrites an old one. The root determines which keys are valid.
 """
 # pyright: reportPrivateImportUsage=false
 # python-tuf and securesystemslib re-export without telling type checkers (7.0, 1.6); hence also the ignores below.
@@ -25,7 +25,7 @@ _SHOWN_CHARS = 8
 
 
 class KeyRole(StrEnum):
-    """What a key is for. ``ONLINE`` signs what goes stale by itself (TUF's snapshot and timestamp)."""
+    """The role of a key. ``ONLINE`` signs TUF's short-lived metadata, snapshot and timestamp."""
 
     ROOT = "root"
     TARGETS = "targets"
@@ -33,15 +33,15 @@ class KeyRole(StrEnum):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What TUF calls the roles that such a key has."""
+        """The TUF roles of the key."""
         return ("snapshot", "timestamp") if self is KeyRole.ONLINE else (self.value,)
 
 
 def make(folder: Path, role: KeyRole) -> CryptoSigner:
-    """A new key in ``folder``, on the disk when this returns.
+    """Generate a key and write it to ``folder`` durably.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     signer = CryptoSigner.generate_ed25519()
     path = folder / f"{role}-{signer.public_key.keyid[:_SHOWN_CHARS]}.pem"
@@ -57,7 +57,7 @@ def find(folder: Path, role: KeyRole, wanted: Iterable[str]) -> CryptoSigner:
     """The key of ``role`` in ``folder`` whose id is in ``wanted``.
 
     Raises:
-        TidegateError: ``trust.unusable``; there is none, or others could have read it.
+        TidegateError: ``trust.unusable``; there is no such key, or other users can read it.
     """
     allowed = frozenset(wanted)
     for path in sorted(folder.glob(f"{role}-*.pem")):
@@ -65,16 +65,18 @@ def find(folder: Path, role: KeyRole, wanted: Iterable[str]) -> CryptoSigner:
         if signer.public_key.keyid in allowed:
             return signer
     ids = ", ".join(sorted(keyid[:_SHOWN_CHARS] for keyid in allowed))
-    remedy = f"bring {role}-{ids}.pem there from where it is kept"
-    raise TidegateError(ErrorKind.TRUST_UNUSABLE, f"{folder} has no {role} key that the root names ({ids})", remedy)
+    remedy = f"copy {role}-{ids}.pem there from its storage"
+    raise TidegateError(ErrorKind.TRUST_UNUSABLE, f"{folder} has none of the {role} keys in the root ({ids})", remedy)
 
 
 def _read(path: Path) -> CryptoSigner:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & _OTHERS:
-                message = f"{path} can be read by others than its owner"
-                raise TidegateError(ErrorKind.TRUST_UNUSABLE, message, f"chmod 600 {path}; if anybody has, rotate it")
+                message = f"{path} is accessible to users other than its owner"
+                raise TidegateError(
+                    ErrorKind.TRUST_UNUSABLE, message, f"chmod 600 {path}; rotate the key if another user has read it"
+                )
             key = load_pem_private_key(file.read(), None)
     except OSError as error:
         raise TidegateError(ErrorKind.TRUST_UNUSABLE, f"{path}: {error.strerror}", "run it as its owner") from error
@@ -86,5 +88,5 @@ def _read(path: Path) -> CryptoSigner:
 
 
 def _no_key(path: Path) -> TidegateError:
-    message = f"{path} is no ed25519 key in PEM form without a passphrase"
-    return TidegateError(ErrorKind.TRUST_UNUSABLE, message, "bring the file that tidegate trust init made")
+    message = f"{path} is not an unencrypted ed25519 key in PEM format"
+    return TidegateError(ErrorKind.TRUST_UNUSABLE, message, "use the file that tidegate trust init made")

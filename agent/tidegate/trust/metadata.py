@@ -1,4 +1,4 @@
-"""One file of TUF's metadata: read, judged, signed."""
+"""Read, verify and sign a file of TUF metadata."""
 # pyright: reportPrivateImportUsage=false
 # python-tuf and securesystemslib re-export without telling type checkers (7.0, 1.6); hence also the ignores below.
 
@@ -16,41 +16,41 @@ from tuf.api.serialization import DeserializationError
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.trust.keys import KeyRole
 
-_LOST = "bring it back from a backup; hosts take nothing that is older than what they have seen"
+_LOST = "restore it from a backup; hosts reject versions older than those they have seen"
 
 
 def loaded(path: Path, kind: type[T]) -> Metadata[T]:
-    """What is in ``path``, whoever signed it.
+    """Read metadata of type ``kind`` from ``path``, without verifying its signatures.
 
     Raises:
-        TidegateError: ``trust.unusable``; it cannot be read, or is something else.
+        TidegateError: ``trust.unusable``; it cannot be read, or has another type.
     """
     try:
         metadata = Metadata[T].from_bytes(path.read_bytes())
     except OSError as error:
-        raise unusable(f"{path}: {error.strerror}", f"tidegate trust init makes it; or {_LOST}") from error
+        raise unusable(f"{path}: {error.strerror}", f"tidegate trust init creates it; or {_LOST}") from error
     except DeserializationError as error:
-        raise unusable(f"{path} makes no sense", _LOST) from error
+        raise unusable(f"{path} is not valid TUF metadata", _LOST) from error
     if metadata.signed.type != kind.type:
         raise unusable(f"{path} is {metadata.signed.type}, not {kind.type}", _LOST)
     return metadata
 
 
 def verify(judge: Root, role: str, metadata: Metadata[T], path: Path, remedy: str) -> None:
-    """See that ``metadata``, which is in ``path``, is signed by whom ``judge`` names for ``role``.
+    """Verify that ``metadata``, read from ``path``, is signed with the keys that the root ``judge`` has for ``role``.
 
     Raises:
-        TidegateError: ``trust.unusable``; it is not.
+        TidegateError: ``trust.unusable``, with ``remedy``; it is not.
     """
     try:
         judge.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except RepositoryError as error:
-        message = f"{path} is not signed by the {role} key that root {judge.version} names"
+        message = f"{path} is not signed with the {role} key of root {judge.version}"
         raise unusable(message, remedy) from error
 
 
 def signed(metadata: Metadata[T], signers: Iterable[Signer], until: datetime) -> bytes:
-    """``metadata``, good until then, as it is published."""
+    """Set the expiry of ``metadata``, sign it, and return its bytes."""
     metadata.signed.expires = until.replace(microsecond=0)
     metadata.signatures.clear()
     for signer in signers:
@@ -59,7 +59,7 @@ def signed(metadata: Metadata[T], signers: Iterable[Signer], until: datetime) ->
 
 
 def hand_over(root: Root, role: KeyRole, signer: Signer) -> None:
-    """Let ``signer``, and nobody else, sign for ``role``."""
+    """Make ``signer`` the only key of ``role`` in ``root``."""
     for name in role.roles:
         for keyid in tuple(root.roles[name].keyids):
             root.revoke_key(keyid, name)
@@ -67,5 +67,5 @@ def hand_over(root: Root, role: KeyRole, signer: Signer) -> None:
 
 
 def unusable(message: str, remedy: str) -> TidegateError:
-    """Why keys or repository cannot be worked with."""
+    """The error ``trust.unusable``: keys or repository are missing or invalid."""
     return TidegateError(ErrorKind.TRUST_UNUSABLE, message, remedy)

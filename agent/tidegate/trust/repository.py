@@ -1,16 +1,16 @@
-"""A folder of signed update graphs, as a web server gives it out: TUF's metadata beside them.
+"""A repository of signed update graphs: a folder that a web server serves, with TUF metadata.
 
 ::
 
-    KEYS/root.json                      the root of trust, which hosts have, too; KEYS/*.pem: see :mod:`.keys`
-    REPOSITORY/metadata/1.root.json     the same, and each root after it
-    REPOSITORY/metadata/timestamp.json  what counts now: names a snapshot, that names targets, those name graphs
-    REPOSITORY/stable/x86_64.json       a graph; hosts without a root of trust read it
-    REPOSITORY/stable/HASH.x86_64.json  the same as it was signed; the others read that
+    KEYS/root.json                      the root of trust, also on hosts; KEYS/*.pem: see :mod:`.keys`
+    REPOSITORY/metadata/1.root.json     the same, and each later root
+    REPOSITORY/metadata/timestamp.json  refers to a snapshot, which refers to targets, which list graphs
+    REPOSITORY/stable/x86_64.json       a graph, read by hosts without a root of trust
+    REPOSITORY/stable/HASH.x86_64.json  its signed version, read by all other hosts
 
-The web server is not trusted, so what it gives out is not either: roots count as far as signatures lead from
-``KEYS/root.json``, and what was signed before is signed again only where its signature holds. ``timestamp.json`` is
-written last; what was interrupted before that has not happened.
+The web server is not trusted, and neither is the content of this folder: roots are verified from ``KEYS/root.json``
+on, and earlier metadata is signed again only if its signature is valid. ``timestamp.json`` is written last; an
+interruption before that has no effect.
 """
 # pyright: reportPrivateImportUsage=false
 # python-tuf and securesystemslib re-export without telling type checkers (7.0, 1.6); hence also the ignores below.
@@ -46,21 +46,21 @@ from tidegate.trust.keys import KeyRole
 from tidegate.trust.metadata import hand_over, loaded, signed, unusable, verify
 
 KEPT_VERSIONS = 8
-"""So many snapshots and lists of graphs stay: a host, or a copy of the repository, may be in the middle of one."""
+"""How many snapshots and lists of graphs are kept, for hosts and mirrors that are reading an older one."""
 
 _MODE = 0o644
-_FORGED_ROOT = "somebody has changed it: restore the repository"
+_FORGED_ROOT = "it was tampered with: restore the repository"
 _FORGED_TARGETS = (
-    "somebody has changed it, or a rotation of that key was interrupted: sign every graph that hosts need with "
+    "it was tampered with, or a rotation of that key was interrupted: sign every graph that hosts need with "
     "tidegate trust sign --anew GRAPH..."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """For how many days what is signed is good.
+    """Lifetimes of signatures in days.
 
-    ``online_days`` is for how long a stolen web server can withhold updates, and how often ``refresh`` has to run.
+    ``online_days`` limits how long a compromised web server can withhold updates; ``refresh`` has to run more often.
     """
 
     root_days: int = 365
@@ -70,7 +70,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """The version of each, and the graphs that stay signed, until when."""
+    """The published versions, the signed graphs, and the expiry of targets (``until``)."""
 
     timestamp: int
     snapshot: int
@@ -83,7 +83,7 @@ class _Published:
 class Repository:
     """The repository in ``folder``, signed with the keys in ``keys``, at the time ``wall``.
 
-    Everything raises TidegateError with ``trust.unusable`` where keys or repository are not as they should be.
+    Every method raises TidegateError ``trust.unusable`` if keys or repository are missing or invalid.
     """
 
     keys: Path
@@ -92,11 +92,11 @@ class Repository:
     lifetimes: Lifetimes = Lifetimes()
 
     def init(self) -> Path:
-        """Make keys and a repository without graphs; returns the root of trust. What is there stays as it is."""
+        """Make keys and a repository without graphs; returns the path of the root of trust. Existing files are kept."""
         with _as_unusable():
             self.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._metadata.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._locked():
             if not self._anchor.exists():
                 write_durably(self._anchor, self._first_root(), _MODE)
             root = loaded(self._anchor, Root).signed
@@ -106,14 +106,14 @@ class Repository:
         return self._anchor
 
     def sign(self, graphs: Iterable[Path], *, anew: bool = False) -> tuple[str, ...]:
-        """Sign ``graphs``, which are files in the repository; returns their names. Where all are signed, that is all.
+        """Sign ``graphs``, which are files in the repository; returns their names. Idempotent.
 
-        Others stay signed, unless ``anew`` forgets them, for when what was signed has been tampered with.
+        Other graphs remain signed, unless ``anew`` is set, for use after the list was tampered with.
 
         Raises:
-            TidegateError: also ``discovery.nonsense``, for a graph that no host would take.
+            TidegateError: also ``discovery.nonsense``, for a graph that hosts would reject.
         """
-        with self._alone():
+        with self._locked():
             root = self._root()
             before = self._published(root, anew=anew)
             found = dict(map(self._read, graphs))
@@ -125,22 +125,22 @@ class Repository:
         return tuple(found)
 
     def refresh(self) -> datetime:
-        """Sign anew what is good for the shortest time; returns until when it is. Needs the online key alone."""
-        with self._alone():
+        """Renew the online signatures; returns their expiry. Needs only the online key."""
+        with self._locked():
             root = self._root()
             return self._publish_online(root, self._published(root))
 
     def rotate(self, roles: Collection[KeyRole]) -> int:
-        """A root after the last one, with new keys for ``roles``, good from now on; returns its version.
+        """Publish the next root, with new keys for ``roles`` and a new expiry; returns its version.
 
-        Needs the root key, and for ``targets`` the online key.
+        Needs the root key, and for ``targets`` also the online key.
         """
-        with self._alone():
+        with self._locked():
             old = self._root()
             before = self._published(old)
             signers = [self._signer(old, KeyRole.ROOT)]
             if KeyRole.TARGETS in roles:
-                self._signer(old, KeyRole.ONLINE)  # missing it later would leave hosts with nothing that is signed
+                self._signer(old, KeyRole.ONLINE)  # fail early: without it, hosts would be left without valid metadata
             new, fresh = self._successor(old, roles)
             self._write(f"{new.version}.root", Metadata(new), [*signers, *fresh], self.lifetimes.root_days)
             if KeyRole.TARGETS in roles:
@@ -150,7 +150,7 @@ class Repository:
         return new.version
 
     def ending(self) -> Mapping[str, datetime]:
-        """Until when root and targets are good, which only a person with their keys can change."""
+        """The expiry of the root and targets signatures, which are renewed by a person with offline keys."""
         root = self._root()
         return {"root": root.expires, "targets": self._published(root).until}
 
@@ -168,7 +168,7 @@ class Repository:
         return self._metadata / f"{name}.json"
 
     def _root(self) -> Root:
-        """The last root to which signatures lead."""
+        """The newest root that is verified by a chain of signatures."""
         root = loaded(self._anchor, Root).signed
         while (path := self._place(f"{root.version + 1}.root")).exists():
             following = loaded(path, Root)
@@ -189,14 +189,14 @@ class Repository:
         return _Published(timestamp.version, version, listed, targets.signed.targets, targets.signed.expires)
 
     def _read(self, path: Path) -> tuple[str, bytes]:
-        """A graph's name, and what is in it."""
+        """The name and the content of a graph."""
         place, folder = path.resolve(), self.folder.resolve()
         if not place.is_relative_to(folder):
-            raise unusable(f"{path} is not in the repository {self.folder}", "write the graph to where hosts find it")
+            raise unusable(f"{path} is not in the repository {self.folder}", "write the graph into the repository")
         with place.open("rb") as file:
             content = file.read(MAX_GRAPH_BYTES + 1)
         if len(content) > MAX_GRAPH_BYTES:
-            raise unusable(f"{path} is larger than {MAX_GRAPH_BYTES} bytes", "leave out releases that no host runs")
+            raise unusable(f"{path} is larger than {MAX_GRAPH_BYTES} bytes", "remove releases that no host runs")
         try:
             parse_graph(content)
         except TidegateError as error:
@@ -207,7 +207,7 @@ class Repository:
         return keys.find(self.keys, role, root.roles[role.roles[0]].keyids)
 
     def _is_stale(self, until: datetime) -> bool:
-        """Whether less than half of the time of targets is left."""
+        """Whether less than half of the lifetime of targets is left."""
         return until - self.wall < timedelta(days=self.lifetimes.targets_days) / 2
 
     # ------------------------------------------------------------------ writing
@@ -220,7 +220,7 @@ class Repository:
         return signed(Metadata(root), [signers[KeyRole.ROOT]], self._until(self.lifetimes.root_days))
 
     def _successor(self, old: Root, roles: Collection[KeyRole]) -> tuple[Root, list[CryptoSigner]]:
-        """The next root, and who has to sign it beside the key that signed ``old``."""
+        """The next root, and the keys that have to sign it besides that of ``old``."""
         new = Root.from_dict(old.to_dict())
         new.version += 1
         fresh = {role: keys.make(self.keys, role) for role in KeyRole if role in roles}
@@ -275,8 +275,8 @@ class Repository:
         return frozenset(name for target in listed for name in target.get_prefixed_paths())
 
     @contextmanager
-    def _alone(self) -> Generator[None]:
-        """With nobody else signing at the same time."""
+    def _locked(self) -> Generator[None]:
+        """Hold an exclusive flock(2) on the keys, against other signing commands."""
         with _as_unusable():
             handle = os.open(self.keys, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -291,7 +291,7 @@ def _as_unusable() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise unusable(f"{error.filename}: {error.strerror}", "tidegate trust init makes keys and folders") from error
+        raise unusable(f"{error.filename}: {error.strerror}", "tidegate trust init creates keys and folders") from error
 
 
 def _target(name: str, content: bytes) -> TargetFile:

@@ -15,7 +15,7 @@ from tests.e2e.lab.lab import Lab
 from tests.e2e.lab.process import BedError, must
 from tests.e2e.lab.signing import UNSIGNED, Signer
 from tidegate.errors import TidegateError
-from tidegate.publish.publisher import Asked, publish
+from tidegate.publish.publisher import Request, publish
 
 REF = "lab/stable"
 FOUNDATION_REF = "lab/foundation"  # the base and the layers that every release of a depot has
@@ -119,7 +119,7 @@ class Depot:
         """
         signing = self.signer.signing if self.signer else UNSIGNED
         place = graph or self.new_graph()
-        asked = Asked(
+        request = Request(
             self.archive,
             REF,
             place,
@@ -129,7 +129,7 @@ class Depot:
             rollback_floor=rollback_floor,
         )
         try:
-            asyncio.run(publish(asked, lambda _: None))
+            asyncio.run(publish(request, lambda _: None))
         except TidegateError as error:
             raise BedError(error.message, error.remedy) from error
 

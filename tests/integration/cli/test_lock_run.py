@@ -189,7 +189,7 @@ def test_a_signal_while_waiting_ends_it(sign: signal.Signals, capfd: pytest.Capt
     server = Script([LockBusy("full", 3600)], knock=interrupt_soon(sign, 0.05))
     assert run(server, wait_secs=None) == 128 + sign
     assert server.released == 0
-    assert "the command did not run" in capfd.readouterr().err
+    assert "the command was not run" in capfd.readouterr().err
 
 
 def test_a_signal_while_the_server_thinks_gives_back_what_it_may_have_given() -> None:
@@ -217,5 +217,5 @@ def test_durations(text: str, secs: float) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "x", "-1", "1y", "1h x", "5 minutes", "9999d", "9" * 50, "1e3", "\u0661"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(Exception, match="is no duration"):
+    with pytest.raises(Exception, match="is not a duration"):
         duration(text)

@@ -85,7 +85,7 @@ def test_an_agent_that_is_restarted_is_followed_again(daemon: PrivateBus, capsys
                 await served(server, FakeAgent())
                 watching = following(client, host)
                 await until(lambda: host.shown == ["staged"])
-            await until(lambda: capsys.readouterr().err == "tidegate: the agent does not run; waiting 60 s for it\n")
+            await until(lambda: capsys.readouterr().err == "tidegate: the agent is not running; waiting 60 s for it\n")
             async with connected(daemon.address) as server:
                 host.become("verifying")
                 face = await served(server, FakeAgent())
@@ -112,7 +112,7 @@ def test_an_agent_that_stays_away_is_4(daemon: PrivateBus, capsys: pytest.Captur
     run(scenario())
     told = capsys.readouterr()
     assert "waiting 0 s for it" in told.err
-    assert told.err.endswith("its last word\n  to do: systemctl start tidegate.service\n")
+    assert told.err.endswith("its last snapshot\n  to do: systemctl start tidegate.service\n")
 
 
 def test_a_host_that_goes_down_is_no_failure(daemon: PrivateBus, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +196,7 @@ def test_for_programs_each_line_is_a_document(capsys: pytest.CaptureFixture[str]
 def test_on_a_terminal_all_of_it_is_drawn_again(capsys: pytest.CaptureFixture[str]) -> None:
     view = Screen(lambda document: [f"State: {document['state']}"])
     out = printed(capsys, view.show, told(state="steady"), told(state="steady"))
-    assert out == "\x1b[H\x1b[2JState: steady\n\nFollowing the agent; Ctrl-C ends this.\n" * 2
+    assert out == "\x1b[H\x1b[2JState: steady\n\nFollowing the agent; press Ctrl-C to stop.\n" * 2
     assert view.redraw_secs is not None
 
 
@@ -229,7 +229,7 @@ def test_the_command_follows_and_exits_as_that_ends(
     monkeypatch.setattr(watch.follow, "__defaults__", (0.01,))
     done = CliRunner().invoke(cli, ["status", "--watch"])
     assert (done.exit_code, done.stdout) == (4, ""), "nobody is on the bus"
-    assert "that was its last word" in done.stderr
+    assert "this was its last snapshot" in done.stderr
 
 
 def test_without_a_bus_there_is_nothing_to_follow(status_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ def test_an_agent_that_does_not_run_is_not_followed(status_file: Path) -> None:
     status_file.write_text(json.dumps({**told(state="steady"), "writer": {"pid": 1, "start_ticks": 0}}))
     done = CliRunner().invoke(cli, ["status", "--watch"])
     assert done.exit_code == 4
-    assert "this is what it left behind" in done.stderr
+    assert "this is its last snapshot" in done.stderr
 
 
 def test_there_is_no_state_to_exit_with(status_file: Path) -> None:

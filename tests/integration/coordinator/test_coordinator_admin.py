@@ -92,7 +92,7 @@ def test_status_tells_who_holds_what_and_why_others_wait(here: str, locks: Memor
     assert "tidegate coordinator release host-2 --group workers" in shown[3]
     assert shown[4].startswith("  host-1  held for ")
     assert "42.1 -> 42.2, from 192.0.2.7, last seen 0 s ago" in shown[4]
-    assert shown[5] == "  host-3 waits: all 2 slots are held, again in 30 s"
+    assert shown[5] == "  host-3 waits: all 2 slots are held, retry in 30 s"
 
 
 def test_two_hosts_with_one_id_and_too_many_holders_are_flagged(here: str, locks: MemoryLocks) -> None:
@@ -104,7 +104,7 @@ def test_two_hosts_with_one_id_and_too_many_holders_are_flagged(here: str, locks
     assert [one["flags"] for one in group["holders"]] == [["two-hosts"], []]
     shown = tidegate("status", "default", "--url", here).output
     assert "TWO HOSTS" in shown
-    assert "nothing is granted until it is less" in shown
+    assert "none is granted until some are released" in shown
 
 
 def test_release_frees_and_is_told_with_reason_and_person(
@@ -143,7 +143,7 @@ def test_what_cannot_be_done_is_told(here: str, arguments: tuple[str, ...], code
 
 
 def test_history_is_told_oldest_first(here: str, locks: MemoryLocks, shared: tuple[Running, MemoryLocks]) -> None:
-    assert tidegate("history", "--url", here).output == "Nothing yet.\n"
+    assert tidegate("history", "--url", here).output == "No entries yet.\n"
     for client_id in ("a", "b"):
         body = GOOD_BODY.replace(b"default", b"workers").replace(b"host-1", client_id.encode())
         httpx.post(shared[0].url() + PATH, headers=HEADERS, content=body, verify=NO_TLS, trust_env=False)

@@ -28,7 +28,7 @@ def test_the_report_is_whole_and_says_plainly_where_there_is_no_systemd() -> Non
     assert done.returncode == (1 if told["verdict"] == "problem" else 0)
     assert {one["area"] for one in told["findings"]} == set(AREAS)
     assert all(one["remedy"] for one in told["findings"] if one["status"] != "ok")
-    assert not [one for one in told["findings"] if "looking at it failed" in one["message"]]
+    assert not [one for one in told["findings"] if "checking it failed" in one["message"]]
     if not Path("/run/systemd/system").is_dir():
         (units,) = [one for one in told["findings"] if one["area"] == "units"]
         assert (units["check"], units["status"]) == ("systemd", "problem")

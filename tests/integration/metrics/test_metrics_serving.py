@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from tidegate.clock import SystemClock
-from tidegate.metrics.serving import FRESH_SECS, MAX_TEXT_BYTES, Page, inherited, serve, turn_away
+from tidegate.metrics.serving import FRESH_SECS, MAX_TEXT_BYTES, Page, drop_clients, inherited, serve
 
 DEADLINE_SECS = 10.0
 BIG = b"x" * MAX_TEXT_BYTES
@@ -94,7 +94,7 @@ def test_it_ends_when_nobody_comes(tmp_path: Path) -> None:
 def test_who_waits_is_turned_away_unanswered(tmp_path: Path) -> None:
     with listening(tmp_path) as listener:
         waiting = [connect(tmp_path) for _ in range(3)]
-        turn_away(listener)
+        drop_clients(listener)
         assert [read_to_end(reader) for reader in waiting] == [b""] * 3
 
 

@@ -26,9 +26,9 @@ from tidegate.discovery.graph import parse_graph
 from tidegate.engines.ostree import OstreeEngine
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.publish import apply, plan, publisher, staged_summary
-from tidegate.publish.apply import alone
+from tidegate.publish.apply import locked
 from tidegate.publish.gpg import Signing
-from tidegate.publish.publisher import Asked, Planned
+from tidegate.publish.publisher import Planned, Request
 from tidegate.publish.steps import DropDelta, MakeDelta, RefreshSummary, SignCommit, Step, WriteGraph
 
 OBJECT = r"\.filez$"
@@ -50,14 +50,14 @@ class Site:
     graph: Path
     signing: Signing
 
-    def asked(self, **more: object) -> Asked:
+    def request(self, **more: object) -> Request:
         """A release to be published: whatever the branch leads to, with a delta from the one before."""
-        asked = Asked(self.served, REF, self.graph, self.signing, source=self.build.path, delta_count=1)
-        return dataclasses.replace(asked, **more)  # type: ignore[arg-type]  # as given
+        request = Request(self.served, REF, self.graph, self.signing, source=self.build.path, delta_count=1)
+        return dataclasses.replace(request, **more)  # type: ignore[arg-type]  # as given
 
     def publish(self, **more: object) -> Planned:
         """Publish it."""
-        return asyncio.run(publisher.publish(self.asked(**more), lambda _: None))
+        return asyncio.run(publisher.publish(self.request(**more), lambda _: None))
 
     def publish_until(self, crash_at: int) -> bool:
         """Publish until the power goes, before step ``crash_at``; whether it did."""
@@ -69,7 +69,7 @@ class Site:
             done.append(step)
 
         try:
-            asyncio.run(publisher.publish(self.asked(), told))
+            asyncio.run(publisher.publish(self.request(), told))
         except Crashed:
             return True
         return False
@@ -205,13 +205,13 @@ def test_the_engine_stages_what_was_published(site: Site, server: FlakyServer, s
 
 
 def test_the_same_again_and_a_dry_run_change_nothing(site: Site) -> None:
-    planned = asyncio.run(publisher.plan_release(site.asked()))
+    planned = asyncio.run(publisher.plan_release(site.request()))
     assert planned.steps
     assert not site.graph.exists()
     site.publish()
     site.build.commit("2.0")
     before = site.fingerprint()
-    planned = asyncio.run(publisher.plan_release(site.asked()))
+    planned = asyncio.run(publisher.plan_release(site.request()))
     assert {MakeDelta, SignCommit, RefreshSummary, WriteGraph} < set(map(type, planned.steps))
     assert site.fingerprint() == before
     assert site.publish().steps == planned.steps
@@ -365,8 +365,8 @@ def test_without_another_repository_the_branch_itself_is_published(site: Site) -
 def test_what_is_not_there_is_refused(site: Site) -> None:
     assert "has no os/nope" in refused(site, ref="os/nope").message
     assert f"has no {'0' * 63}x" in refused(site, commit="0" * 63 + "x").message
-    assert "hosts could not get all of it" in refused(site, commit="0" * 64).remedy
-    assert "in part only" in _partly(site).message
+    assert "hosts could not pull all of it" in refused(site, commit="0" * 64).remedy
+    assert "is incomplete in" in _partly(site).message
 
 
 def _partly(site: Site) -> TidegateError:
@@ -385,7 +385,7 @@ def test_a_release_that_edges_lead_to_must_be_there_still(site: Site) -> None:
     site.build.commit("3.0")
     (site.served / "objects" / v2[:2] / f"{v2[2:]}.commit").rename(site.served.parent / "lost")
     error = refused(site)
-    assert f"edges lead to 2.0, and {v2} is not in {site.served}" in error.message
+    assert f"edges lead to 2.0, but {v2} is not in {site.served}" in error.message
     assert "withdraw 2.0" in error.remedy
     publisher.make_change(site.graph, lambda graph: plan.withdrawn(graph, "2.0", "lost"))
     assert site.publish().graph.versions == ["1.0", "2.0", "3.0"]
@@ -393,7 +393,7 @@ def test_a_release_that_edges_lead_to_must_be_there_still(site: Site) -> None:
 
 def test_a_commit_for_another_branch_is_refused_as_hosts_do(site: Site, tmp_path: Path) -> None:
     run("ostree", f"--repo={site.build.path}", "refs", "--create=other", REF)
-    assert f"was committed for {REF}" in refused(site, ref="other").message
+    assert f"is bound to {REF}" in refused(site, ref="other").message
 
 
 def test_a_commit_without_a_version_needs_one(site: Site) -> None:
@@ -401,7 +401,7 @@ def test_a_commit_without_a_version_needs_one(site: Site) -> None:
     tree.mkdir()
     (tree / "file").write_text("content", encoding="utf-8")
     run("ostree", f"--repo={site.build.path}", "commit", "--branch=plain", f"--tree=dir={tree}")
-    assert "names no version" in refused(site, ref="plain").message
+    assert "has no version in its metadata" in refused(site, ref="plain").message
     assert site.publish(ref="plain", version="9").graph.versions == ["9"]
 
 
@@ -418,18 +418,18 @@ def test_what_was_signed_stays_signed(site: Site) -> None:
 
 def test_a_key_that_is_not_there_is_told(site: Site) -> None:
     error = refused(site, signing=Signing(("nobody@example.org",), site.signing.home))
-    assert "has no secret key nobody@example.org" in error.message
+    assert "has no secret signing key nobody@example.org" in error.message
 
 
 def test_hosts_cannot_pull_from_every_kind_of_repository(site: Site, tmp_path: Path) -> None:
     run("ostree", f"--repo={tmp_path / 'local'}", "init", "--mode=bare-user")
-    assert "is of mode bare-user" in refused(site, repo=tmp_path / "local").message
-    assert "is no OSTree repository" in refused(site, repo=site.served.parent).message
+    assert "has mode bare-user" in refused(site, repo=tmp_path / "local").message
+    assert "is not an OSTree repository" in refused(site, repo=site.served.parent).message
 
 
 def test_two_at_a_time_are_one_too_many(site: Site) -> None:
     for folder in (site.served, site.graph.parent):
-        with alone(folder), pytest.raises(TidegateError, match="another `tidegate publish`") as caught:
+        with locked(folder), pytest.raises(TidegateError, match="another `tidegate publish`") as caught:
             site.publish()
         assert caught.value.kind is ErrorKind.PUBLISH_FAILED
     site.publish()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contrib.man import roff
 from tests.e2e.debs import SOURCE, build_packages, packages
 from tests.e2e.lab.cache import Cache
 from tidegate.cli import install_cmd
@@ -39,7 +40,8 @@ def names(debs: Path) -> set[str]:
 
 def test_what_a_wheel_puts_in_place_the_packages_do_as_well(debs: Path) -> None:
     defaults = {f"{install_cmd.CONFIG}/{snippet.name}" for snippet in (CHECKOUT / "config.d").glob("*.toml")}
-    pages = {f"{install_cmd.manual_place(page)}.gz" for page in (CHECKOUT / "contrib/man").glob("*.md")}
+    sources = (CHECKOUT / "contrib/man").glob("*.md")
+    pages = {f"{install_cmd.MANUALS}/{roff.place_of(source)}.gz" for source in sources}
     wanted = {*install_cmd.PLACES.values(), *install_cmd.COMPLETIONS.values(), install_cmd.COMMAND, *defaults, *pages}
     assert wanted - names(debs) == set()
 

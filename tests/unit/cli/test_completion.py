@@ -11,7 +11,7 @@ import pytest
 from click.shell_completion import get_completion_class
 from click.testing import CliRunner
 
-from tidegate.cli import completing, install_cmd
+from tidegate.cli import completion, install_cmd
 from tidegate.cli.entry import COMMANDS, INTERNAL, cli
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -60,7 +60,7 @@ def test_a_first_word_imports_no_command() -> None:
 
 def test_gates_that_hold_a_reboot_are_offered_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = tmp_path / "status.json"
-    monkeypatch.setattr(completing, "STATUS_FILE", str(snapshot))
+    monkeypatch.setattr(completion, "STATUS_FILE", str(snapshot))
     assert ask("tidegate apply --override ") == set(), "there is no agent, and that is no error"
     snapshot.write_text("[]")
     assert ask("tidegate apply --override ") == set()

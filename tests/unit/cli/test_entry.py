@@ -63,18 +63,32 @@ STATUS_IMPORTS = {
     "tidegate.cli.exits",
     "tidegate.cli.snapshot_file",
     "tidegate.cli.status_cmd",
-    "tidegate.cli.telling",
+    "tidegate.cli.wording",
     "tidegate.clock",
     "tidegate.jsonread",
     "tidegate.printable",
+    "tidegate.report",
+    "tidegate.report.status_file",
+    "tidegate.system",
+    "tidegate.system.boot",
 }
-"""All that `status` has of us: it is asked by every monitoring agent, every minute, on every host."""
+"""All of the package that `status` imports: monitoring agents run it every minute, on every host."""
 
 
 def test_reading_the_status_needs_neither_bus_nor_network_nor_an_event_loop() -> None:
     _, modules = modules_of("status", "--help")
     assert {name for name in modules if name.partition(".")[0] == "tidegate"} == STATUS_IMPORTS
-    assert not modules & {"asyncio", "dateutil", "dbus_next", "httpx", "logging", "socket", "subprocess", "tomli"}
+    assert not modules & {
+        "asyncio",
+        "dateutil",
+        "dbus_next",
+        "httpx",
+        "logging",
+        "pathlib",
+        "socket",
+        "subprocess",
+        "tomli",
+    }
 
 
 def test_explaining_is_imported_without_an_event_loop_until_somebody_is_asked() -> None:

@@ -57,7 +57,7 @@ def test_what_allows_says_until_when_and_the_lock_is_asked_last() -> None:
     assert (
         told(walks.fleet_staged(), OPEN, Allow("sessions", "nobody is logged in"))
         == """\
-2 is staged since 10 min ago and nothing holds it:
+2 is staged since 10 min ago and every gate allows it:
   periodic    allows  until 2026-03-02T11:00:00Z (in 50 min)
   sessions    allows  nobody is logged in
   fleet_lock  -       asked last, when every other gate allows
@@ -94,8 +94,8 @@ def test_one_gate_with_a_short_name_makes_a_narrow_table() -> None:
         (walks.available, (OPEN,), "2 is not staged; if it were, the host would reboot into it:"),
         (staging, (PERIODIC,), "2 is not staged; if it were, the host would wait:"),
         (walks.blocked_staged, (OPEN,), "2 is staged since 10 min ago and waits:"),
-        (walks.relocking, (OPEN,), "2 is staged and nothing holds it:"),
-        (walks.rebooting, (OPEN,), "2 is staged and nothing holds it:"),
+        (walks.relocking, (OPEN,), "2 is staged and every gate allows it:"),
+        (walks.rebooting, (OPEN,), "2 is staged and every gate allows it:"),
         (verifying, (OPEN,), "no release is staged; if one were, the host would wait:"),
         (walks.paused, (OPEN,), "no release is staged; if one were, the host would wait:"),
         (walks.unread, (OPEN,), "no release is staged; if one were, the host would wait:"),
@@ -181,7 +181,7 @@ def test_an_agent_that_is_gone_has_left_what_it_knew_and_that_is_4(
     done = run("--json")
     assert done.exit_code == 4
     assert done.stderr == (
-        "tidegate: this is what the agent left behind: the agent does not run\n"
+        "tidegate: shown is the agent's last snapshot: the agent does not run\n"
         "  to do: systemctl status tidegate.service\n"
     )
     last = getattr(state.phase, "verdicts", ())
@@ -218,7 +218,7 @@ def test_whatever_keeps_the_agent_from_answering_is_told(
     Publisher(status_file.parent, "0.1.0").publish(walks.waits().state, at(0))
     done = run()
     assert done.exit_code == 4
-    assert "left behind: this is why\n" in done.stderr
+    assert "last snapshot: this is why\n" in done.stderr
 
 
 def test_all_gates_may_take_their_time() -> None:

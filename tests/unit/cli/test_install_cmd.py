@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from contrib.man import roff
 from tidegate.cli import install_cmd
 from tidegate.cli.entry import cli
 
@@ -23,6 +24,8 @@ def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = tmp_path / "prefix" / "share" / "tidegate"
     for folder in ("systemd", "config.d"):
         shutil.copytree(CHECKOUT / folder, data / folder)
+    shutil.copytree(CHECKOUT / "contrib/completions", data / "completions")
+    roff.main(data / "man")
     monkeypatch.setattr(install_cmd, "DATA", data)
     return data
 
@@ -46,6 +49,11 @@ def test_everything_is_put_in_place_and_said(data: Path, root: Path) -> None:
         assert (root / place).stat().st_mode & 0o777 == 0o644
     snippets = sorted(path.name for path in (root / install_cmd.CONFIG).iterdir())
     assert snippets == sorted(path.name for path in (data / "config.d").glob("*.toml"))
+    for source in (CHECKOUT / "contrib/man").glob("*.md"):
+        page = roff.place_of(source)
+        assert (root / install_cmd.MANUALS / page).read_bytes() == (data / "man" / page).read_bytes()
+    for name, place in install_cmd.COMPLETIONS.items():
+        assert (root / place).read_bytes() == (data / "completions" / name).read_bytes()
     placed = [path for path in root.rglob("*") if not path.is_dir()]
     assert sorted(done.stdout.split()) == sorted(map(str, placed)), "each file is said, and no draft is left"
     assert "systemctl" not in done.stdout, "an image has no running system to take note"
@@ -94,15 +102,15 @@ def test_a_checkout_without_a_wheel_says_so(root: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(install_cmd, "DATA", tmp_path / "nothing")
     done = install(root)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"{tmp_path}/nothing has no data files" in done.stderr
-    assert "to do: install the wheel" in done.stderr
+    assert f"there are no data files in {tmp_path}/nothing" in done.stderr
+    assert "to do: in a checkout, install the wheel" in done.stderr
     assert list(root.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("number", "euid", "remedy"),
     [
-        (errno.EROFS, 0, "  to do: this system's /usr is part of its releases"),
+        (errno.EROFS, 0, "  to do: /usr is part of this system's releases"),
         (errno.EACCES, 1000, "  to do: run it as root"),
         (errno.ENOSPC, 0, ""),
     ],

@@ -37,6 +37,7 @@ from tidegate.gates.base import Allow, Wait
 from tidegate.machine.state import Policy
 from tidegate.records.model import Outcome, Records
 from tidegate.report.snapshot import Publisher, snapshot
+from tidegate.report.status_file import is_live
 from tidegate.system.boot import start_ticks
 
 NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)
@@ -85,7 +86,7 @@ def test_a_host_that_waits_says_for_what_and_what_to_do() -> None:
 State:    2 is staged and waits: window: the window is closed
 Since:    10 min ago
 Booted:   1 (6b86b273ff34)
-Staged:   2 (d4735e3a265e), locked: stays out of the next boot
+Staged:   2 (d4735e3a265e), locked: not used by the next boot
 Waits:    window: the window is closed, since 10 min ago
           to do: wait
 Checks:   last 10 min ago, the next is due
@@ -125,7 +126,7 @@ def test_several_reasons_have_a_line_each_with_their_times_and_what_to_do() -> N
 State:    2 is staged and waits: periodic: the window is shut
 Since:    10 min ago
 Booted:   1 (6b86b273ff34)
-Staged:   2 (d4735e3a265e), locked: stays out of the next boot
+Staged:   2 (d4735e3a265e), locked: not used by the next boot
 Waits:    periodic: the window is shut, since 10 min ago, until 2026-03-03T12:00:00Z (in 1 d 1 h)
           to do: see tidegate windows
 Waits:    inhibitors: backup holds shutdowns back: copying, since 10 min ago
@@ -142,7 +143,7 @@ State:    2 is staged and waits: fleet_lock: the lock of group workers at https:
 back: no answer within 30 s
 Since:    10 min ago
 Booted:   1 (6b86b273ff34)
-Staged:   2 (d4735e3a265e), locked: stays out of the next boot
+Staged:   2 (d4735e3a265e), locked: not used by the next boot
 Waits:    fleet_lock: the lock of group workers at https://lock.example/ is still to be given back: \
 no answer within 30 s
           to do: wait; or, if that server is gone for good: tidegate lock forget --reason TEXT
@@ -179,7 +180,7 @@ def test_a_configuration_that_was_not_reloaded() -> None:
 
 def test_a_release_that_the_next_boot_leads_into_is_called_that() -> None:
     walk = Walk().answer(host(staged="2", locked=False))
-    assert "Staged:   2 (d4735e3a265e), the next boot leads into it\n" in told(walk)
+    assert "Staged:   2 (d4735e3a265e), used by the next boot\n" in told(walk)
 
 
 def test_an_empty_document_has_lines_all_the_same() -> None:
@@ -281,7 +282,7 @@ def test_a_dead_agent_is_4_with_what_it_left_behind_and_what_to_do(status_file: 
     assert done.exit_code == 4
     assert done.stdout
     assert done.stderr == (
-        "tidegate: the agent does not run; this is what it left behind\n  to do: systemctl start tidegate.service\n"
+        "tidegate: the agent is not running; this is its last snapshot\n  to do: systemctl start tidegate.service\n"
     )
     if option == ["--json"]:
         assert json.loads(done.stdout)["live"] is False
@@ -320,7 +321,7 @@ def test_a_snapshot_that_is_no_snapshot(status_file: Path, command: str, content
 )
 def test_a_snapshot_lives_with_the_very_process_that_wrote_it(writer: dict[str, object]) -> None:
     mine = writer.get("start_ticks") == start_ticks(os.getpid())
-    assert snapshot_file.is_live({"writer": writer}) is mine
+    assert is_live({"writer": writer}) is mine
 
 
 def test_odd_types_in_a_snapshot_are_read_as_missing() -> None:
@@ -332,7 +333,7 @@ def test_odd_types_in_a_snapshot_are_read_as_missing() -> None:
         "denied": [1, {"release": None}],
         "state": 7,
     }
-    assert not snapshot_file.is_live(odd)
+    assert not is_live(odd)
     assert list(lines(copy.deepcopy(odd), NOW + timedelta(days=1)))
 
 

@@ -1,4 +1,4 @@
-"""``tidegate check``, ``stage`` and ``apply``: what reaches the agent, and what its answer comes to."""
+"""The commands that make the agent act: the method calls that they send, and the agent's answers as exit codes."""
 
 from __future__ import annotations
 
@@ -11,37 +11,47 @@ from tidegate.cli.entry import cli
 from tidegate.cli.update_cmd import ANSWER_SECS, REBOOT_SECS
 from tidegate.errors import ErrorKind, TidegateError
 
-Asked = list[tuple[object, ...]]
+Calls = list[tuple[object, ...]]
+NO_GATES: list[str] = []
+COMMANDS: dict[str, list[str]] = {
+    "check": ["check"],
+    "stage": ["stage"],
+    "apply": ["apply", "--reason", "fix"],
+    "rollback": ["rollback", "--reason", "slow"],
+    "resume": ["resume", "--reason", "slow"],
+    "deny": ["deny", "42", "--reason", "slow"],
+    "allow": ["allow", "42", "--reason", "slow"],
+    "reload": ["reload"],
+    "lock forget": ["lock", "forget", "--reason", "gone"],
+}
+REBOOTING = ("apply", "rollback")
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, answer: str | BaseException = "on it") -> Asked:
-    """The agent on the bus; gives what it was asked."""
-    asked: Asked = []
+def answering(monkeypatch: pytest.MonkeyPatch, answer: str | BaseException = "on it") -> Calls:
+    """Let the agent give ``answer``; returns the list of the calls that it receives."""
+    calls: Calls = []
 
     async def ask(*arguments: object) -> str:
-        asked.append(arguments)
+        calls.append(arguments)
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
     monkeypatch.setattr(client, "ask_agent", ask)
-    return asked
+    return calls
 
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
 
 
-NOBODY: list[str] = []
-
-
 @pytest.mark.parametrize(
-    ("arguments", "asked"),
+    ("arguments", "call"),
     [
-        (["check"], ("Check", CHECK_SECS, "")),
-        (["stage"], ("Stage", STAGE_SECS, "")),
-        (["apply", "--reason", "fix"], ("Apply", REBOOT_SECS, "sbas", "fix", False, NOBODY)),
-        (["apply", "--now", "--reason", "fix"], ("Apply", REBOOT_SECS, "sbas", "fix", True, NOBODY)),
+        (COMMANDS["check"], ("Check", CHECK_SECS, "")),
+        (COMMANDS["stage"], ("Stage", STAGE_SECS, "")),
+        (COMMANDS["apply"], ("Apply", REBOOT_SECS, "sbas", "fix", False, NO_GATES)),
+        (["apply", "--now", "--reason", "fix"], ("Apply", REBOOT_SECS, "sbas", "fix", True, NO_GATES)),
         (
             ["apply", "--override", "periodic", "--reason", "fix"],
             ("Apply", REBOOT_SECS, "sbas", "fix", False, ["periodic"]),
@@ -50,79 +60,105 @@ NOBODY: list[str] = []
             ["apply", "--now", "--override", " periodic ,,sessions,", "--reason", " fix\n"],
             ("Apply", REBOOT_SECS, "sbas", " fix\n", True, ["periodic", "sessions"]),
         ),
-        (["lock", "forget", "--reason", "gone"], ("ForgetLock", ANSWER_SECS, "s", "gone")),
+        (COMMANDS["rollback"], ("Rollback", REBOOT_SECS, "sas", "slow", NO_GATES)),
+        (
+            ["rollback", "--override", "sessions, periodic", "--reason", "slow"],
+            ("Rollback", REBOOT_SECS, "sas", "slow", ["sessions", "periodic"]),
+        ),
+        (COMMANDS["resume"], ("Resume", ANSWER_SECS, "s", "slow")),
+        (COMMANDS["deny"], ("Deny", ANSWER_SECS, "ss", "42", "slow")),
+        (COMMANDS["allow"], ("Allow", ANSWER_SECS, "ss", "42", "slow")),
+        (COMMANDS["reload"], ("Reload", ANSWER_SECS, "")),
+        (COMMANDS["lock forget"], ("ForgetLock", ANSWER_SECS, "s", "gone")),
     ],
 )
-def test_what_is_typed_reaches_the_agent(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], asked: tuple[object, ...]
+def test_a_command_is_one_method_call(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], call: tuple[object, ...]
 ) -> None:
-    received = answering(monkeypatch)
+    calls = answering(monkeypatch)
     done = run(*arguments)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "on it\n", "")
-    assert received == [asked]
+    assert calls == [call]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ([], "Missing option '--reason'"),
-        (["--now"], "Missing option '--reason'"),
-        (["--now", "--reason", "  "], "--reason needs a text"),
-        (["--now", "--reason", "\n\t"], "--reason needs a text"),
-        (["--override", "--reason", "fix"], "Missing option '--reason'"),
-        (["--override", "", "--reason", "fix"], "--override needs the name of a gate; tidegate explain lists them"),
-        (["--override", " , ,", "--reason", "fix"], "--override needs the name of a gate"),
-        (["periodic", "--reason", "fix"], "unexpected extra argument"),
+        (["apply"], "Missing option '--reason'"),
+        (["apply", "--now"], "Missing option '--reason'"),
+        (["apply", "--now", "--reason", "  "], "--reason needs a text"),
+        (["apply", "--now", "--reason", "\n\t"], "--reason needs a text"),
+        (["apply", "--override", "--reason", "fix"], "Missing option '--reason'"),
+        (
+            ["apply", "--override", "", "--reason", "fix"],
+            "--override needs the name of a gate; tidegate explain lists them",
+        ),
+        (["apply", "--override", " , ,", "--reason", "fix"], "--override needs the name of a gate"),
+        (["apply", "periodic", "--reason", "fix"], "unexpected extra argument"),
+        (["rollback"], "Missing option '--reason'"),
+        (["resume"], "Missing option '--reason'"),
+        (["deny", "42"], "Missing option '--reason'"),
+        (["allow", "42"], "Missing option '--reason'"),
+        (["deny", "--reason", "slow"], "Missing argument 'VERSION'"),
+        (["allow", "--reason", "slow"], "Missing argument 'VERSION'"),
+        (["rollback", "--reason", " "], "--reason needs a text"),
+        (["resume", "--reason", "\n"], "--reason needs a text"),
+        (["deny", "42", "--reason", "\t"], "--reason needs a text"),
+        (["allow", "42", "--reason", ""], "--reason needs a text"),
+        (["rollback", "--override", " ,", "--reason", "slow"], "--override needs the name of a gate"),
+        (["reload", "now"], "unexpected extra argument"),
+        (["lock", "forget"], "Missing option '--reason'"),
+        (["lock", "forget", "--reason", " "], "--reason needs a text"),
     ],
 )
-def test_what_is_typed_wrongly_is_2_and_reaches_nobody(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+def test_a_usage_error_exits_with_2_and_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    received = answering(monkeypatch)
-    done = run("apply", *arguments)
+    calls = answering(monkeypatch)
+    done = run(*arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
-    assert received == []
+    assert message in done.stderr
+    assert calls == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"), [([], "Missing option '--reason'"), (["--reason", " "], "--reason needs a text")]
-)
-def test_a_lock_is_forgotten_for_a_reason(monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str) -> None:
-    received = answering(monkeypatch)
-    done = run("lock", "forget", *arguments)
-    assert (done.exit_code, received) == (2, [])
-    assert told in done.stderr
-
-
-@pytest.mark.parametrize("command", [["check"], ["stage"], ["apply", "--reason", "fix"]])
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
         (ErrorKind.REBOOT_REFUSED, 3),
+        (ErrorKind.ROLLBACK_IMPOSSIBLE, 3),
         (ErrorKind.AGENT_NOT_AUTHORISED, 3),
+        (ErrorKind.CONFIG_INVALID, 3),
+        (ErrorKind.AGENT_UNKNOWN_RELEASE, 2),
         (ErrorKind.AGENT_UNREACHABLE, 4),
         (ErrorKind.ENGINE_NO_SPACE, 1),
+        (ErrorKind.AGENT_INTERNAL, 1),
     ],
 )
-def test_a_no_is_told_with_its_code(
-    monkeypatch: pytest.MonkeyPatch, command: list[str], kind: ErrorKind, code: int
+def test_the_kind_of_an_error_decides_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, command: str, kind: ErrorKind, code: int
 ) -> None:
     answering(monkeypatch, TidegateError(kind, "periodic: the window is shut", "see tidegate windows"))
-    done = run(*command)
+    done = run(*COMMANDS[command])
     assert (done.exit_code, done.stdout) == (code, "")
     assert done.stderr == "tidegate: periodic: the window is shut\n  to do: see tidegate windows\n"
 
 
-def test_a_bus_that_goes_away_over_an_apply_is_a_host_that_goes_down(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_lost_bus_means_a_reboot_only_for_the_commands_that_reboot(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     answering(monkeypatch, TidegateError(ErrorKind.BUS_LOST, "the bus went away"))
-    done = run("apply", "--reason", "fix")
-    assert (done.exit_code, done.stdout) == (0, "the host is going down\n")
-    assert run("check").exit_code == 4
+    done = run(*COMMANDS[command])
+    if command in REBOOTING:
+        assert (done.exit_code, done.stdout) == (0, "the host is going down\n")
+    else:
+        assert (done.exit_code, done.stdout) == (4, "")
 
 
-def test_who_interrupts_is_told_that_the_agent_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_interrupt_ends_the_command_and_not_the_request(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     answering(monkeypatch, KeyboardInterrupt())
-    done = run("stage")
+    done = run(*COMMANDS[command])
     assert done.exit_code == 1
-    assert done.stderr == "tidegate: interrupted; what the agent had begun goes on\n  to do: tidegate status\n"
+    assert done.stderr == "tidegate: interrupted; the agent goes on with the request\n  to do: tidegate status\n"

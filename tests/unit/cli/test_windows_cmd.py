@@ -65,10 +65,10 @@ def test_json_while_open_with_an_offset(tmp_path: Path) -> None:
 def test_the_preview_shows_clock_changes(tmp_path: Path) -> None:
     spring = run(tmp_path, BERLIN_NIGHT, "--at", "2026-03-28T12:00:00Z", "--count", "1").stdout
     assert "Next: Sun 2026-04-05 00:00 UTC (Sun 02:00 CEST) to Sun 2026-04-05 01:00 UTC (Sun 03:00 CEST), 1 h" in spring
-    assert "Sun 2026-03-29 01:00 UTC: the clock goes from 02:00 to 03:00, 1 h in windows fall away" in spring
+    assert "Sun 2026-03-29 01:00 UTC: the clock goes from 02:00 to 03:00, 1 h of windows are skipped" in spring
     autumn = run(tmp_path, BERLIN_NIGHT, "--at", "2026-10-24T12:00:00Z", "--count", "1").stdout
     assert "2 h\n" in autumn
-    assert "the clock goes from 03:00 to 02:00, 1 h in windows come twice" in autumn
+    assert "the clock goes from 03:00 to 02:00, 1 h of windows occur twice" in autumn
 
 
 def test_people_read_state_and_time_left(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_spread_shows_window_and_own_opening(tmp_path: Path) -> None:
 def test_without_windows_no_time_is_closed(tmp_path: Path) -> None:
     report = json.loads(run(tmp_path, "", "--json").stdout)
     assert (report["schema"], report["open"], report["until"], report["next"]) == (1, True, None, [])
-    assert "no time is closed" in run(tmp_path, "").stdout
+    assert "every time is open" in run(tmp_path, "").stdout
 
 
 def test_windows_that_are_not_in_use_are_told_as_such(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tidegate.release import Release
 
 AGENT = AgentUser(991, frozenset({991, 5}))
 WHO = HostIdentity("default", "x86_64", node_uuid="0" * 31 + "1")
-PATIENT = Host(Settings(), (), {}, WHO, AGENT, 0)
+HOST = Host(Settings(), (), {}, WHO, AGENT, 0)
 
 
 def statuses(findings: Iterable[Finding]) -> dict[str, Status]:
@@ -106,7 +106,7 @@ def test_a_place_without_room_is_named(facts: disk_space.Facts, check: str, stat
     found = wrong(disk_space.judge(facts))
     assert statuses(found.values()) == {check: status}
     if status is not Status.UNKNOWN:
-        assert found[check].remedy.startswith("give /")
+        assert found[check].remedy.startswith("enlarge /")
         assert wrong(disk_space.judge(replace(facts, rollback=1)))[check].remedy == "ostree admin undeploy 1"
 
 
@@ -263,20 +263,20 @@ def test_commands_and_programs_are_looked_for_where_they_would_be_run(tmp_path: 
         CommandCheck("number", ("true",), user="4000000"),
     )
     settings = replace(Settings(), health=replace(Settings().health, command=commands))
-    found = {one.check: one for one in asyncio.run(health.examine(replace(PATIENT, settings=settings, root=tmp_path)))}
+    found = {one.check: one for one in asyncio.run(health.examine(replace(HOST, settings=settings, root=tmp_path)))}
     assert set(found) == {"required/10-web", "command/gone", "command/nobody", "checks"}
     assert found["required/10-web"].remedy.endswith(f"chmod +x {folder}/10-web")
-    assert found["checks"].message == "a boot is judged by 1 programs, 4 commands"
+    assert found["checks"].message == "a boot is judged by 1 program, 4 commands"
 
 
 def test_the_configuration_is_told_with_its_first_problems() -> None:
-    assert wrong(configuration.judge_snippets(PATIENT)) == {}
+    assert wrong(configuration.judge_snippets(HOST)) == {}
     problem = Problem("10-a.toml", 3, "x", "no such key", "remove it")
-    (finding,) = configuration.judge_snippets(replace(PATIENT, problems=(problem,) * 7))
+    (finding,) = configuration.judge_snippets(replace(HOST, problems=(problem,) * 7))
     assert finding.status is Status.PROBLEM
     assert len(finding.evidence) == configuration.SHOWN_PROBLEMS
     assert "10-a.toml:3" in finding.evidence[0]
-    stale = replace(PATIENT, snapshot={"stale_config": {"message": "bad"}})
+    stale = replace(HOST, snapshot={"stale_config": {"message": "bad"}})
     assert wrong(configuration.judge_snippets(stale))["reloaded"].remedy == "systemctl reload tidegate.service"
 
 
@@ -307,9 +307,9 @@ def test_a_source_is_judged_by_its_answer(answer: Offers | Failure, version: str
 
 def test_the_running_release_is_the_agents_word() -> None:
     told = {"booted": {"version": "1", "payload": "a"}, "host": {"stream": "stable"}}
-    assert discovery.running(replace(PATIENT, snapshot=told)) == ("1", "a", "stable")
+    assert discovery.running(replace(HOST, snapshot=told)) == ("1", "a", "stable")
     for nothing in ({}, {"booted": None, "host": {"stream": None}}):
-        assert discovery.running(replace(PATIENT, snapshot=nothing)) == ("", "", None)
+        assert discovery.running(replace(HOST, snapshot=nothing)) == ("", "", None)
 
 
 @pytest.mark.parametrize(
@@ -340,9 +340,9 @@ ETC = (file("/", 0o755, folder=True), file("/etc", 0o755, folder=True))
         ((*ETC, file("/etc/t", 0o600)), "chgrp tidegate /etc/t && chmod 0640 /etc/t"),
         ((*ETC, file("/etc/t", 0o040, 991, 991)), "chgrp tidegate /etc/t"),
         ((ETC[0], file("/etc", 0o700, folder=True), file("/etc/t", 0o644)), "chgrp tidegate /etc && chmod g+x /etc"),
-        ((*ETC, FileFacts(Path("/etc/t"))), "put it there"),
+        ((*ETC, FileFacts(Path("/etc/t"))), "create it"),
         ((*ETC, FileFacts(Path("/etc/t"), error="denied")), "run it as root"),
-        ((ETC[0], file("/root/t", 0o644)), "put it below /etc/tidegate"),
+        ((ETC[0], file("/root/t", 0o644)), "move it below /etc/tidegate"),
     ],
 )
 def test_a_file_that_the_agent_cannot_read_is_named_with_what_is_in_the_way(
@@ -357,6 +357,6 @@ def test_a_file_that_the_agent_cannot_read_is_named_with_what_is_in_the_way(
 
 def test_a_slot_that_is_owed_is_named() -> None:
     owed = {"lock": {"state": "release_owed", "server": "http://h/", "why": "refused"}}
-    assert statuses(lock.judge_owed(owed)) == {"owed": Status.WARNING}
-    assert not [*lock.judge_owed({"lock": {"state": "held"}})]
-    assert not [*lock.judge_owed({})]
+    assert statuses(lock.judge_release(owed)) == {"owed": Status.WARNING}
+    assert not [*lock.judge_release({"lock": {"state": "held"}})]
+    assert not [*lock.judge_release({})]

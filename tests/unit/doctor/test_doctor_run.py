@@ -125,12 +125,10 @@ def test_people_read_what_is_wrong_what_it_rests_on_and_what_to_do(monkeypatch: 
         "               seen",
         "               to do: mend it",
         "",
-        "1 problem(s), 0 warning(s), 0 unknown, 1 fine.",
+        "1 problem, 0 warnings, 0 unknown, 1 ok.",
     ]
-    assert run_command(monkeypatch, x=fine)[1].endswith("1 checks, nothing wrong.\n")
-    assert run_command(monkeypatch, x=fine, y=refused)[1].endswith(
-        "1 checks, nothing wrong, 1 could not be looked at.\n"
-    )
+    assert run_command(monkeypatch, x=fine)[1].endswith("No problems: 1 ok.\n")
+    assert run_command(monkeypatch, x=fine, y=refused)[1].endswith("No problems: 1 ok, 1 unknown.\n")
 
 
 def test_every_status_has_its_mark() -> None:

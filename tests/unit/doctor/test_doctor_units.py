@@ -192,7 +192,7 @@ def test_an_agent_without_its_name_on_the_bus_is_named() -> None:
 
 
 NOBODY_ELSE = other_updaters.Facts(
-    {name: Unit(name) for name in (*other_updaters.RIVALS, other_updaters.UNATTENDED)}, False, frozenset({"sh"})
+    {name: Unit(name) for name in (*other_updaters.CONFLICTS, other_updaters.UNATTENDED)}, False, frozenset({"sh"})
 )
 
 
@@ -200,12 +200,12 @@ def test_a_host_of_ones_own_has_no_rivals() -> None:
     assert statuses(other_updaters.judge(NOBODY_ELSE)) == {"others": Status.OK}
 
 
-@pytest.mark.parametrize("name", other_updaters.RIVALS)
+@pytest.mark.parametrize("name", other_updaters.CONFLICTS)
 @pytest.mark.parametrize("state", [("enabled", "inactive"), ("disabled", "active")])
 def test_another_updater_that_is_on_is_named(name: str, state: tuple[str, str]) -> None:
     unit = Unit(name, "loaded", *state)
     (finding,) = other_updaters.judge(replace(NOBODY_ELSE, units={**NOBODY_ELSE.units, name: unit}))
-    assert finding.status is other_updaters.RIVALS[name][0]
+    assert finding.status is other_updaters.CONFLICTS[name][0]
     assert finding.remedy == f"systemctl disable --now {name}"
 
 
@@ -268,7 +268,7 @@ SERVICE, PATH = (Unit(name, "loaded", "static", "active") for name in (engine.FI
         (replace(SERVICE, load="masked"), PATH, Status.PROBLEM, "systemctl unmask ostree-finalize-staged.service && "),
         (SERVICE, Unit(engine.FINALIZE_PATH), Status.OK, ""),
         (SERVICE, replace(PATH, load="masked"), Status.PROBLEM, "systemctl unmask ostree-finalize-staged.path && "),
-        (Unit(engine.FINALIZE), PATH, Status.PROBLEM, "bring it"),
+        (Unit(engine.FINALIZE), PATH, Status.PROBLEM, "add it"),
         (SERVICE, replace(PATH, active="inactive"), Status.WARNING, "systemctl start ostree-finalize-staged.path"),
     ],
 )

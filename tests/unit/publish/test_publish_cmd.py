@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from tests.unit.publish.graphs import graph_of, payload_of
 from tidegate.cli.publish_cmd import publish
-from tidegate.cli.publish_options import Line
+from tidegate.cli.publish_options import Course
 from tidegate.clock import SystemClock, rfc3339
 from tidegate.discovery.graph import parse_graph
 from tidegate.discovery.rollout import Rollout, rollout_of
@@ -54,7 +54,7 @@ def test_a_withdrawal_and_back(graph: Path) -> None:
         f"3  {payload_of('3')[:12]}  no edge leads to it; withdrawn: eats disks",
     ]
     again = graph.stat().st_mtime_ns
-    assert done(graph, "withdraw", "3", "--reason", "eats disks").startswith("nothing to do: it is all there\n")
+    assert done(graph, "withdraw", "3", "--reason", "eats disks").startswith("nothing to do\n")
     assert graph.stat().st_mtime_ns == again
     done(graph, "withdraw", "3", "--lift")
     assert parse_graph(graph.read_bytes()) == parse_graph(before)
@@ -92,13 +92,13 @@ def test_what_json_says(graph: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--over", "2d"], Line(2880, None, None)),
-        (["--over", "90s", "--value", "10%"], Line(2, None, 0.1)),
-        (["--value", "0.25"], Line(None, None, 0.25)),
-        (["--start", "2026-11-22T12:00:00Z"], Line(None, NOW + timedelta(days=1), None)),
+        (["--over", "2d"], Course(2880, None, None)),
+        (["--over", "90s", "--value", "10%"], Course(2, None, 0.1)),
+        (["--value", "0.25"], Course(None, None, 0.25)),
+        (["--start", "2026-11-22T12:00:00Z"], Course(None, NOW + timedelta(days=1), None)),
     ],
 )
-def test_a_line_is_read_from_its_options(options: list[str], line: Line, graph: Path) -> None:
+def test_a_line_is_read_from_its_options(options: list[str], line: Course, graph: Path) -> None:
     done(graph, "rollout", "3", "--value", "0")
     done(graph, "rollout", "3", *options)
     found = rollout(graph)
@@ -109,9 +109,9 @@ def test_a_line_is_read_from_its_options(options: list[str], line: Line, graph: 
 
 
 def test_a_line_that_is_not_told_starts_now_with_nobody_or_with_all() -> None:
-    assert Line(60, None, None).rollout(NOW) == Rollout(EPOCH, 0.0, 3600)
-    assert Line(60, None, None).rollout(NOW, 0.4) == Rollout(EPOCH, 0.4, 3600)
-    assert Line(None, NOW, None).rollout(NOW) == Rollout(EPOCH, 1.0, None)
+    assert Course(60, None, None).rollout(NOW) == Rollout(EPOCH, 0.0, 3600)
+    assert Course(60, None, None).rollout(NOW, 0.4) == Rollout(EPOCH, 0.4, 3600)
+    assert Course(None, NOW, None).rollout(NOW) == Rollout(EPOCH, 1.0, None)
 
 
 def test_a_rollout_is_paused_goes_on_and_is_completed(graph: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_rollout_is_paused_goes_on_and_is_completed(graph: Path) -> None:
     assert "3 is offered to all hosts" in run(graph, "rollout", "3", "--pause").output
     half = Rollout(int(SystemClock().now().wall.timestamp()) - 5 * 86_400, 0.0, 10 * 86_400)
     graph.write_bytes(plan.rolled_out(document.read(graph.read_bytes()), "3", half).raw)
-    assert "open to 50 % of hosts; rollout goes no further" in done(graph, "rollout", "3", "--pause")
+    assert "open to 50 % of hosts; rollout stays at this share" in done(graph, "rollout", "3", "--pause")
     done(graph, "rollout", "3", "--over", "1d")
     found = rollout(graph)
     assert found is not None

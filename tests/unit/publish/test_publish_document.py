@@ -50,8 +50,14 @@ def test_what_is_not_changed_keeps_its_very_text() -> None:
         (raw(node("1", 0), {**node("2", 1), "payload": payload_of("1")}), "the same payload"),
         (raw(node("1", 0), node("2", 1), edges=[[0, 1], [1, 0]]), "in a circle"),
         (raw(node("1", 0), node("2", 1), edges=[[0, 2]]), "numbered 0 to 1"),
-        (raw(node("1", 0), node("2", 1), edges=[[1, 0]]), "from 2 to 1 leads to no newer release: age index 1 to 0"),
-        (raw(node("1", 4), node("2", 4), edges=[[0, 1]]), "from 1 to 2 leads to no newer release: age index 4 to 4"),
+        (
+            raw(node("1", 0), node("2", 1), edges=[[1, 0]]),
+            "from 2 to 1 does not lead to a newer release: age index 1 to 0",
+        ),
+        (
+            raw(node("1", 4), node("2", 4), edges=[[0, 1]]),
+            "from 1 to 2 does not lead to a newer release: age index 4 to 4",
+        ),
         (raw(node("1", 0, **{ROLLOUT_KEY: "true", START_EPOCH_KEY: "soon"})), "the rollout of 1"),
         (raw(node("1", 0, **{ROLLOUT_KEY: "true", DURATION_KEY: "-5"})), "the rollout of 1"),
     ],

@@ -179,8 +179,8 @@ def test_a_barrier_holds_back_what_lies_behind_and_may_be_lifted() -> None:
 def test_takers_are_those_whose_hosts_go_there_the_newest_first() -> None:
     graph = graph_of("1", "2", "3", "4", "5")
     graph = plan.dead_end(plan.barrier(graph, "2"), "3", "gone")
-    assert [node.version for node in plan.takers(graph, "5")] == ["4", "2"]
-    assert [node.version for node in plan.takers(graph, "2")] == ["1"]
+    assert [node.version for node in plan.direct_sources(graph, "5")] == ["4", "2"]
+    assert [node.version for node in plan.direct_sources(graph, "2")] == ["1"]
 
 
 # Rollouts

@@ -13,30 +13,32 @@ from tests.unit.publish.graphs import payload_of
 from tidegate.publish.gpg import signers
 from tidegate.publish.steps import (
     CopyCommit,
+    Desired,
     DropDelta,
     MakeDelta,
     PointRef,
     RefreshSummary,
+    RepositoryState,
     RepositoryStep,
-    Sight,
     SignCommit,
-    Wish,
     WriteGraph,
+    describe,
     repository_steps,
-    told,
 )
 
 C1, C2, C3 = map(payload_of, "123")
 SOURCE = Path("/build")
-BARE = Sight(C3, has_commit=False, signed_by=frozenset(), deltas=frozenset(), ref_at=None, summary_stands=False)
-WANTED = Wish(SOURCE, ("K",), (C2, C1), "os/stable")
-WHOLE = Sight(
+BARE = RepositoryState(
+    C3, has_commit=False, signed_by=frozenset(), deltas=frozenset(), ref_at=None, summary_current=False
+)
+WANTED = Desired(SOURCE, ("K",), (C2, C1), "os/stable")
+WHOLE = RepositoryState(
     C3,
     has_commit=True,
     signed_by=frozenset({"K"}),
     deltas=frozenset({(C2, C3), (C1, C3)}),
     ref_at=C3,
-    summary_stands=True,
+    summary_current=True,
 )
 
 
@@ -56,7 +58,7 @@ def test_where_all_is_there_nothing_is_done() -> None:
 
 
 def test_a_summary_that_somebody_left_behind_is_written() -> None:
-    assert repository_steps(replace(WHOLE, summary_stands=False), WANTED) == (RefreshSummary(("K",)),)
+    assert repository_steps(replace(WHOLE, summary_current=False), WANTED) == (RefreshSummary(("K",)),)
 
 
 def test_the_branch_stays_where_the_release_is_not_its_newest() -> None:
@@ -77,8 +79,8 @@ def test_deltas_from_before_the_signature_are_made_anew_and_out_of_the_summary_m
     )
 
 
-SIGHTS = st.builds(
-    Sight,
+STATES = st.builds(
+    RepositoryState,
     st.just(C3),
     st.booleans(),
     st.frozensets(st.sampled_from("KL")),
@@ -86,59 +88,61 @@ SIGHTS = st.builds(
     st.sampled_from([None, C2, C3]),
     st.booleans(),
 )
-WISHES = st.builds(
-    Wish, st.just(SOURCE), st.sampled_from([(), ("K",), ("K", "L")]), st.sampled_from([(), (C1,), (C2, C1)]),
+DESIRED = st.builds(
+    Desired, st.just(SOURCE), st.sampled_from([(), ("K",), ("K", "L")]), st.sampled_from([(), (C1,), (C2, C1)]),
     st.sampled_from([None, "os/stable"]),
 )  # fmt: skip
 
 
 @settings(max_examples=60)
-@given(SIGHTS, WISHES)
-def test_after_the_steps_there_is_nothing_left_and_no_moment_was_unsafe(seen: Sight, wish: Wish) -> None:
-    now = seen
-    for step in repository_steps(seen, wish):
+@given(STATES, DESIRED)
+def test_after_the_steps_there_is_nothing_left_and_no_moment_was_unsafe(
+    state: RepositoryState, desired: Desired
+) -> None:
+    now = state
+    for step in repository_steps(state, desired):
         now = _after(now, step)
-    assert repository_steps(now, wish) == ()
+    assert repository_steps(now, desired) == ()
 
 
 @settings(max_examples=60)
-@given(SIGHTS, WISHES, st.integers(0, 9))
-def test_who_was_interrupted_goes_on(seen: Sight, wish: Wish, done: int) -> None:
-    now = seen
-    for step in repository_steps(seen, wish)[:done]:
+@given(STATES, DESIRED, st.integers(0, 9))
+def test_who_was_interrupted_goes_on(state: RepositoryState, desired: Desired, done: int) -> None:
+    now = state
+    for step in repository_steps(state, desired)[:done]:
         now = _after(now, step)
-    rest = repository_steps(now, wish)
-    assert len(rest) <= len(repository_steps(seen, wish))
+    rest = repository_steps(now, desired)
+    assert len(rest) <= len(repository_steps(state, desired))
     for step in rest:
         now = _after(now, step)
-    assert repository_steps(now, wish) == ()
+    assert repository_steps(now, desired) == ()
 
 
-def _after(seen: Sight, step: RepositoryStep) -> Sight:
+def _after(state: RepositoryState, step: RepositoryStep) -> RepositoryState:
     """What a step makes of a repository; asserts that it may be done now."""
     if not isinstance(step, CopyCommit):
-        assert seen.has_commit
-    stale = replace(seen, summary_stands=False)
+        assert state.has_commit
+    stale = replace(state, summary_current=False)
     match step:
         case CopyCommit():
             return replace(stale, has_commit=True)
         case DropDelta(delta):
-            assert delta in seen.deltas
-            return replace(stale, deltas=seen.deltas - {delta})
+            assert delta in state.deltas
+            return replace(stale, deltas=state.deltas - {delta})
         case SignCommit(_, key):
-            assert not [delta for delta in seen.deltas if delta[1] == seen.commit], "they would be without it"
-            return replace(stale, signed_by=seen.signed_by | {key})
+            assert not [delta for delta in state.deltas if delta[1] == state.commit], "they would be without it"
+            return replace(stale, signed_by=state.signed_by | {key})
         case MakeDelta(delta):
-            return replace(stale, deltas=seen.deltas | {delta})
+            return replace(stale, deltas=state.deltas | {delta})
         case PointRef(_, commit):
             return replace(stale, ref_at=commit)
         case RefreshSummary():
-            return replace(seen, summary_stands=True)
+            return replace(state, summary_current=True)
 
 
 def test_every_step_is_told() -> None:
     steps = [*repository_steps(BARE, WANTED), DropDelta(("", C3)), RefreshSummary(()), WriteGraph(Path("/g.json"), b"")]
-    lines = [told(step) for step in steps]
+    lines = [describe(step) for step in steps]
     assert len(set(lines)) == len(lines)
     assert f"make the delta {C2[:12]} to {C3[:12]}" in lines
     assert "write /g.json" in lines

@@ -41,7 +41,8 @@ from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import Policy
 from tidegate.records.model import LockState, Records
 from tidegate.report.explain import target_of
-from tidegate.report.snapshot import STATUS_FILE, Publisher, snapshot
+from tidegate.report.snapshot import Publisher, snapshot
+from tidegate.report.status_file import STATUS_NAME
 from tidegate.report.summary import summary
 from tidegate.system.boot import start_ticks
 
@@ -470,13 +471,13 @@ def test_updates_that_are_blocked_are_so_since_they_are_and_not_since_something_
 
 
 def published(folder: Path) -> dict[str, object]:
-    told: dict[str, object] = json.loads((folder / STATUS_FILE).read_text())
+    told: dict[str, object] = json.loads((folder / STATUS_NAME).read_text())
     return told
 
 
 def test_the_document_is_for_everybody(tmp_path: Path) -> None:
     Publisher(tmp_path, "0.1.0").publish(walks.checked().state, at(0))
-    assert (tmp_path / STATUS_FILE).stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / STATUS_NAME).stat().st_mode & 0o777 == 0o644
     assert published(tmp_path)["writer"] == {
         "version": "0.1.0",
         "pid": os.getpid(),
@@ -485,7 +486,7 @@ def test_the_document_is_for_everybody(tmp_path: Path) -> None:
 
 
 def test_the_document_is_written_when_it_says_something_new_and_only_then(tmp_path: Path) -> None:
-    publisher, path = Publisher(tmp_path, "0.1.0"), tmp_path / STATUS_FILE
+    publisher, path = Publisher(tmp_path, "0.1.0"), tmp_path / STATUS_NAME
     walk = walks.checked()
     publisher.publish(walk.state, at(0))
     first = path.stat().st_ino

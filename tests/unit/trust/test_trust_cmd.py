@@ -43,7 +43,7 @@ def test_from_the_first_key_to_a_host(tmp_path: Path) -> None:
     signed = run(publisher, "sign", written(publisher, graph("1", "2")))
     assert (signed.exit_code, signed.stdout, signed.stderr) == (0, f"signed: {STABLE}\n", "")
     refreshed = run(publisher, "refresh")
-    assert (refreshed.exit_code, refreshed.stdout.startswith("good until 2")) == (0, True)
+    assert (refreshed.exit_code, refreshed.stdout.startswith("valid until 2")) == (0, True)
     rotated = run(publisher, "rotate", "targets", "online")
     assert (rotated.exit_code, rotated.stdout.startswith("root 2 is published")) == (0, True)
     host = TrustingHost(publisher.root_file, tmp_path / "trusted")
@@ -55,10 +55,10 @@ def test_a_person_is_told_in_time_that_her_keys_are_needed(tmp_path: Path) -> No
     run(publisher, "init", "--root-days", "31", "--targets-days", "29")
     told = run(publisher, "refresh")
     assert told.exit_code == 0
-    assert "the targets signature is good only until " in told.stderr
+    assert "the targets signature expires on " in told.stderr
     assert "the root signature" not in told.stderr
     run(publisher, "rotate", "--root-days", "20")
-    assert "the root signature is good only until " in run(publisher, "refresh").stderr
+    assert "the root signature expires on " in run(publisher, "refresh").stderr
 
 
 def test_what_goes_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tidegate.cli.telling import reason_of, when
+from tidegate.cli.wording import reason_of, when
 from tidegate.printable import duration
 
 NOW = datetime(2026, 3, 2, 10, 10, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What people are told of a gate, and when things were or will be."""
+"""Text for people: a gate's reason with its times, and times relative to now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.printable import duration
 
 
 def reason_of(gate: Document, now: datetime) -> str:
-    """What a gate says, since when, and until when."""
+    """A gate's reason, since when it applies, and until when."""
     since, until = text(gate, "since"), text(gate, "until")
     parts = (
         text(gate, "reason"),
@@ -21,9 +21,9 @@ def reason_of(gate: Document, now: datetime) -> str:
 
 
 def when(instant: str, now: datetime) -> str:
-    """An instant as people tell it: how long ago, or in how long."""
+    """An RFC 3339 instant relative to ``now``: ``5 min ago`` or ``in 2 h 0 min``. Other text is returned as it is."""
     try:
         secs = (datetime.fromisoformat(instant) - now).total_seconds()
-    except (ValueError, TypeError):  # no instant, or one without an offset: nothing that the agent writes
+    except (ValueError, TypeError):  # not an instant, or one without an offset: not written by an agent
         return instant
     return f"in {duration(secs)}" if secs > 0 else f"{duration(abs(secs))} ago"

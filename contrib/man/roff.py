@@ -1,17 +1,21 @@
-"""Man pages from the Markdown in which they are written; pure.
+"""Compile the man pages of this folder from Markdown to roff: ``roff.py OUTDIR`` writes ``OUTDIR/man1/tidegate.1`` ...
 
-Knows what those pages use and nothing else: headings, paragraphs, lists, definitions, tables, indented code, and
-emphasis, strong and literal words. What it does not know stands in the page as it was written.
+A step of the build, of the wheel (build_hook.py) and of the Debian packages (debian/rules): hosts get roff. It needs
+Python alone, and the same Markdown gives the same bytes.
 
-A page begins with ``# NAME(SECTION): DESCRIPTION``, or with ``% NAME(SECTION)`` and a section NAME of its own. The
-result is for man(7) with tbl(1), which man-db and mandoc both run.
+The compiler supports the Markdown that these pages use: headings, paragraphs, lists, definitions, tables, indented
+code, and emphasis, strong and literal words. Any other markup is copied as plain text. A page begins with
+``# NAME(SECTION): DESCRIPTION``, or with ``% NAME(SECTION)`` and a NAME section of its own. The output uses man(7) and
+tbl(1), as man-db and mandoc both support them.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 _TITLE = re.compile(r"(?:#|%) (?P<name>[\w-]+)\((?P<section>\d)\)(?:: (?P<text>.*))?")
 _HEADING = re.compile(r"(#+) (.*)")
@@ -20,17 +24,30 @@ _CODE_COLUMNS = 4
 _SPAN = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>.+?)\*\*|\*(?P<emphasis>[^*]+)\*")
 
 _BULLET = "\\(bu"
-_BREAK = "\\:"  # a place where a line may end, for paths in narrow columns
+_BREAK = "\\:"  # allows a line break, for paths in narrow columns
 _SYNOPSIS = "SYNOPSIS"
 
 Block = Sequence[str]
 
 
+def main(outdir: Path) -> None:
+    """Compile every ``NAME.SECTION.md`` beside this file into ``outdir``."""
+    for source in sorted(Path(__file__).parent.glob("*.md")):
+        target = outdir / place_of(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page(source.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def place_of(source: Path) -> Path:
+    """The place of the compiled page below ``/usr/share/man``: ``man1/tidegate.1`` for ``tidegate.1.md``."""
+    return Path(f"man{source.stem[-1]}", source.stem)
+
+
 def page(markdown: str) -> str:
-    """The man page that ``markdown`` describes.
+    """Compile one page.
 
     Raises:
-        ValueError: it does not begin with a title.
+        ValueError: ``markdown`` does not begin with a title.
     """
     lines = markdown.splitlines()
     title = _TITLE.fullmatch(lines[0]) if lines else None
@@ -57,19 +74,19 @@ def _body(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _without_first(request: str, lines: Iterator[str]) -> Iterator[str]:
-    """A section begins a paragraph by itself."""
+    """Drop the request that a section heading implies."""
     return (line for number, line in enumerate(lines) if number > 0 or line != request)
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[Block]:
-    """Lines between empty ones; code with empty lines in it is several blocks, which look the same."""
+    """Split at empty lines. Code with empty lines in it becomes several blocks, which are shown alike."""
     for blank, block in groupby(lines, key=lambda line: not line.strip()):
         if not blank:
             yield from _split(list(block))
 
 
 def _split(block: list[str]) -> Iterator[Block]:
-    """A heading is a block, whatever follows it."""
+    """Split headings from text that follows them without an empty line."""
     while block and _HEADING.fullmatch(block[0]):
         yield [block.pop(0)]
     if block:
@@ -91,7 +108,7 @@ def _render(block: Block) -> Iterator[str]:
 
 
 def _synopsis(block: Block) -> Iterator[str]:
-    """Each line is a form of the command."""
+    """One line for each form of the command."""
     for number, line in enumerate(block):
         yield ".PP" if number == 0 else ".br"
         yield _text(line)
@@ -111,7 +128,7 @@ def _items(block: Block) -> Iterator[str]:
 
 
 def _definitions(block: Block) -> Iterator[str]:
-    """``term`` and, on the lines after it, ``: what it means``."""
+    """Definition lists: a line with the term, then lines that begin with a colon and explain it."""
     meaning: list[str] = []
     for line in block:
         if line.startswith((": ", "  ")):
@@ -125,7 +142,7 @@ def _definitions(block: Block) -> Iterator[str]:
 
 
 def _table(block: Block) -> Iterator[str]:
-    """The first column is as wide as its words, the last ones share what is left and wrap."""
+    """A table for tbl(1). Columns of long text share the width that the others leave, and wrap."""
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block]
     head, body = rows[0], rows[2:]
     wraps = [_wraps(column) for column in zip(*body, strict=True)]
@@ -147,7 +164,7 @@ def _wraps(column: Sequence[str]) -> bool:
 
 
 _UNWRAPPED_COLUMNS = 24
-"""Three such columns leave room for a fourth on a terminal of 80."""
+"""Three columns of this width leave room for a fourth on a terminal of 80 columns."""
 
 
 def _starting(block: Block, begins: Callable[[str], bool]) -> Iterator[Block]:
@@ -165,7 +182,7 @@ def _joined(lines: Sequence[str]) -> str:
 
 
 def _text(markdown: str) -> str:
-    """A line of text: literal and strong words bold, emphasis italic."""
+    """Inline markup: literal and strong words become bold, emphasis italic."""
     parts: list[str] = []
     end = 0
     for span in _SPAN.finditer(markdown):
@@ -182,11 +199,15 @@ def _span(span: re.Match[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """``-`` is the one that can be copied into a shell, and so are the others that roff would make pretty."""
+    """Escape characters that roff would typeset, so that commands can be copied from the page into a shell."""
     replaced = text.replace("\\", "\\e").replace("-", "\\-")
     return replaced.translate({0x27: "\\(aq", 0x5E: "\\(ha", 0x60: "\\(ga", 0x7E: "\\(ti"})
 
 
 def _guarded(line: str) -> str:
-    """A line that begins with a dot or a quote would be a request."""
+    """Protect a line that begins with a dot or a quote, which roff would read as a request."""
     return f"\\&{line}" if line.startswith((".", "'")) else line
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

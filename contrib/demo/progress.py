@@ -1,4 +1,4 @@
-"""What a running host tells of itself while something happens: its journal, its agent's progress, its boot loader."""
+"""Follow a running host: its journal, the progress of downloads, and its boot loader."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from contrib.demo.telling import Teller
+from contrib.demo.narration import Narrator
 from tests.e2e.agent_host import AgentHost, Document
 from tests.e2e.lab.guest import GuestGoneError
 
-# Who is listened to, and to what of all that they say.
-TOLD = {
+# The journal messages to show, by syslog identifier.
+SHOWN = {
     "tidegate": re.compile("."),
     "systemd-logind": re.compile("^System is rebooting"),
     "ostree": re.compile("^(Finalizing|Copying /etc|Bootloader updated)"),
@@ -20,63 +20,63 @@ TOLD = {
 UNITS = ("tidegate.service", "ostree-finalize-staged.service", "systemd-logind.service", "init.scope")
 
 
-class Account:
-    """Tells what is new since it was last asked."""
+class Progress:
+    """Prints the events since the last call."""
 
-    def __init__(self, teller: Teller, host: AgentHost) -> None:
-        self._teller = teller
+    def __init__(self, narrator: Narrator, host: AgentHost) -> None:
+        self._narrator = narrator
         self._host = host
         self._entries = self._events = 0
         self._last = ""
 
-    def catch_up(self) -> None:
-        """Tell what happened meanwhile."""
-        self._progress()
-        self._journal()
-        self._boots()
+    def show(self) -> None:
+        """Print all new events."""
+        self._show_download()
+        self._show_journal()
+        self._show_boots()
 
     def skip(self) -> None:
-        """What happened so far needs no telling."""
+        """Discard the events so far."""
         self._entries = len(self._read_journal())
         self._events = len(self._host.machine.events)
 
-    def _progress(self) -> None:
+    def _show_download(self) -> None:
         try:
             line = _download(self._host.snapshot())
         except GuestGoneError:
             return
         if line and line != self._last:
-            self._teller.note(line)
+            self._narrator.note(line)
             self._last = line
 
-    def _journal(self) -> None:
+    def _show_journal(self) -> None:
         entries = self._read_journal()
-        for who, said in _worth_telling(entries[self._entries :]):
-            if said != self._last:  # ostree tells the journal what it prints, and what it prints goes there, too
-                self._teller.overheard(who, said)
-            self._last = said
+        for identifier, message in _selected(entries[self._entries :]):
+            if message != self._last:  # ostree logs what it prints, and its output goes to the journal too
+                self._narrator.journal(identifier, message)
+            self._last = message
         self._entries = len(entries)
 
-    def _boots(self) -> None:
+    def _show_boots(self) -> None:
         events = self._host.machine.events[self._events :]
         for event in events:
-            self._teller.overheard("boot loader", event.what)
+            self._narrator.journal("boot loader", event.what)
         self._events += len(events)
 
     def _read_journal(self) -> list[dict[str, str]]:
         return self._host.machine.journal(*(f"_SYSTEMD_UNIT={unit}" for unit in UNITS))
 
 
-def _worth_telling(entries: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
+def _selected(entries: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
     for entry in entries:
-        who, said = entry.get("SYSLOG_IDENTIFIER", ""), entry.get("MESSAGE", "")
-        if who in TOLD and TOLD[who].search(said):
-            yield who, said
+        identifier, message = entry.get("SYSLOG_IDENTIFIER", ""), entry.get("MESSAGE", "")
+        if identifier in SHOWN and SHOWN[identifier].search(message):
+            yield identifier, message
 
 
-def _download(told: Document | None) -> str:
-    """How far the download is, or nothing while there is none."""
-    progress = cast("Mapping[str, object] | None", told and told["progress"])
+def _download(snapshot: Document | None) -> str:
+    """The state of the download; empty if there is none."""
+    progress = cast("Mapping[str, object] | None", snapshot and snapshot["progress"])
     if progress is None or not isinstance(progress["fraction"], float):
         return ""
     return f"downloading: {progress['fraction']:4.0%}, {cast(int, progress['transferred_bytes']) / 1e6:.1f} MB"

@@ -1,0 +1,31 @@
+"""Shell completion of values that depend on this host. It runs at each TAB, and therefore reads only the snapshot."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+from tidegate.report.status_file import STATUS_FILE
+
+if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
+
+
+def gates(_context: click.Context, _option: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the last name of a comma-separated list with gates that block a reboot now."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shell completion only
+
+    before, comma, last = typed.rpartition(",")
+    given = before.split(",")
+    names = [name for name in _blocked_by() if name.startswith(last) and name not in given]
+    return [CompletionItem(f"{before}{comma}{name}") for name in names]
+
+
+def _blocked_by() -> list[str]:
+    """The blocking gates of the snapshot; none on any error, as a shell has no place to show it."""
+    try:
+        with open(STATUS_FILE, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than reading it
+            return list(cast("dict[str, list[str]]", json.load(file))["blocked_by"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
