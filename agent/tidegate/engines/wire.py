@@ -280,7 +280,7 @@ def _text(text: str) -> Typed:
 
 
 def _node(document: object, where: str) -> Node:
-    """Take a document without its signatures; D-Bus arrays arrive as tuples, and the reader expects lists."""
+    """Take a document as received: without signatures, and with arrays as tuples, which the reader expects as lists."""
     return Node.root(_as_json(document), where)
 
 
@@ -289,7 +289,9 @@ def _as_json(value: object) -> object:
         case tuple():
             return [_as_json(item) for item in cast("tuple[object, ...]", value)]
         case dict():
-            return {key: _as_json(member) for key, member in cast("dict[str, object]", value).items()}
+            members = cast("dict[object, object]", value)
+            as_text = {key: _as_json(member) for key, member in members.items() if isinstance(key, str)}
+            return as_text if len(as_text) == len(members) else [*members]  # such as a{us}: not a document
         case _:
             return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import UTC
 from typing import Any, cast
@@ -249,6 +250,23 @@ def test_anything_else_gets_no_further(engine: str, payload: str) -> None:
     assert caught.value.kind is ErrorKind.ENGINE_BAD_ARGUMENT
 
 
+scalars = st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.floats() | st.text(max_size=5)
+anything = scalars | st.lists(scalars, max_size=2).map(tuple) | st.dictionaries(st.integers(), scalars, max_size=2)
+of_a_release = st.sampled_from(["version", "payload", "age_index", "metadata", "locked", "message", "at_usec"])
+of_a_status = st.sampled_from(["engine", "traits", "booted", "newest", "staged", "entries", "finalize_failure"])
+parts = anything | st.dictionaries(of_a_release, anything, max_size=4)
+documents = parts | st.dictionaries(of_a_status, parts | st.tuples(parts), max_size=4)
+
+
+@given(documents)
+def test_any_document_is_read_or_rejected(document: object) -> None:
+    for read in (wire.status_from_document, wire.latest_from_document, wire.release_from_document):
+        with suppress(ValueError):
+            read(document)
+    with suppress(TidegateError):
+        checked_release("ostree", document)
+
+
 GOOD: dict[str, object] = {"version": "2", "payload": "a" * 64, "age_index": 3, "metadata": {"size": "12"}}
 
 
@@ -273,6 +291,7 @@ def test_a_release_is_taken_with_its_metadata() -> None:
         {"metadata": {"size": "\xe4" * (wire.MAX_METADATA_BYTES // 2)}},
         {"metadata": {str(number): "" for number in range(wire.MAX_METADATA_ENTRIES + 1)}},
         {"metadata": ("size", "12")},
+        {"metadata": {7: "12"}},
     ],
 )
 def test_a_release_that_does_not_fit_gets_no_further(bad: dict[str, object]) -> None:
