@@ -69,6 +69,7 @@ from tidegate.machine.events import (
     Tick,
     WorkloadDone,
 )
+from tidegate.machine.lock_duty import owed
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.rebooting import Rebooting
 from tidegate.machine.phases.starting import Starting
@@ -417,7 +418,7 @@ class RandomHistory(Rules):
         match phase:
             case Staged(evaluate_at=None) | Available(evaluate_at=None):
                 self.ask(ApplyAsked(number, "try again"))
-            case RollbackPending(evaluate_at=None) if self.state.lock.task is None:
+            case RollbackPending(evaluate_at=None) if owed(self.state) is None:
                 self.ask(RollbackAsked(number, "try again"))
             case Paused():
                 self.ask(ResumeAsked(number, "it is well enough"))
@@ -430,10 +431,10 @@ class RandomHistory(Rules):
         return max(free, default=self.host.booted)
 
     def _armed_for_good(self) -> bool:
-        """Whether a denied release is the next boot's, and the engine cannot take that back: it is said, no more."""
-        staged = self.host.staged
-        denied = staged is not None and self.disk.denial_of(payload_of(staged)) is not None
-        return denied and self.host.armed_by_agent and not self.host.traits.can_disarm
+        """Whether the next boot leads where nobody wants it any more, and the engine cannot take that back."""
+        intent, unwanted = self.disk.intent, isinstance(self.state.phase, Steady)
+        denied = intent is not None and self.disk.denial_of(intent.target.payload) is not None
+        return intent is not None and (denied or unwanted) and not self.host.traits.can_disarm
 
     def _settled(self) -> bool:
         if self._armed_for_good():

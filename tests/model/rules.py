@@ -169,7 +169,8 @@ class Rules:
                 assert not self.state.shutting_down
                 assert self.state.policy.blocked is None
             case Disarm(target=target):
-                assert self.disk.intent is None or self.disk.intent.target.payload == target.payload
+                own = self.disk.intent is None or self.disk.intent.target.payload == target.payload
+                assert own or self.disk.rollback is not None, "takes back what somebody else has done"
             case _:
                 pass
 
@@ -316,7 +317,7 @@ class Rules:
                 assert booted, f"denied without evidence: {denial}"
                 assert self.unhealthy, f"denied without evidence: {denial}"
             case _:
-                left = denial.release.version in self.host.passed_over
+                left = denial.release.version in self.host.ever_passed_over
                 assert asked or left, f"nobody denied it: {denial}"
 
     def _check_host(self) -> None:

@@ -96,11 +96,12 @@ def requested(known: Intent, now: Now) -> Intent:
 def failed(state: State, phase: Executing, detail: str, now: Now) -> tuple[State, str | None]:
     """An attempt that failed of ``detail``: with it in the history where nothing was armed, else to be closed with that
     detail once it is disarmed."""
-    if state.records.intent is not None:
+    known = state.records.intent
+    if known is not None and known.target.payload == phase.target.payload:
         return state, detail
     opened = state.records.opened(intent(state, phase.target, phase.mandate, now))
     closed = opened.closed(Outcome.NOT_ATTEMPTED, detail, now)
-    return replace(state, records=replace(closed, attempt=state.records.attempt)), None
+    return replace(state, records=replace(closed, intent=known, attempt=state.records.attempt)), None
 
 
 def reboot_kind(state: State) -> RebootKind:

@@ -160,7 +160,7 @@ def _nothing_new(state: State, now: Now) -> Step:
     text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
     text = "; ".join((text, *(_held_back(held, now) for held in state.deferred)))
     answers = tuple(Reply(request.id, text) for request in state.requests)
-    phase = Steady() if isinstance(state.phase, Steady) else state.phase
+    phase = Steady() if steady else state.phase  # what is not staged, and not offered any more, does not wait
     return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
 
 

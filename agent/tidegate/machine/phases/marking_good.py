@@ -15,7 +15,7 @@ from tidegate.machine.parts import SWITCHING, booted_release, checks_of, enter, 
 from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
-from tidegate.records.model import LockState, Outcome
+from tidegate.records.model import LockState, Outcome, Records
 from tidegate.release import Release
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class MarkingGood(Phase):
             raise self.unexpected(result)
         state = recovered(seen(state, result), *SWITCHING)
         booted = booted_release(state)
-        records = state.records.closed(Outcome.APPLIED, self.detail, now).lock_is(LockState.RELEASE_OWED)
+        records = _closed(state.records, booted, self.detail, now).lock_is(LockState.RELEASE_OWED)
         state = replace(state, records=replace(records, settled=booted))
         note = Announce(Topic.APPLIED, NOTICE, f"{booted.version} is applied: {self.detail}", booted.version)
         return enter(state, Steady()), (note,)
@@ -84,6 +84,12 @@ class MarkingGood(Phase):
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """The verdict."""
         return f"{booted_release(state).version} is healthy; marking it as good"
+
+
+def _closed(records: Records, booted: Release, detail: str, now: Now) -> Records:
+    """With the attempt that led here in the history; an intent that leads elsewhere is armed for good, and stays."""
+    elsewhere = records.intent is not None and records.intent.target.payload != booted.payload
+    return replace(records, verification=None) if elsewhere else records.closed(Outcome.APPLIED, detail, now)
 
 
 def accept(state: State, detail: str) -> Step:

@@ -30,7 +30,7 @@ from tidegate.machine.phases.steady import Steady
 from tidegate.machine.plan import Undo, undos_of
 from tidegate.machine.topics import Topic
 from tidegate.records.model import Outcome
-from tidegate.release import Release
+from tidegate.release import Purpose, Release
 
 if TYPE_CHECKING:
     from tidegate.machine.state import State, Step
@@ -162,12 +162,11 @@ def disarm_denied(state: State, target: Release, since: datetime) -> Step:
 
 def finished(state: State, phase: Undoing, now: Now) -> State:
     """Nothing of the attempt is left: now the intent may go, unless the engine cannot take the arming back."""
-    closing = phase.closing
+    closing, intent = phase.closing, state.records.intent
     records = state.records if closing is None else state.records.closed(Outcome.NOT_ATTEMPTED, closing, now)
-    if (intent := state.records.intent) is not None and _stays_armed(state, phase.target):
-        records = replace(records, intent=replace(intent, requested=None), attempt=None)
-    elif closing is None:
-        records = records.abandoned()
+    stays = intent is not None and _stays_armed(state, intent.target)
+    kept = replace(intent, requested=None) if intent is not None and stays else None
+    records = replace(records, intent=kept, attempt=None)
     state = waiting.without_lost_rollback(replace(state, records=records))
     due = state.records.rollback
     if due is not None:
@@ -185,7 +184,9 @@ def still_at_hand(state: State, target: Release) -> bool:
 
 def _stays_armed(state: State, target: Release) -> bool:
     host = state.host
-    return host is not None and not host.traits.can_disarm and host.next_boot == target.payload
+    if host is None or host.traits.can_disarm or host.booted.payload == target.payload:
+        return False
+    return target.payload in (host.next_boot, *(entry.payload for entry in host.entries[:1]))
 
 
 def _begun_undos(state: State) -> tuple[Undo, ...]:
@@ -225,15 +226,26 @@ def _begun(state: State, target: Release, part: Part) -> tuple[State, Part, Effe
         case _ if state.host is not None and not state.host.traits.can_disarm:
             effect = ReadHost(task)  # whether it is armed decides about the intent
         case _:
-            effect = Disarm(task, target)
+            stray = _stray(state)
+            effect = Disarm(task, target if stray is None else Release("?", stray))
     return state, Part(part.undo, task), effect
+
+
+def _stray(state: State) -> str | None:
+    """The payload that the next boot leads to where a rollback of this boot was led elsewhere by the engine; else None.
+
+    Of an update it is not asked: what else is staged meanwhile is somebody else's.
+    """
+    attempt, host = state.records.attempt, state.host
+    if host is None or attempt is None or attempt.boot != state.boot or attempt.purpose != Purpose.ROLLBACK:
+        return None
+    expected = (host.booted.payload, attempt.target.payload, attempt.next_boot)
+    return None if host.next_boot in expected else host.next_boot
 
 
 def _still_armed(state: State, target: Release, host: EngineStatus) -> Failure | None:
     """Why the arming is not undone, by the engine's own status: it may report success and have done nothing."""
-    attempt = state.records.attempt
-    stray = attempt is not None and host.next_boot not in (host.booted.payload, attempt.next_boot)
-    if host.next_boot == host.booted.payload or (host.next_boot != target.payload and not stray):
+    if host.next_boot == host.booted.payload or host.next_boot not in (target.payload, _stray(state)):
         return None
     text = f"the engine reports success, and the next boot leads to {host.next_boot}"
     return Failure(ErrorKind.ENGINE_FAILED, text, "see the engine's own account: journalctl -u tidegate-engine.service")
