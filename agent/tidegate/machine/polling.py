@@ -156,11 +156,11 @@ def asked(state: State, request: Request, now: Now) -> Step:
 
 
 def _nothing_new(state: State, now: Now) -> Step:
-    steady = not isinstance(state.phase, Staged)
+    steady = isinstance(state.phase, Steady | Available)
     text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
     text = "; ".join((text, *(_held_back(held, now) for held in state.deferred)))
     answers = tuple(Reply(request.id, text) for request in state.requests)
-    phase = Steady() if steady else state.phase  # what is not staged, and not offered any more, does not wait
+    phase = Steady() if isinstance(state.phase, Steady | Available) else state.phase
     return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
 
 

@@ -63,8 +63,6 @@ class Staging(Phase):
         answers = tuple(Reply(request.id, f"{version} is staged") for request in state.requests)
         state = replace(state, requests=(), poll=replace(state.poll, staging_failures=0))
         note = Announce(Topic.STAGED, NOTICE, f"staged {version}", version)
-        if state.records.denial_of(self.target.payload) is not None:
-            return enter(state, Steady()), (*answers, note)
         return waiting.wait(state, self.target, waiting.waiting_since(state, now), (), now), (*answers, note)
 
     def failed(self, state: State, task: int, failure: Failure, now: Now) -> Step:

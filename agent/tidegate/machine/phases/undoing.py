@@ -171,7 +171,7 @@ def finished(state: State, phase: Undoing, now: Now) -> State:
     due = state.records.rollback
     if due is not None:
         return waiting.wait(state, due.target, due.since, phase.verdicts, now)
-    if state.records.denial_of(phase.target.payload) is not None or not still_at_hand(state, phase.target):
+    if not still_at_hand(state, phase.target):
         return enter(state, Steady())
     return waiting.wait(state, phase.target, phase.since, phase.verdicts, now)
 

@@ -17,6 +17,7 @@ from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import HOST_GOING_DOWN, enter, refusal, spread
 from tidegate.machine.phase import LockUse, Taskless
 from tidegate.machine.phases import executing, rebooting, undoing
+from tidegate.machine.phases.steady import Steady
 from tidegate.machine.state_gates import (
     after_failed_attempt,
     agent_waits,
@@ -133,8 +134,10 @@ def _nothing_to_apply(state: State) -> Failure:
 def wait(state: State, target: Release, since: datetime, verdicts: tuple[Verdict, ...], now: Now) -> State:
     """Staged, or about to leave the release that the host runs, with the instant at which the gates are asked next.
 
-    Since when each of them waits is remembered.
+    Since when each gate waits is remembered. A release that was denied while its gates were asked waits no longer.
     """
+    if state.records.rollback is None and state.records.denial_of(target.payload) is not None:
+        return enter(state, Steady())
     own = agent_waits(state, target, mandate_of(state))
     evaluate_at = None if own else _next_evaluation(state, target, verdicts, now)
     verdicts = (*verdicts, *after_failed_attempt(state, target, now))
