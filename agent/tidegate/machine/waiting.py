@@ -11,7 +11,7 @@ from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Verdict, Wait
 from tidegate.machine import lock_duty
 from tidegate.machine.parts import enter, spread
-from tidegate.machine.phases import AUTOMATIC, Mandate, RollbackPending, Staged
+from tidegate.machine.phases import AUTOMATIC, Mandate, RollbackPending, Staged, Steady
 from tidegate.machine.state import State
 from tidegate.records.model import Waiting
 from tidegate.release import Purpose, Release
@@ -104,8 +104,11 @@ def _by_hand(state: State) -> str:
 def waiting(state: State, target: Release, since: datetime, verdicts: tuple[Verdict, ...], now: Now) -> State:
     """Staged, or about to leave the release that the host runs, with the instant at which the gates are asked next.
 
-    Since when each of them waits is remembered.
+    Since when each of them waits is remembered. A release that was denied while its gates or its lock were asked waits
+    no longer.
     """
+    if state.records.rollback is None and _denied(state, target) is not None:
+        return enter(state, Steady())
     own = agent_waits(state, target, mandate_of(state))
     evaluate_at = None if own else _next_evaluation(state, target, verdicts, now)
     verdicts = (*verdicts, *_after_vain_attempt(state, target, now))
