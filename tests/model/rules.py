@@ -278,7 +278,7 @@ class Rules:
                 assert booted, f"denied without evidence: {denial}"
                 assert self.unhealthy, f"denied without evidence: {denial}"
             case _:
-                left = denial.release.version in self.host.passed_over
+                left = denial.release.version in self.host.left
                 assert asked or left, f"nobody denied it: {denial}"
 
     def _check_host(self) -> None:

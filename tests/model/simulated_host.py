@@ -30,6 +30,8 @@ class Host:
     soft_reboots: int = 0
     passed_over: tuple[str, ...] = ()
     """What had a boot entry when the boot loader last took another."""
+    left: frozenset[str] = frozenset()
+    """What was passed over at some boot, and has not been booted since."""
 
     @property
     def boot(self) -> BootInstance:
@@ -116,6 +118,7 @@ class Host:
         self._begin_anew()
         self.booted = version
         self.passed_over = tuple(entry for entry in self.entries if entry != version)
+        self.left = self.left.union(self.passed_over) - {version}
         self.boots, self.soft_reboots = self.boots + 1, 0
 
     def _begin_anew(self) -> None:
