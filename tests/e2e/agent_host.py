@@ -16,7 +16,7 @@ from tests.e2e.lab.waiting import TooLateError
 STATUS_FILE = "/run/tidegate/public/status.json"
 GRAPH = "/graph.json"
 REPO = "/repo"
-SETTLE_SECS = 60.0
+SETTLE_SECS = 180.0
 """For a host to get from one resting state to another: seconds on a quiet machine, and this one may be busy."""
 
 LAST_LINES = 20
@@ -129,7 +129,7 @@ class AgentHost:
         inhibit = "systemd-inhibit --mode=delay --what=shutdown --who=t --why=dawdling sleep 600"
         self.machine.sh(f"systemd-run --unit=dawdle {inhibit}")
         self.machine.wait_for(
-            lambda: "dawdling" in self.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=30
+            lambda: "dawdling" in self.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=SETTLE_SECS
         )
 
     def denials(self) -> list[Mapping[str, str]]:

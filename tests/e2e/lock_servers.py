@@ -24,7 +24,7 @@ from tests.e2e.lab.waiting import wait_for
 from tidegate.fleetlock.protocol import HEADER_NAME, HEADER_VALUE
 
 LOOPBACK = "127.0.0.1"
-UP_SECS = 30.0
+UP_SECS = 120.0
 STOP_SECS = 20.0
 LOGIN_PAGE = b"<!DOCTYPE html><html><title>Please log in</title></html>"
 

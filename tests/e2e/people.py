@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.e2e.lab.guest import Guest
 from tests.e2e.lab.waiting import wait_for
 
-SETTLE_SECS = 30.0
+SETTLE_SECS = 120.0
 PYTHON = "/usr/lib/tidegate/bin/python"
 
 SCREEN = "/run/screen.py"

@@ -52,7 +52,7 @@ def test_each_action_is_for_whom_polkit_allows_it_and_for_nobody_else(world: Wor
         host.machine.sh(f"useradd --no-create-home may-{verb}")
     host.machine.put("/etc/polkit-1/rules.d/10-test.rules", ONE_ACTION_A_USER)
     host.machine.wait_for(
-        lambda: not is_refused(host, "may-check", "check"), "polkit has read its rules", deadline_secs=30
+        lambda: not is_refused(host, "may-check", "check"), "polkit has read its rules", deadline_secs=SETTLE_SECS
     )
     for user in CALLS:
         allowed = [verb for verb in CALLS if not is_refused(host, f"may-{user}", verb)]

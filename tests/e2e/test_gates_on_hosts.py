@@ -33,8 +33,8 @@ from tidegate.services.timedate import Timedate
 
 pytestmark = pytest.mark.host
 
-SCENARIO_SECS = 120.0
-SETTLE_SECS = 30.0
+SCENARIO_SECS = 600.0
+SETTLE_SECS = 120.0
 ROUNDING_SECS = 0.001
 """The boot clock is a float: (now + grace) - now may be a little less than the grace."""
 

@@ -20,7 +20,7 @@ from tests.e2e.world import MachineFactory
 pytestmark = [pytest.mark.host, on_one_suite]
 
 LOOKS_SECS = 120.0
-SETTLE_SECS = 30.0
+SETTLE_SECS = 120.0
 
 LOOKING = """
 import asyncio, json, sys

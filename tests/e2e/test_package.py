@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from tests.e2e.agent_host import SETTLE_SECS
 from tests.e2e.conftest import CHECKOUT
 from tests.e2e.debs import packages, renumbered
 from tests.e2e.lab.guest import Guest
@@ -183,7 +184,7 @@ def _settled(host: Guest) -> dict[str, object]:
         told = cast("dict[str, object]", json.loads(text or "{}"))
         return told if told.get("state", "verifying") != "verifying" else None
 
-    return wait_for(look, "an agent that has read the host", deadline_secs=60)
+    return wait_for(look, "an agent that has read the host", deadline_secs=SETTLE_SECS)
 
 
 def _agent_pid(host: Guest) -> str:

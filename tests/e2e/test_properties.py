@@ -56,7 +56,9 @@ def test_metrics_at_the_socket_and_as_a_file(world: World, suite: str) -> None:
     assert metrics_at_the_socket(host)["tidegate_agent_up"] == 1, "it is started for the next reader"
 
     host.machine.sh("systemctl stop tidegate.service")
-    host.machine.wait_for(lambda: metrics_at_the_socket(host)["tidegate_agent_up"] == 0, "a new page", deadline_secs=30)
+    host.machine.wait_for(
+        lambda: metrics_at_the_socket(host)["tidegate_agent_up"] == 0, "a new page", deadline_secs=SETTLE_SECS
+    )
     assert metrics_at_the_socket(host).ones("tidegate_state", "state") == ["disabled"], "the last word stays"
 
     host.machine.sh(f"mkdir -p {Path(TEXTFILE).parent}; systemctl start tidegate-metrics-textfile.timer")
@@ -84,7 +86,9 @@ def test_a_release_that_waits_is_told_at_the_login_and_to_other_tools(world: Wor
 
     world.source.release(world.new)
     host.machine.sh("tidegate stage")
-    host.machine.wait_for(lambda: guest.read("/run/reboot-required"), "the reboot is required", deadline_secs=30)
+    host.machine.wait_for(
+        lambda: guest.read("/run/reboot-required"), "the reboot is required", deadline_secs=SETTLE_SECS
+    )
     assert guest.read("/run/reboot-required.pkgs") == "tidegate\n"
     assert "release 2 is staged and waits for a reboot since" in (guest.read("/run/motd.d/60-tidegate") or "")
     assert "Tidegate: release 2 is staged" in shown_at_login(guest, "after")
@@ -104,13 +108,15 @@ def test_a_reboot_that_is_not_wanted_any_more_is_not_required_any_more(world: Wo
     host = world.started(MANUAL)
     world.source.release(world.new)
     host.machine.sh("echo linux-image-6.1.0 > /run/reboot-required.pkgs; tidegate stage")
-    host.machine.wait_for(lambda: host.machine.guest.read("/run/reboot-required"), "required", deadline_secs=30)
+    host.machine.wait_for(
+        lambda: host.machine.guest.read("/run/reboot-required"), "required", deadline_secs=SETTLE_SECS
+    )
     host.machine.sh("systemctl stop tidegate.service; rm /run/tidegate/public/reboot-required")
 
     def lines() -> str | None:
         return host.machine.guest.read("/run/reboot-required.pkgs")
 
-    host.machine.wait_for(lambda: lines() == "linux-image-6.1.0\n", "our line is gone", deadline_secs=30)
+    host.machine.wait_for(lambda: lines() == "linux-image-6.1.0\n", "our line is gone", deadline_secs=SETTLE_SECS)
     assert host.machine.guest.read("/run/reboot-required") is not None, "the kernel's package still wants it"
 
 

@@ -127,7 +127,7 @@ def test_a_block_inhibitor_is_named_and_waited_for(world: World) -> None:
     host.machine.sh("tidegate stage")
     host.machine.sh("systemd-run --unit=backup systemd-inhibit --what=shutdown --who=backup --why='copying' sleep 600")
     host.machine.wait_for(
-        lambda: "copying" in host.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=30
+        lambda: "copying" in host.machine.sh("systemd-inhibit --list"), "the inhibitor", deadline_secs=SETTLE_SECS
     )
     refused = host.machine.guest.run(["tidegate", "apply", "--now", "--reason", "a test"])
     assert refused.rc == 3
@@ -203,7 +203,7 @@ def test_polkit_decides_for_everybody_else(world: World) -> None:
     def allowed() -> bool:
         return host.machine.guest.run([*as_nobody, "tidegate", "check"]).rc == 0
 
-    host.machine.wait_for(allowed, "polkit has read its rules", deadline_secs=30)
+    host.machine.wait_for(allowed, "polkit has read its rules", deadline_secs=SETTLE_SECS)
     assert host.machine.guest.run([*as_nobody, "tidegate", "stage"]).rc == 3
     assert "check asked for by nobody" in host.machine.messages("-u", "tidegate.service")
 

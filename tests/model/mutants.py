@@ -219,17 +219,17 @@ def is_probe_of_the_watch(state: State, effect: Effect) -> bool:
 
 
 def unlocks_while_logind_takes_the_host_down(step: StepFunction) -> StepFunction:
-    """Take a reboot that was asked for to be no use of the lock."""
+    """Give the lock back although a reboot was asked for."""
     return unlocking(step, lambda taken: is_rebooting(taken.after) and not taken.after.shutting_down)
 
 
 def unlocks_during_a_shutdown(step: StepFunction) -> StepFunction:
-    """Do not wait until a host that goes down has gone."""
+    """Give the lock back although the host goes down."""
     return unlocking(step, lambda taken: taken.after.shutting_down and mandate_in(taken.after) is None)
 
 
 def unlocks_before_it_has_disarmed(step: StepFunction) -> StepFunction:
-    """Give the lock back together with the arming, not after it."""
+    """Give the lock back while the arming is still being taken back."""
     return unlocking(step, lambda taken: taken.started(Disarm) and not taken.after.shutting_down)
 
 
@@ -269,7 +269,7 @@ def unlocks_as_soon_as_it_has_booted(step: StepFunction) -> StepFunction:
 
 
 def unlocks_at_once_when_the_boot_is_well(step: StepFunction) -> StepFunction:
-    """Do not look again at what the host is busy with when the boot was found well."""
+    """Give the lock back as soon as the boot is found healthy, whatever the host does by then."""
 
     def found_well(taken: Taken) -> bool:
         match taken.event:
@@ -282,7 +282,7 @@ def unlocks_at_once_when_the_boot_is_well(step: StepFunction) -> StepFunction:
 
 
 def gives_the_lock_back_while_the_boot_is_watched(step: StepFunction) -> StepFunction:
-    """Keep no lock for the way back."""
+    """Keep no lock for a rollback."""
     return unlocking(step, lambda taken: any(is_probe_of_the_watch(taken.after, effect) for effect in taken.effects))
 
 
@@ -362,7 +362,7 @@ def unlocks_by_the_configuration_of_the_day(step: StepFunction) -> StepFunction:
 
 
 def does_not_ask_for_the_lock(step: StepFunction) -> StepFunction:
-    """Arm without the server's word."""
+    """Arm without asking the lock server."""
 
     def granted(state: State, task: Task) -> Result | None:
         return LockGranted() if isinstance(task, AcquireLock) and not is_armed(state) else None
@@ -490,7 +490,7 @@ def keeps_an_override_for_the_next_time(step: StepFunction) -> StepFunction:
 
 
 def does_not_answer_who_asked(step: StepFunction) -> StepFunction:
-    """Drop what a person is to hear when logind or the lock server has answered."""
+    """Send a person no answer once logind or the lock server has answered."""
 
     def silent(_state: State, event: Event, effect: Effect) -> Effect | None:
         match event:
@@ -506,7 +506,7 @@ def does_not_answer_who_asked(step: StepFunction) -> StepFunction:
 
 
 def leaves_a_release_that_is_well(step: StepFunction) -> StepFunction:
-    """Find every boot that is watched not well."""
+    """Take every boot that is verified to be unhealthy."""
 
     def gloomy(state: State, event: Event) -> Event:
         match event:
@@ -539,7 +539,7 @@ def takes_the_way_back_for_an_update(step: StepFunction) -> StepFunction:
 
 
 def never_looks_again_at_a_host_that_is_paused(step: StepFunction) -> StepFunction:
-    """Leave a paused host as it is, whoever has repaired it and whoever asks."""
+    """Neither check a paused host again nor let a person resume it."""
 
     def mutated(state: State, event: Event, now: Now) -> Step:
         if isinstance(event, ResumeAsked):
@@ -606,7 +606,7 @@ def _as_if_disarmed(state: State, task: Task) -> Result | None:
 
 
 def waits_for_the_lock_server_with_everything(step: StepFunction) -> StepFunction:
-    """Look for no release before the lock server has answered the unlock at the start."""
+    """Ask discovery for no release before the lock server has answered the unlock at the start."""
 
     def unreachable(state: State, task: Task) -> Failure | None:
         waiting = isinstance(task, FindOffers) and state.lock.startup_release and state.policy.fleet_lock is not None

@@ -317,7 +317,7 @@ class Rules:
                 assert booted, f"denied without evidence: {denial}"
                 assert self.unhealthy, f"denied without evidence: {denial}"
             case _:
-                left = denial.release.version in self.host.ever_passed_over
+                left = denial.release.version in self.host.left
                 assert asked or left, f"nobody denied it: {denial}"
 
     def _check_host(self) -> None:

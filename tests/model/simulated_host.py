@@ -41,8 +41,8 @@ class Host:
     soft_reboots: int = 0
     passed_over: tuple[str, ...] = ()
     """What had a boot entry when the boot loader last took another."""
-    ever_passed_over: frozenset[str] = frozenset()
-    """The same of all boots: what was left may be noticed after a later one."""
+    left: frozenset[str] = frozenset()
+    """What was passed over at some boot, and has not been booted since."""
     fell_back: str | None = None
     """The default that the boot loader gave up when it last took another."""
     traits: EngineTraits = DEFAULT_TRAITS
@@ -164,7 +164,6 @@ class Host:
         self.booted = version
         self.fell_back = self.entries[0] if version != self.entries[0] else None
         self.passed_over = tuple(entry for entry in self.entries if entry != version)
-        self.ever_passed_over |= set(self.passed_over)
         self.boots, self.soft_reboots = self.boots + 1, 0
 
     def _begin_anew(self) -> None:

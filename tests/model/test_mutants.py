@@ -59,7 +59,7 @@ BREAKS: dict[Mutant, str] = {
 
 
 SEEDS = range(1000)
-"""Far more than it takes: the rarest defect shows in one history of a hundred, at 2 ms each."""
+"""Far more than it takes: the rarest defect shows in one history of a hundred and fifty, at 2 ms each."""
 
 
 def broken_rule(seed: int, mutant: Mutant) -> str | None:

@@ -24,7 +24,7 @@ from tests.e2e.lab.process import BedError
 from tests.e2e.lab.sysroot import Sysroot
 from tests.e2e.lab.waiting import T, monotonic_secs, wait_for
 
-UP_SECS = 60.0
+UP_SECS = 180.0
 OFF_SECS = 120.0  # systemd gives a service 90 s to stop
 CUT_SECS = 10.0
 UP_STATES = frozenset({"running", "degraded"})

@@ -16,11 +16,13 @@ from tests.fakes.builders import (
     Walk,
     attempt,
     confirming,
+    deciding,
     denial,
     greeted,
     host,
     intent,
     lock_record,
+    locking,
     offers,
     plain,
     quick,
@@ -36,7 +38,7 @@ from tests.fakes.clock import START
 from tests.fakes.engine import payload_of
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import LockBusy, LockGranted
-from tidegate.gates.base import Wait
+from tidegate.gates.base import Verdict, Wait
 from tidegate.machine.effects import (
     AcquireLock,
     Announce,
@@ -312,6 +314,27 @@ def test_a_release_that_is_denied_while_it_is_staged_is_not_kept_for_a_reboot() 
     assert isinstance(walk.state.phase, Staging)
     walk.effects = (task,)
     assert walk.answer(host(staged="2")).state.phase == Steady()
+
+
+@pytest.mark.parametrize("verdicts", [ALLOW, WAIT], ids=["allow", "wait"])
+def test_a_release_that_is_denied_while_its_gates_are_asked_waits_no_longer(verdicts: tuple[Verdict, ...]) -> None:
+    walk = deciding()
+    task = walk.task
+    walk.feed(DenyAsked(1, "2", "it breaks the database"))
+    walk.effects = (task,)
+    assert walk.answer(verdicts).state.phase == Steady()
+    assert walk.wake().answer(offers("2")).state.phase == Steady()
+
+
+@pytest.mark.parametrize("answer", [LockGranted(), LockBusy("all taken")], ids=["granted", "busy"])
+def test_a_release_that_is_denied_while_its_lock_is_asked_for_waits_no_longer(answer: LockGranted | LockBusy) -> None:
+    walk = locking()
+    task = walk.task
+    walk.feed(DenyAsked(1, "2", "it breaks the database"))
+    walk.effects = (task,)
+    assert walk.answer(answer).state.phase == Steady()
+    assert walk.state.records.intent is None
+    assert (walk.state.records.lock is not None) == isinstance(answer, LockGranted), "it is given back"
 
 
 def test_a_release_that_is_denied_amid_its_attempt_is_taken_back_at_the_last_look() -> None:
