@@ -1,4 +1,4 @@
-"""``[[group]]``: an array whose entries of all snippets add up."""
+"""The kind of the key ``[[group]]``: an array of tables; the entries of all snippets add up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.coordinator.model import Rules
 from tidegate.fleetlock.protocol import GROUP_PATTERN
 
 MAX_SLOTS = 100_000
-"""A record of so many holders is larger than etcd takes, whatever the configuration allows."""
+"""More holders do not fit into one request of etcd (1.5 MiB), whatever the configuration allows."""
 
 MIN_TTL_SECS = 60
 MAX_TTL_SECS = 366 * 24 * 3600
@@ -22,7 +22,7 @@ MAX_DELAY_SECS = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group as it is configured."""
+    """A configured group."""
 
     name: str
     rules: Rules
@@ -30,21 +30,25 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Groups(Kind[tuple[Group, ...]]):
-    """``[[group]]``; each entry is read on its own."""
+    """``[[group]]``; each entry is checked and read on its own."""
 
     adds_up: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """The accepted form."""
         return "an array of tables with `name` and `slots`"
 
     def fits(self, value: object) -> bool:
-        """An array of tables."""
+        """Whether the value is an array of tables."""
         return isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[object], value))
 
     def read(self, value: object) -> tuple[Group, ...]:
-        """One entry, as a tuple of one."""
+        """Read one entry, as a tuple of one.
+
+        Raises:
+            FaultyValueError: with every problem of the entry.
+        """
         table = cast(dict[str, object], value)
         faults = [*_faults(table)]
         if faults:
@@ -53,7 +57,7 @@ class Groups(Kind[tuple[Group, ...]]):
         return (Group(cast(str, table["name"]), Rules(**numbers)),)
 
     def plain(self, setting: object) -> object:
-        """The tables, without what is left out."""
+        """The groups as tables, without keys that have their default."""
         return [_plain(group) for group in cast(tuple[Group, ...], setting)]
 
 

@@ -106,8 +106,8 @@ def server(shared: Server) -> Generator[Server, None, None]:
 
 
 def _operator(server: Server) -> httpx.Client:
-    assert server.place.doors is not None
-    socket = str(server.place.doors.listeners[-1].socket.getsockname())
+    assert server.place.listeners is not None
+    socket = str(server.place.listeners.listeners[-1].socket.getsockname())
     return httpx.Client(transport=httpx.HTTPTransport(uds=socket, verify=NO_TLS), base_url="http://x")
 
 

@@ -77,12 +77,12 @@ def test_a_person_takes_a_slot_and_names_what_is_not() -> None:
     async def scenario() -> None:
         async with service(MemoryStore(), WORKERS, FakeClock()) as locks:
             await locks.call(lock("a"))
-            assert await locks.take(None, "a", "root", "gone") == ("workers",)
+            assert await locks.force_release(None, "a", "root", "gone") == ("workers",)
             with pytest.raises(TidegateError) as no_holder:
-                await locks.take("workers", "a", "root", "gone")
+                await locks.force_release("workers", "a", "root", "gone")
             assert no_holder.value.kind is ErrorKind.COORDINATOR_NO_HOLDER
             with pytest.raises(TidegateError) as no_group:
-                await locks.take("strangers", "a", "root", "gone")
+                await locks.force_release("strangers", "a", "root", "gone")
             assert no_group.value.kind is ErrorKind.COORDINATOR_UNKNOWN_GROUP
             assert await locks.call(lock("a", verb=Verb.STEADY_STATE)) == Released(held=False)
             assert [(one.what, one.by) for one in await locks.history(None, 10)] == [
