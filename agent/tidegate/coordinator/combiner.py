@@ -26,9 +26,10 @@ from itertools import islice
 
 from tidegate.clock import Clock
 from tidegate.coordinator.group_clock import GroupClock
-from tidegate.coordinator.lock import Decision, decide
-from tidegate.coordinator.model import Answer, AuditEvent, Call, Change, Command, Denied, Granted, Rules
-from tidegate.coordinator.store.base import Store, Swapped, Version, unavailable
+from tidegate.coordinator.group_state import Change, Decision, decide
+from tidegate.coordinator.group_store import Groups, Replaced, Version
+from tidegate.coordinator.model import Answer, AuditEvent, Call, Command, Denied, Granted, Rules
+from tidegate.coordinator.store.base import unavailable
 from tidegate.errors import ErrorKind, TidegateError
 
 CALL_SECS = 4.0
@@ -81,9 +82,9 @@ class Setting:
 class Combiner:
     """Serves the commands of one group. ``rules`` may be replaced at any time."""
 
-    def __init__(self, group: str, store: Store, rules: Rules, setting: Setting) -> None:
+    def __init__(self, group: str, groups: Groups, rules: Rules, setting: Setting) -> None:
         self.rules = rules
-        self._group, self._store = group, store
+        self._group, self._groups = group, groups
         self._clock, self._on_event, self._timeout_secs = setting.clock, setting.on_event, setting.timeout_secs
         self._time = GroupClock(setting.clock)
         self._queue: deque[_Caller] = deque()
@@ -123,10 +124,10 @@ class Combiner:
         cached = self._version
         try:
             async with asyncio.timeout(self._timeout_secs):
-                version = await (self._store.read(self._group) if cached is None else cached.confirmed())
+                version = await (self._groups.read(self._group) if cached is None else cached.confirmed())
         except TimeoutError:
             raise self._timed_out() from None
-        return version, self._denied_hosts.denials(version.semaphore.holders)
+        return version, self._denied_hosts.denials(version.state.semaphore.holders)
 
     async def aclose(self) -> None:
         """Stop; callers that still wait get an error."""
@@ -152,13 +153,13 @@ class Combiner:
         asked_secs = self._clock.now().boot_secs
         version = self._version
         if version is None:
-            version = self._keep(await self._store.read(self._group), asked_secs)
+            version = self._keep(await self._groups.read(self._group), asked_secs)
         if version.revision != self._uncertain_revision:
             self._uncertain_revision = None
         callers = [caller for caller in islice(self._queue, MAX_ROUND) if not caller.answer.done()]
-        now = self._time.now(version.semaphore.as_of)
-        decision = decide(version.semaphore, [caller.command for caller in callers], self.rules, now, self._group)
-        overwrite = None if self._uncertain_revision is None else Change(version.semaphore)
+        now = self._time.now(version.state.semaphore.as_of)
+        decision = decide(version.state, [caller.command for caller in callers], self.rules, now, self._group)
+        overwrite = None if self._uncertain_revision is None else Change(version.state)
         change = decision.change or overwrite
         if change is not None:
             await self._write(version, change, zip(callers, decision.answers, strict=False))
@@ -172,8 +173,8 @@ class Combiner:
         result = await version.swap(change)
         self._uncertain_revision = None
         self._keep(result.version, asked_secs)
-        if not isinstance(result, Swapped):
-            return  # the next round decides on what the other coordinator wrote
+        if not isinstance(result, Replaced):
+            return  # the next round decides on what the other server wrote
         for caller, answer in answers:
             self._answer(caller, _with_revision(answer, result.version.revision))
         for event in change.audit_events:

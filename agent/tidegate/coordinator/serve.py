@@ -17,6 +17,7 @@ from typing import Protocol
 
 from tidegate.clock import Clock, monotonic_usec
 from tidegate.coordinator.configuration import Configuration, Overrides, rules_of
+from tidegate.coordinator.group_store import StoredGroups
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.settings import CoordinatorSettings, Etcd
 from tidegate.coordinator.store.options import StoreOptions, open_store
@@ -63,8 +64,9 @@ async def open_locks(settings: CoordinatorSettings, clock: Clock) -> AsyncGenera
     own = settings.coordinator
     store = await open_store(own.store, _store_options(own.etcd))
     try:
+        rules = rules_of(settings)
         async with LockService(
-            store, clock, rules_of(settings), own.default_group, on_event=logs.record_event
+            StoredGroups(store), clock, rules, own.default_group, on_event=logs.record_event
         ) as locks:
             yield locks
     finally:

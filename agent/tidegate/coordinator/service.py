@@ -1,4 +1,4 @@
-"""The lock service: the groups of a coordinator, each by its rules, on one store.
+"""The lock service: the groups of a coordinator, each by its rules, in one store.
 
 :class:`Locks` is what the HTTP side calls; :class:`LockService` implements it with one
 :class:`~tidegate.coordinator.combiner.Combiner` for each group.
@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from tidegate.clock import Clock
 from tidegate.coordinator.combiner import CALL_SECS, Combiner, OnEvent, Setting
+from tidegate.coordinator.group_store import Groups
 from tidegate.coordinator.model import (
     Answer,
     AuditEvent,
@@ -25,7 +26,7 @@ from tidegate.coordinator.model import (
     Rules,
     SyncSlots,
 )
-from tidegate.coordinator.store.base import Store, unavailable
+from tidegate.coordinator.store.base import unavailable
 from tidegate.errors import ErrorKind, TidegateError
 
 CHECK_AGE_SECS = 2.0
@@ -67,11 +68,11 @@ class Locks(Protocol):
 
 
 class LockService:
-    """:class:`Locks` on a store. The caller opens the store, and closes it after the service."""
+    """:class:`Locks` on the groups of a store. The caller opens the store, and closes it after the service."""
 
     def __init__(  # noqa: PLR0913 - the two at the end are by name, and have defaults
         self,
-        store: Store,
+        stored: Groups,
         clock: Clock,
         groups: Mapping[str, Rules],
         default_group: str | None = None,
@@ -79,7 +80,7 @@ class LockService:
         on_event: OnEvent = lambda _: None,
         timeout_secs: float = CALL_SECS,
     ) -> None:
-        self._store, self._clock, self._timeout_secs = store, clock, timeout_secs
+        self._stored, self._clock, self._timeout_secs = stored, clock, timeout_secs
         self._setting = Setting(clock, on_event, timeout_secs)
         self._combiners: dict[str, Combiner] = {}
         self._groups: tuple[str, ...] = ()
@@ -137,7 +138,7 @@ class LockService:
         """The latest events, newest first."""
         events: list[AuditEvent] = []
         for name in self._named(group):
-            events += await self._in_time(self._store.history(name, limit))
+            events += await self._in_time(self._stored.history(name, limit))
         events.sort(key=lambda event: event.at, reverse=True)
         return tuple(events[:limit])
 
@@ -152,7 +153,7 @@ class LockService:
 
     async def _check_store(self) -> TidegateError | None:
         try:
-            await self._in_time(self._store.check())
+            await self._in_time(self._stored.check())
         except TidegateError as error:
             return error
         return None
@@ -178,7 +179,7 @@ class LockService:
             if name in self._combiners:
                 self._combiners[name].rules = rules
             else:
-                self._combiners[name] = Combiner(name, self._store, rules, self._setting)
+                self._combiners[name] = Combiner(name, self._stored, rules, self._setting)
         self._groups, self._default_group = tuple(groups), default_group
 
     def _sync_slots(self) -> None:
@@ -198,4 +199,4 @@ async def _sync_group(group: str, combiner: Combiner) -> None:
 
 async def _view(name: str, combiner: Combiner) -> GroupView:
     version, denials = await combiner.view()
-    return GroupView(name, combiner.rules, tuple(version.semaphore.holders.values()), denials)
+    return GroupView(name, combiner.rules, tuple(version.state.semaphore.holders.values()), denials)

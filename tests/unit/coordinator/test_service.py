@@ -54,7 +54,7 @@ def test_other_rules_count_from_the_next_call_on() -> None:
             assert isinstance(await locks.call(lock("b")), Denied)
             locks.configure({"workers": Rules(slots=2)})
             assert isinstance(await locks.call(lock("b")), Granted)
-            assert store.current(None).semaphore.slots == 2
+            assert store.current(None).state.semaphore.slots == 2
             locks.configure({"more": Rules(slots=1)})
             answer = await locks.call(lock("a"))
             assert isinstance(answer, Denied)
@@ -68,7 +68,7 @@ def test_the_slots_are_written_down_at_the_start() -> None:
         store = MemoryStore()
         async with service(store, {"workers": Rules(slots=4)}, FakeClock()) as locks:
             await locks.call(lock("a", verb=Verb.STEADY_STATE))
-            assert store.current(None).semaphore.slots == 4
+            assert store.current(None).state.semaphore.slots == 4
 
     run(scenario())
 
