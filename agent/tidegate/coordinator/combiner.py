@@ -1,10 +1,10 @@
 """Batch a group's queued requests into one compare-and-swap.
 
-One task for each group repeats a round: take the queued commands, decide them on the version at hand, swap, answer.
+One task for each group repeats a round: take the queued commands, decide them on the cached version, swap, answer.
 Commands that arrive meanwhile are in the next round. So hundreds of callers cost the store as much as one, and callers
 of one coordinator never conflict with each other. It is safe because of these rules:
 
-- A grant or a release is answered after the store has swapped, which it does only if nobody else has.
+- A grant or a release is answered after the store has swapped, which it does only if no other server has.
 - After an error or a conflict no swap is sent again: the version is read anew and everything is decided anew. If the
   swap was carried out although its answer was lost, the new version shows it: the caller holds its slot, or none.
 - A swap whose answer was lost may also be carried out later, by a member that was frozen. As long as the version is
@@ -50,7 +50,7 @@ MAX_DENIED_HOSTS = 10_000
 """The latest denied hosts that are remembered. Hosts denied in one round share the answer, so each costs little."""
 
 FORGET_DENIAL_SECS = 15 * 60.0
-"""Agents ask again every five minutes; one that has not for three times that does not wait any more."""
+"""Agents ask again every five minutes; after three times that without a request, a host does not wait any more."""
 
 OnEvent = Callable[[AuditEvent], None]
 

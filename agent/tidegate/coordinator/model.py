@@ -68,9 +68,9 @@ class Holder:
     """A host that holds a slot.
 
     ``since`` is None where there is no trustworthy time: another server wrote the record, or the clock was known to be
-    wrong. Such a holder is flagged, and never expires. ``last_seen`` is the time of its last lock request, at which it
-    was told that it may reboot. ``conflicting_boot_id`` is another boot id that asked under the same id meanwhile, as
-    two hosts with one id do.
+    wrong. Such a holder is flagged, and never expires. ``last_seen`` is the time of its last lock request.
+    ``conflicting_boot_id`` is a different boot id that was sent with the same id meanwhile, as by two hosts that share
+    one.
     """
 
     id: str

@@ -55,7 +55,7 @@ class Node(NamedTuple):
         """The node as a :class:`~tidegate.release.Release`."""
         return Release(self.version, self.payload, self.age_index, MappingProxyType(self.metadata))
 
-    def says(self, key: str) -> bool:
+    def has_flag(self, key: str) -> bool:
         """Whether the metadata has the flag ``key``. Metadata are strings: a set flag is ``"true"``."""
         return self.metadata.get(key) == "true"
 
@@ -77,7 +77,7 @@ class Graph:
         if place is None:
             return Offers(candidates=(), booted=None, dead_end=None)
         booted = self.nodes[place]
-        if booted.says(DEAD_END_KEY):
+        if booted.has_flag(DEAD_END_KEY):
             return Offers(candidates=(), booted=booted.release, dead_end=_reason(booted))
         barrier = self._barrier_ahead(booted)
         following = list(self._successors(place))
@@ -95,7 +95,7 @@ class Graph:
 
     def _barrier_ahead(self, booted: Node) -> Node | None:
         """The nearest newer release that every older one has to go through; None without one."""
-        barriers = (node for node in self.nodes if BARRIER_KEY in node.metadata and node.says(BARRIER_KEY))
+        barriers = (node for node in self.nodes if BARRIER_KEY in node.metadata and node.has_flag(BARRIER_KEY))
         ahead = (node for node in barriers if node.age_index > booted.age_index)
         return min(ahead, key=lambda node: node.age_index, default=None)
 

@@ -98,9 +98,9 @@ class SqliteStore:
         try:
             # An exclusive lock lasts until the file is closed; after a crash, the kernel releases it.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA synchronous = FULL")
             prepare(database, self._path)
             database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
         except ValueError as error:
             database.close()
             raise nonsense(f"{self._path} cannot be migrated: {error}", _restore(self._path)) from error

@@ -77,7 +77,7 @@ class _Held(Collector):
             holders = [len(view.holders) for view in views]
             yield _by_group(f"{prefix}_database_semaphore_lock_holders", "Holders of slots", views, holders)
         waiting = [len(view.denials) for view in views]
-        yield _by_group(f"{PREFIX}_waiting", "Clients that were lately told to wait", views, waiting)
+        yield _by_group(f"{PREFIX}_waiting", "Clients that were denied lately", views, waiting)
         yield _by_group(f"{PREFIX}_oldest_holder_seconds", "Age of the oldest slot", views, self._ages(views))
         flagged = [
             sum(one.since is None or one.conflicting_boot_id is not None for one in view.holders) for view in views

@@ -14,6 +14,6 @@ FILE = "openapi.json"
 
 def document() -> Mapping[str, Any]:
     """The document, with this package's version in ``info``. It is read from the package at each call."""
-    text = files(__package__).joinpath(FILE).read_text(encoding="utf-8")
+    text = files("tidegate.coordinator.web").joinpath(FILE).read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return {**loaded, "info": {**loaded["info"], "version": __version__}}
