@@ -112,9 +112,9 @@ class _HostsEditor:
             case Call(verb=Verb.PRE_REBOOT, client=client) if isinstance(answer, Granted):
                 self._report(client.id)
             case Call(verb=Verb.STEADY_STATE, client=client):
-                self._land(client.id)
+                self._remove(client.id)
             case ForceRelease(id=host_id):
-                self._land(host_id)
+                self._remove(host_id)
             case _:
                 pass
 
@@ -124,7 +124,7 @@ class _HostsEditor:
             since = self._now.at if before is None else before.since
             self._put(host_id, HostInFlight(since, self._now.at))
 
-    def _land(self, host_id: str) -> None:
+    def _remove(self, host_id: str) -> None:
         if host_id in self.in_flight:
             self._put(host_id, None)
 
