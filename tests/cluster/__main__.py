@@ -1,4 +1,4 @@
-"""``python -m tests.cluster``: three coordinators over three members of etcd, struck under load; then every version of
+"""``python -m tests.cluster``: three coordinators on three etcd members, with faults under load; then every version of
 the record is read again and judged. Needs root, for namespaces, and ``etcd``.
 """
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a run, drawn from a seed; nothing here does it."""
+"""The faults of a run, drawn from a seed. They are injected elsewhere (:mod:`.lab`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short run of the big one: members and coordinators are struck under load, and nobody gets a slot too many.
+"""A short run of the cluster test: faults in etcd members and coordinators under load never over-grant a group.
 
 The big run is ``python -m tests.cluster``; it prints the same account for 100,000 cycles.
 """

@@ -1,4 +1,4 @@
-"""TLS, client certificates, and who counts as an operator, over real sockets."""
+"""TLS, client certificates, and authentication of operators, over real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in etcd: what it does to the key that it shares, and what is done to it."""
+"""The store in etcd: the key that it shares with airlock, failures, authentication and TLS."""
 
 from __future__ import annotations
 

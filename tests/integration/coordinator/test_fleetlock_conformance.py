@@ -1,4 +1,4 @@
-"""FleetLock to the letter, over HTTP, on both stores: what every client may rely upon."""
+"""Conformance to the FleetLock protocol, over HTTP, on both stores."""
 
 from __future__ import annotations
 

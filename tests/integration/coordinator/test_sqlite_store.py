@@ -1,4 +1,4 @@
-"""The store in a file."""
+"""The store in SQLite: locking, crashes, damage, and a full disk."""
 
 from __future__ import annotations
 

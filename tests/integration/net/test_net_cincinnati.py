@@ -1,4 +1,4 @@
-"""Discovery from a Cincinnati server, whole: agent's side, worker, and web servers that behave and that do not."""
+"""Discovery from a Cincinnati server, end to end: agent, net-worker, and correct and faulty web servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent's side of the net-worker: real children, well behaved and not; nothing is left of any of them."""
+"""The agent's side of the net-worker, with correct and faulty child processes, none of which is left behind."""
 
 from __future__ import annotations
 

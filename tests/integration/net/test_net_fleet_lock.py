@@ -1,4 +1,4 @@
-"""The FleetLock client against servers as they are and as they should not be, over real sockets and real TLS.
+"""The FleetLock client against correct and faulty servers, over real sockets and TLS.
 
 One table for both verbs: what a server does, and what the host then knows of its slot. The answers as such are in the
 unit tests; here it is about what happens on the way to one, and about what is sent.

@@ -1,4 +1,4 @@
-"""Discovery from a static graph, whole: agent's side, worker, real files and a real web server."""
+"""Discovery from a static graph, end to end: agent, net-worker, real files and a real web server."""
 
 from __future__ import annotations
 

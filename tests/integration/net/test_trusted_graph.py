@@ -1,4 +1,4 @@
-"""A host that trusts signatures alone, and web servers that were stolen: real HTTP, real signatures."""
+"""A host with a root of trust against compromised web servers, with real HTTP and signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many callers, one compare-and-swap, and a store that does what stores do."""
+"""Batching of many callers into one compare-and-swap, on a store that fails, hangs and conflicts."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ def test_what_was_done_is_told_once_it_is_done() -> None:
     run(scenario())
 
 
-def test_slots_are_written_down_on_order() -> None:
+def test_slots_are_written_on_command() -> None:
     async def scenario() -> None:
         async with lab(slots=7) as it:
             await it.combiner.submit(SyncSlots())

@@ -1,4 +1,4 @@
-"""The coordinator's configuration: what it takes, what it refuses, and what a reload does."""
+"""The coordinator's configuration: valid and invalid settings, and reloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets a slot."""
+"""The rules of a semaphore."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_giving_back_what_one_has_not_writes_nothing() -> None:
     assert group.decide(unlock("b")).change is None
 
 
-def test_orders_are_carried_out_as_they_came() -> None:
+def test_commands_are_carried_out_as_they_came() -> None:
     """A client gave up waiting for its lock and sent the unlock after it."""
     group = Group(Rules(slots=1))
     assert group.ask(lock("a"), unlock("a"), lock("b"), unlock("a")) == (FIRST, FREED, FIRST, NOTHING)
@@ -158,7 +158,7 @@ def test_more_slots_count_at_once_and_are_written_with_the_next_change() -> None
     assert group.semaphore.slots == 2
 
 
-def test_the_written_slots_follow_the_rules_on_order_only() -> None:
+def test_the_written_slots_follow_the_rules_on_command_only() -> None:
     """Two coordinators whose rules differ would else write against each other with every denial."""
     group = Group(Rules(slots=1))
     group.ask(lock("a"))

@@ -1,4 +1,4 @@
-"""What holds whatever is asked, in whatever order, under whatever rules."""
+"""Properties of a semaphore under any commands, in any order, by any rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _call(verb: Verb, host: str, boot_id: str | None) -> Call:
 
 
 CALLS = st.builds(_call, st.sampled_from(Verb), HOSTS, BOOTS)
-ORDERS = CALLS | st.builds(ForceRelease, HOSTS, st.just("root"), st.just(""))
+COMMANDS = CALLS | st.builds(ForceRelease, HOSTS, st.just("root"), st.just(""))
 RULES = st.builds(
     Rules,
     st.integers(0, 4),
@@ -32,7 +32,7 @@ RULES = st.builds(
     st.sampled_from([0, 0, 30, 120]),
     st.sampled_from([0, 0, 10]),
 )
-STEPS = st.lists(st.tuples(st.integers(0, 200), st.lists(ORDERS, max_size=6)), max_size=20)
+STEPS = st.lists(st.tuples(st.integers(0, 200), st.lists(COMMANDS, max_size=6)), max_size=20)
 
 
 def at(secs: int) -> GroupTime:
@@ -56,7 +56,7 @@ def test_never_more_holders_than_slots(rules: Rules, steps: list[tuple[int, list
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(RULES, st.lists(ORDERS, max_size=8)), max_size=12))
+@given(st.lists(st.tuples(RULES, st.lists(COMMANDS, max_size=8)), max_size=12))
 def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[tuple[Rules, list[Command]]]) -> None:
     semaphore = Semaphore()
     for secs, (rules, commands) in enumerate(steps):
@@ -68,7 +68,7 @@ def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[t
 
 
 @settings(max_examples=60)
-@given(RULES, st.lists(ORDERS, max_size=12), st.lists(ORDERS, max_size=12))
+@given(RULES, st.lists(COMMANDS, max_size=12), st.lists(COMMANDS, max_size=12))
 def test_all_at_once_is_as_one_by_one(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     rules = replace(rules, lock_ttl_secs=None)
     first = decide(GroupState(), before, rules, at(0), "g").change
@@ -103,7 +103,7 @@ def test_giving_back_frees_nobody_else(rules: Rules, before: list[Command], host
     assert held(decision.change.state.semaphore if decision.change else semaphore) == held(semaphore) - {host}
 
 
-@given(RULES, st.lists(ORDERS, max_size=8), st.lists(ORDERS, max_size=8))
+@given(RULES, st.lists(COMMANDS, max_size=8), st.lists(COMMANDS, max_size=8))
 def test_what_is_touched_is_what_differs(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     """A store writes the holders that are named as touched, and no others."""
     first = decide(GroupState(), before, rules, at(0), "g").change

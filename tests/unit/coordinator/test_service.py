@@ -1,4 +1,4 @@
-"""Groups, and what operators ask."""
+"""The lock service: groups, reloads, and operators' commands."""
 
 from __future__ import annotations
 

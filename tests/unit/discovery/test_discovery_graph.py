@@ -1,4 +1,4 @@
-"""The update graph: what it says is read, and what contradicts itself is refused with its place."""
+"""Parsing of update graphs, and rejection of invalid ones with the place of the fault."""
 
 from __future__ import annotations
 

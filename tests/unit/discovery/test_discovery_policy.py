@@ -1,4 +1,4 @@
-"""The choice among offers: the newest that no rule forbids, and never down without leave."""
+"""The choice among offers: the newest that no rule excludes, and no downgrade unless allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers mean: a slot, no slot, another host's word, or nobody knows."""
+"""Interpretation of lock servers' answers: granted, busy, refused, not a lock server, or uncertain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to a lock server, and what is not even sent."""
+"""Requests to a lock server, and accounts that are rejected before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses: passwords never show, and what cannot be asked is refused with the reason."""
+"""URLs: passwords are masked, and invalid ones are rejected with the reason."""
 
 from __future__ import annotations
 
