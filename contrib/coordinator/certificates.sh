@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes an authority and the certificates of a trial or a small site, each good for a year; what is there already stays.
-# A site with an authority of its own uses that instead: the names below are all that matters.
+# Makes a certificate authority and the certificates of a trial or a small site, each valid for a year. Existing files are
+# kept. A site with its own certificate authority uses that instead, with the names below.
 #
-#   sh certificates.sh FOLDER [NAME...]     NAME: under what clients reach the coordinators (DNS names or IP addresses)
+#   sh certificates.sh FOLDER [NAME...]     NAME: a DNS name or IP address under which clients connect to coordinators
 #
-# In FOLDER afterwards: ca.crt and ca.key; etcd.crt and etcd.key, for members among themselves and towards clients;
+# It writes into FOLDER: ca.crt and ca.key; etcd.crt and etcd.key, for etcd members towards each other and clients;
 # client.crt and client.key, for coordinators towards etcd; coordinator.crt and coordinator.key, towards hosts.
 set -eu
 folder=$1
@@ -13,7 +13,7 @@ umask 077
 mkdir -p "$folder"
 cd "$folder"
 
-# names NAME...: as the extension wants them.
+# names NAME...: in the form of the extension subjectAltName.
 names() {
 	separator=
 	for name; do
@@ -46,6 +46,6 @@ members="etcd-0 etcd-1 etcd-2"
 inside=$(for one in $members; do echo "$one.etcd $one.etcd.tidegate.svc"; done)
 # shellcheck disable=SC2086 - these are lists of words
 certificate etcd "/O=Tidegate trial/CN=etcd" serverAuth,clientAuth "$(names localhost 127.0.0.1 $members $inside)"
-# Without a common name: with accounts in etcd, its gateway refuses a certificate that has one.
+# Without a common name: with authentication enabled, etcd's gateway refuses a certificate that has one.
 certificate client "/O=Tidegate trial" clientAuth ""
 certificate coordinator "/O=Tidegate trial/CN=coordinator" serverAuth "$(names localhost 127.0.0.1 "$@")"

@@ -1,4 +1,4 @@
-"""What a run came to, as a page for people and as JSON for whoever compares."""
+"""The report of a run, as text and as JSON."""
 
 from __future__ import annotations
 

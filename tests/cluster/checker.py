@@ -1,4 +1,4 @@
-"""Whether the locks were right: what the store kept against what the clients saw. Pure.
+"""Check the locks of a run: compare the store's history with what the clients observed. Pure.
 
 Each rule is judged from evidence alone. Times are those of one clock in one process, that of the clients; a revision of
 the store lies between two such times (:class:`tests.cluster.history.Timeline`), and a rule is broken only where it is

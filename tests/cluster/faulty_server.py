@@ -1,4 +1,4 @@
-"""A lock server with a defect that is known, to see whether the checker finds it in a real run. Small and slow.
+"""A lock server with a known defect, which the checker has to find in a real run. Small and slow.
 
 ``python -m tests.cluster.faulty_server DEFECT ADDRESS:PORT MEMBER:PORT,... '{"group": slots}'``
 """

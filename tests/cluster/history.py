@@ -1,4 +1,4 @@
-"""What etcd has kept: every version of a group's key, and between which two moments each was written."""
+"""The history in etcd: every version of a group's semaphore, and bounds on the time at which each was written."""
 
 from __future__ import annotations
 

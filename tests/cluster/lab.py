@@ -1,4 +1,4 @@
-"""Three members of etcd and three coordinators, each in a namespace of its own, and what can be done to them."""
+"""Three etcd members and three coordinators, each in a network namespace of its own, and faults to inject there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts that take and give back slots as real agents do, only faster: what is lost is asked again.
+"""Hosts that lock and unlock as real agents do, only faster; a lost request is retried.
 
 A real host takes minutes between a lock and an unlock, and days until the next lock. So here an id of which a call was
 lost is used for one cycle only; its host goes on under a new id, and long after asks once more to be rid of whatever a

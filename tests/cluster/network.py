@@ -1,4 +1,4 @@
-"""A network of its own for each process: a bridge, and behind it namespaces that can be cut off one by one.
+"""Network namespaces on a bridge, one for each process, that can be cut off one by one.
 
 All of it lives in the namespaces of the caller, who must be in new ones for network, processes and mounts
 (``python -m tests.cluster`` sees to it). The kernel takes everything away when the last process there ends, however it

@@ -1,4 +1,4 @@
-"""The processes of the lab: members of etcd and coordinators, each of which can be killed, frozen and started again."""
+"""The processes of the lab: etcd members and coordinators, which can be killed, frozen and restarted."""
 
 from __future__ import annotations
 

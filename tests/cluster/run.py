@@ -1,4 +1,4 @@
-"""One run: load, faults and a look at the store's revision side by side; then all give back; then the check."""
+"""One run: load, faults and a probe of the store's revision in parallel; then all hosts unlock; then the check."""
 
 from __future__ import annotations
 

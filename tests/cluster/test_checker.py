@@ -1,4 +1,4 @@
-"""The checker finds what is planted, and nothing where nothing is."""
+"""The checker finds every injected violation, and reports none in a correct history."""
 
 from __future__ import annotations
 

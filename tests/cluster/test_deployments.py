@@ -1,4 +1,4 @@
-"""The examples in ``contrib/coordinator``: they parse, they say what they should, and what is in them is accepted.
+"""The examples in ``contrib/coordinator``: they parse, are complete, and their configuration is valid.
 
 Neither compose nor Kubernetes is here, so their schemas are not; the parts that are ours or etcd's are tried for real.
 """

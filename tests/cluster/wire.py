@@ -1,4 +1,4 @@
-"""A client of HTTP/1.1 that costs next to nothing: one kept connection, one request at a time.
+"""A cheap HTTP/1.1 client: one persistent connection, one request at a time.
 
 Load is made with it, so that what is measured is the server. It knows only what the servers here send.
 """

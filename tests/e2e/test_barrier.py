@@ -87,5 +87,5 @@ def test_an_edge_past_the_barrier_is_not_taken(world: World) -> None:
     assert (look["target"], look["error"]) == (None, None)
     (held,) = look["held_back"]
     assert held["release"]["version"] == last.version
-    assert held["reason"] == f"comes after {barrier.version}, which no host may pass by"
+    assert held["reason"] == f"comes after the barrier {barrier.version}, which every host has to go through"
     assert f"{last.version} comes after" in host.machine.sh("tidegate status")

@@ -79,7 +79,7 @@ class MemoryLocks:
             for name, rules in self.rules.items()
         )
 
-    async def take(self, group: str | None, holder_id: str, by: str, reason: str) -> tuple[str, ...]:
+    async def force_release(self, group: str | None, holder_id: str, by: str, reason: str) -> tuple[str, ...]:
         """Free a slot."""
         await self.check()
         if group is not None and group not in self.rules:

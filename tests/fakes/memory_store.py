@@ -1,4 +1,4 @@
-"""A store in memory that does what a store may do to a combiner: err, hang, conflict, and carry out what it denies."""
+"""Groups in memory that do to a combiner what a store may do: fail, hang, conflict, and carry out what they deny."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from tidegate.coordinator.model import AuditEvent, Change, Holder, Semaphore
-from tidegate.coordinator.store.base import Conflict, Swapped, nonsense, unavailable
+from tidegate.coordinator.group_state import Change, GroupState
+from tidegate.coordinator.group_store import Conflict, Replaced
+from tidegate.coordinator.model import AuditEvent, Holder, Semaphore
+from tidegate.coordinator.store.base import nonsense, unavailable
 
 
 class Trouble(Enum):
@@ -25,9 +27,9 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MemoryVersion:
-    """A :class:`~tidegate.coordinator.store.base.Version`."""
+    """A :class:`~tidegate.coordinator.group_store.Version`."""
 
-    semaphore: Semaphore
+    state: GroupState
     revision: int
     store: MemoryStore = field(repr=False)
 
@@ -36,7 +38,7 @@ class MemoryVersion:
         await self.store.suffer()
         return self.store.current(self)
 
-    async def swap(self, change: Change) -> Swapped | Conflict:
+    async def swap(self, change: Change) -> Replaced | Conflict:
         self.store.swaps.append(change)
         trouble = await self.store.suffer()
         if trouble is Trouble.DELAYED:
@@ -44,16 +46,16 @@ class MemoryVersion:
             raise unavailable("the answer does not come in time")
         if self.store.current(self) is not self:
             return Conflict(self.store.current(None))
-        self.store.write(change.semaphore)
+        self.store.write(change.state)
         self.store.happened += change.audit_events
         if trouble is Trouble.DONE_BUT_FAILS:
             raise unavailable("the answer was lost")
-        return Swapped(self.store.current(None))
+        return Replaced(self.store.current(None))
 
 
 @dataclass
 class MemoryStore:
-    """A :class:`~tidegate.coordinator.store.base.Store` of one group. ``troubles`` come one a request;
+    """:class:`~tidegate.coordinator.group_store.Groups` with one group. ``troubles`` come one a request;
     ``gate``: requests wait for it. ``swaps`` are all that were tried."""
 
     troubles: deque[Trouble] = field(default_factory=deque[Trouble])
@@ -79,33 +81,30 @@ class MemoryStore:
         self.checks += 1
         await self.suffer()
 
-    async def aclose(self) -> None:
-        return None
-
     def current(self, like: MemoryVersion | None) -> MemoryVersion:
         """The current version; ``like`` itself where that is it."""
         if self._version is None:
-            self._version = MemoryVersion(Semaphore(), 0, self)
+            self._version = MemoryVersion(GroupState(), 0, self)
         return like if like is not None and like.revision == self._version.revision else self._version
 
-    def write(self, semaphore: Semaphore) -> None:
+    def write(self, state: GroupState) -> None:
         """What another coordinator may do as well."""
-        self._version = MemoryVersion(semaphore, self.current(None).revision + 1, self)
+        self._version = MemoryVersion(state, self.current(None).revision + 1, self)
 
     def deliver(self) -> None:
         """What was delayed arrives, and is compared and swapped like everything else."""
         for version, change in self.delayed:
             if self.current(version) is version:
-                self.write(change.semaphore)
+                self.write(change.state)
         self.delayed.clear()
 
     def hold(self, *ids: str) -> None:
         """Another coordinator lets these have all slots there are."""
-        self.write(Semaphore(len(ids), {one: Holder(one, since=None) for one in ids}))
+        self.write(GroupState(Semaphore(len(ids), {one: Holder(one, since=None) for one in ids})))
 
     @property
     def holders(self) -> set[str]:
-        return {*self.current(None).semaphore.holders}
+        return {*self.current(None).state.semaphore.holders}
 
     async def suffer(self) -> Trouble:
         """What is due."""

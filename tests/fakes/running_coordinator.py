@@ -1,4 +1,4 @@
-"""A coordinator on real sockets, in a thread of this process: its doors and its HTTP server over any locks."""
+"""A coordinator on real sockets, in a thread of this process: its listeners and HTTP server, over any locks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tidegate.coordinator.addresses import Address
 from tidegate.coordinator.service import Locks
 from tidegate.coordinator.settings import Coordinator
 from tidegate.coordinator.web.listeners import Listeners
-from tidegate.coordinator.web.listening import bound
 from tidegate.coordinator.web.server import Servers
+from tidegate.coordinator.web.sockets import bound_address
 
 START_SECS = 10.0
 STOP_SECS = 20.0
@@ -27,13 +27,13 @@ class Running:
     """Where it is, and its parts, for tests that turn on them from its own loop (:meth:`do`)."""
 
     addresses: list[Address] = field(default_factory=list[Address])
-    doors: Listeners | None = None
+    listeners: Listeners | None = None
     servers: Servers | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
-    def url(self, door: int = 0, scheme: str = "http") -> str:
-        """The URL of a door, in the order in which they are opened."""
-        return f"{scheme}://{self.addresses[door]}"
+    def url(self, listener: int = 0, scheme: str = "http") -> str:
+        """The URL of a listener, in the order in which they are opened."""
+        return f"{scheme}://{self.addresses[listener]}"
 
     def do(self, action: Callable[[], None]) -> None:
         """Do it there, and wait until it is done."""
@@ -56,10 +56,10 @@ def running(own: Coordinator, open_locks: OpenLocks) -> Generator[Running, None,
     async def serve() -> None:
         async with open_locks() as locks:
             place.loop = asyncio.get_running_loop()
-            place.doors = Listeners(own, locks, SystemClock())
-            place.servers = Servers(place.doors.listeners, own.max_connections)
+            place.listeners = Listeners(own, locks, SystemClock())
+            place.servers = Servers(place.listeners.listeners, own.max_connections)
             place.addresses += [
-                bound(one.socket) for one in place.doors.listeners if one.socket.family.name != "AF_UNIX"
+                bound_address(one.socket) for one in place.listeners.listeners if one.socket.family.name != "AF_UNIX"
             ]
             ready.set()
             await place.servers.run()

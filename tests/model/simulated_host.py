@@ -164,6 +164,7 @@ class Host:
         self.booted = version
         self.fell_back = self.entries[0] if version != self.entries[0] else None
         self.passed_over = tuple(entry for entry in self.entries if entry != version)
+        self.left = self.left.union(self.passed_over) - {version}
         self.boots, self.soft_reboots = self.boots + 1, 0
 
     def _begin_anew(self) -> None:

@@ -1,1 +1,1 @@
-"""The FleetLock server: how many hosts of a group may be down at a time. Extra ``tidegate[coordinator]``."""
+"""The FleetLock server, which limits how many hosts of a group are down at a time. Extra ``tidegate[coordinator]``."""

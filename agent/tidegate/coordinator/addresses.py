@@ -1,4 +1,4 @@
-"""Where to listen."""
+"""Listen addresses: an IP address or host name, and a port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host (empty: every address of this one) and a port (0: any that is free)."""
+    """A host (empty: all addresses of this host) and a port (0: any free port)."""
 
     host: str
     port: int
@@ -25,12 +25,12 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this host can reach it. Of names, that is certain of one."""
+        """Whether only this host can reach it. Of host names, only ``localhost`` counts: others are not resolved."""
         return self.host == "localhost" or is_loopback(self.host)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is a loopback address; a name is none."""
+    """Whether ``host`` is a loopback IP address; False for a host name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -40,47 +40,51 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """The inverse of ``str(address)``; ``:3333`` is every address, too.
+    """Parse what ``str(address)`` writes; ``:3333`` means all addresses, too.
 
     Raises:
-        ValueError: it is no address with a port; the text says why.
+        ValueError: not an address with a port; the text says why.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal()):
         raise ValueError("it does not end in a port")
     if int(port) > MAX_PORT:
-        raise ValueError(f"ports end at {MAX_PORT}")
+        raise ValueError(f"the highest port is {MAX_PORT}")
     if host.startswith("[") and host.endswith("]"):
         host = str(ipaddress.IPv6Address(host[1:-1]))
     elif ":" in host:
         raise ValueError("an IPv6 address needs brackets")
     if any(not sign.isprintable() or sign in " /@" for sign in host):
-        raise ValueError("the host has a character that no host has")
+        raise ValueError("the host has a character that is not allowed in a host name")
     return Address("" if host == "*" else host, int(port))
 
 
 @dataclass(frozen=True, slots=True)
 class Listen(Kind[Address]):
-    """An address with a port."""
+    """The kind of a key that takes a listen address."""
 
     empty_is_default: ClassVar[bool] = True
 
     @property
     def wanted(self) -> str:
-        """Examples."""
+        """The accepted form, with examples."""
         return "an address and a port, such as 127.0.0.1:3333, [::1]:3333 or *:3333"
 
     def fits(self, value: object) -> bool:
-        """Only a string."""
+        """Whether the value is a string."""
         return isinstance(value, str)
 
     def read(self, value: object) -> Address:
-        """The address."""
+        """Parse the address.
+
+        Raises:
+            FaultyValueError: not a listen address.
+        """
         try:
             return parse_address(cast(str, value))
         except ValueError as error:
-            raise faulty(f"{shown(value)} is no address to listen at: {error}", f"use {self.wanted}") from None
+            raise faulty(f"{shown(value)} is not an address to listen at: {error}", f"use {self.wanted}") from None
 
     def plain(self, setting: object) -> object:
-        """As text."""
+        """The address as text."""
         return str(setting)

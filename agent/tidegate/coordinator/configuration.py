@@ -1,4 +1,4 @@
-"""The coordinator's configuration, at its start and at each reload."""
+"""Load the coordinator's configuration at start and at each reload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidegate.coordinator.settings import DEFAULT_ROOTS, SCHEMA, Coordinator, Co
 from tidegate.errors import ErrorKind, TidegateError
 
 RELOADED = frozenset({"default_group", "tls", "admin"})
-"""What a reload may change below ``[coordinator]``; of the rest, and of addresses, a restart makes use."""
+"""Keys below ``[coordinator]`` that a reload applies. All others, and listen addresses, need a restart."""
 
 _log = logging.getLogger(__name__)
 
@@ -23,14 +23,14 @@ _CHECK = "tidegate coordinator check"
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the command line says in place of snippets. A store may be a relative path there."""
+    """Options of the command line that replace keys of the snippets. ``store`` may be a relative path."""
 
     store: str | None = None
     listen: str | None = None
 
 
 class Configuration:
-    """Reads the folders. A bad configuration never takes the place of a good one."""
+    """The settings in force, read from the configuration folders. A bad reload keeps the last good settings."""
 
     def __init__(self, roots: Sequence[Path], overrides: Overrides) -> None:
         self._roots = tuple(roots) or DEFAULT_ROOTS
@@ -38,16 +38,16 @@ class Configuration:
         self.settings = self._read()
 
     def reload(self) -> bool:
-        """Whether there are new settings; where not, the log says what is wrong and the last good ones hold."""
+        """Read the folders again; False where the configuration is bad, which is logged and changes nothing."""
         before = self.settings
         try:
             self.settings = self._read()
         except TidegateError as error:
             _log.error("not reloaded, the last good configuration stays in force: %s", error)
             return False
-        late = _needs_restart(before.coordinator, self.settings.coordinator)
-        if late:
-            _log.warning("these take effect at the next start only: %s", ", ".join(late))
+        pending = _needs_restart(before.coordinator, self.settings.coordinator)
+        if pending:
+            _log.warning("these keys take effect after a restart: %s", ", ".join(pending))
         return True
 
     def _read(self) -> CoordinatorSettings:
@@ -56,13 +56,13 @@ class Configuration:
             raise _bad([str(problem) for problem in loaded.problems])
         settings = _overridden(loaded.settings, self._overrides)
         wrong = [f"{conflict.key}: {conflict.message} ({conflict.remedy})" for conflict in conflicts(settings)]
-        if wrong:  # only what the command line changed can be: the snippets alone were held against each other
+        if wrong:  # caused by an option of the command line: the snippets alone passed the same check in load_as()
             raise _bad(wrong)
         return settings
 
 
 def rules_of(settings: CoordinatorSettings) -> Mapping[str, Rules]:
-    """The rules by the name of their group."""
+    """The rules of each configured group, by its name."""
     return {group.name: group.rules for group in settings.groups}
 
 
@@ -84,22 +84,23 @@ def _address(text: str) -> Address:
 
 
 def _needs_restart(before: Coordinator, now: Coordinator) -> list[str]:
-    late = [
+    keys = [
         f"coordinator.{one.name}"
         for one in fields(Coordinator)
         if one.name not in RELOADED and getattr(before, one.name) != getattr(now, one.name)
     ]
-    places = ((before.admin.listen, now.admin.listen), (before.admin.socket, now.admin.socket))
-    moved = ["coordinator.admin"] if any(old != new for old, new in places) else []
-    turned = ["coordinator.tls"] if _tls_shape(before) != _tls_shape(now) else []
-    return late + moved + turned
+    addresses = ((before.admin.listen, now.admin.listen), (before.admin.socket, now.admin.socket))
+    admin = ["coordinator.admin"] if any(old != new for old, new in addresses) else []
+    tls = ["coordinator.tls"] if _tls_modes(before) != _tls_modes(now) else []
+    return keys + admin + tls
 
 
-def _tls_shape(own: Coordinator) -> tuple[bool, bool]:
-    return own.tls.certificate is None, own.tls.client_ca is None
+def _tls_modes(own: Coordinator) -> tuple[bool, bool]:
+    """Whether TLS is on, and whether client certificates are verified: both are fixed when a listener opens."""
+    return own.tls.certificate is not None, own.tls.client_ca is not None
 
 
-def _bad(wrong: Sequence[str]) -> TidegateError:
-    first, *rest = wrong
+def _bad(problems: Sequence[str]) -> TidegateError:
+    first, *rest = problems
     more = f" (and {len(rest)} more)" if rest else ""
     return TidegateError(ErrorKind.CONFIG_INVALID, f"the configuration is bad: {first}{more}", _CHECK)

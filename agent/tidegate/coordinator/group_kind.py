@@ -1,4 +1,4 @@
-"""``[[group]]``: an array whose entries of all snippets add up."""
+"""The kind of the key ``[[group]]``: an array of tables; the entries of all snippets add up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidegate.coordinator.model import Rules
 from tidegate.fleetlock.protocol import GROUP_PATTERN
 
 MAX_SLOTS = 100_000
-"""A record of so many holders is larger than etcd takes, whatever the configuration allows."""
+"""More holders do not fit into one request of etcd (1.5 MiB), whatever the configuration allows."""
 
 MIN_TTL_SECS = 60
 MAX_TTL_SECS = 366 * 24 * 3600
@@ -23,7 +23,7 @@ MAX_DELAY_SECS = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group as it is configured."""
+    """A configured group."""
 
     name: str
     rules: Rules
@@ -31,15 +31,19 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Groups(TableArrayKind[tuple[Group, ...]]):
-    """``[[group]]``; each entry is read on its own."""
+    """``[[group]]``; each entry is checked and read on its own."""
 
     @property
     def wanted(self) -> str:
-        """In words."""
+        """The accepted form."""
         return "an array of tables with `name` and `slots`"
 
     def read(self, value: object) -> tuple[Group, ...]:
-        """One entry, as a tuple of one."""
+        """Read one entry, as a tuple of one.
+
+        Raises:
+            FaultyValueError: with every problem of the entry.
+        """
         table = cast(dict[str, object], value)
         faults = [*_faults(table)]
         if faults:
@@ -48,7 +52,7 @@ class Groups(TableArrayKind[tuple[Group, ...]]):
         return (Group(cast(str, table["name"]), Rules(**numbers)),)
 
     def plain(self, setting: object) -> object:
-        """The tables, without what is left out."""
+        """The groups as tables, without keys that have their default."""
         return [_plain(group) for group in cast(tuple[Group, ...], setting)]
 
 

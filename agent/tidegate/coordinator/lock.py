@@ -1,18 +1,19 @@
-"""Who gets a slot. Pure: a semaphore, orders, rules and an instant make another semaphore and answers.
+"""The rules of a semaphore: which host gets a slot. Pure.
 
-- Orders are carried out as they came in: a lock that its client gave up waiting for, and the unlock that it sent after
-  it, must not change places.
-- What changes nothing is no change: a denial, or an unlock by a host that holds nothing, costs the store no write.
-- The rules count, not the number of slots in the record; where there are more holders than slots, nobody is thrown out.
-- A holder's slot may be taken for another once its time is over (``lock_ttl_secs``, since it was last told that it may
-  reboot), and is when another needs it. A host that comes back before that still has it.
+- Commands are carried out in the order of their arrival: a lock request that its client gave up waiting for, and the
+  unlock request that it sent afterwards, must not be swapped.
+- What changes nothing costs no write: a denial, or an unlock by a host that holds no slot.
+- The number of slots is that of the rules, not that of the record; where there are more holders than slots, none is
+  evicted.
+- A holder expires ``lock_ttl_secs`` after its last lock request, and its slot is freed once another host needs it. A
+  host that comes back before that still holds its slot.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import nsmallest
 from itertools import islice
@@ -24,7 +25,6 @@ from tidegate.coordinator.model import (
     Answer,
     AuditEvent,
     Call,
-    Change,
     Command,
     DenialKind,
     Denied,
@@ -38,11 +38,8 @@ from tidegate.coordinator.model import (
 )
 from tidegate.fleetlock.protocol import UpdateParams, Verb
 
-MAX_CHANGES = 60
-"""In one decision. A transaction of etcd takes 128 operations (3.4, ``--max-txn-ops``); each change is one of them."""
-
 MAX_EXPIRED = 30
-"""In one decision, for the same reason; the next one goes on."""
+"""Holders that expire at once: half of the changes of a decision, so that it can grant as many of their slots."""
 
 FULL_RETRY_SECS = 60
 """When to ask again for a slot of a full group: a reboot takes minutes."""
@@ -52,77 +49,62 @@ NOT_WRITTEN = 0
 
 _NAMED = 3
 _SORTED_AT_MOST = 100
-"""Holders that are put in order to name the oldest in a denial; of more, the first at hand are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """``answers`` belong to the first orders; there are fewer than orders where ``MAX_CHANGES`` is reached. They hold
-    once ``change`` is written, or with None as long as the semaphore is still the one that was decided upon."""
-
-    change: Change | None
-    answers: tuple[Answer, ...]
-
-
-def decide(semaphore: Semaphore, commands: Sequence[Command], rules: Rules, now: GroupTime, group: str) -> Decision:
-    """Answer ``orders`` one after the other. ``group`` is its name, for people."""
-    editor = _SemaphoreEditor(semaphore, rules, now, group)
-    answers: list[Answer] = []
-    for command in commands:
-        if editor.changes >= MAX_CHANGES:
-            break
-        answers.append(editor.serve(command))
-    return Decision(editor.change(), tuple(answers))
+"""Holders that are sorted to name the oldest in a denial; of more, any are named."""
 
 
 def expires_at(holder: Holder, rules: Rules) -> datetime | None:
-    """From when on the slot may be taken for another; None: never, as there is no limit or no time to count from."""
+    """When the holder's slot may be granted to another host; None: never, for want of a limit or of a known time."""
     if rules.lock_ttl_secs is None or holder.since is None:
         return None
     return (holder.last_seen or holder.since) + timedelta(seconds=rules.lock_ttl_secs)
 
 
-class _SemaphoreEditor:
-    """The semaphore while orders are carried out on it."""
+class SemaphoreEditor:
+    """A semaphore while commands are carried out on it. ``changes`` counts the changes of holders."""
 
     def __init__(self, before: Semaphore, rules: Rules, now: GroupTime, group: str) -> None:
+        """``group`` is its name, for messages."""
         self._before, self._rules, self._now, self._group = before, rules, now, group
         self._holders: Mapping[str, Holder] = before.holders
         self._copy: dict[str, Holder] | None = None
         self._freed = [instant for instant in before.freed if self._secs_left(instant, rules.release_delay_secs) > 0]
         self._granted_at = before.granted_at
-        self._audit_events: list[AuditEvent] = []
-        self._touched: set[str] = set()
-        self._aligned = self._expired = False
+        self._sync_requested = self._none_overdue = False
         self._denied: Denied | None = None
+        self.audit_events: list[AuditEvent] = []
+        self.touched: set[str] = set()
         self.changes = 0
 
-    def serve(self, command: Command) -> Answer:
+    def serve(self, command: Command, room: int) -> Answer | None:
+        """Carry out ``command`` with at most ``room`` changes (1 or more); None, without effect, if it takes more."""
         match command:
             case Call():
-                return self._lock(command) if command.verb is Verb.PRE_REBOOT else self._unlock(command)
+                return self._lock(command, room) if command.verb is Verb.PRE_REBOOT else self._unlock(command)
             case ForceRelease(id=holder_id, by=by, reason=reason):
                 return self._free(holder_id, "taken", by, reason)
             case SyncSlots():
-                self._aligned = True
+                self._sync_requested = True
                 return Released(held=False)
             case _:
                 assert_never(command)
 
-    def change(self) -> Change | None:
-        """What is to be written, if anything is."""
-        rules, before = self._rules, self._before
-        if not self._touched and (not self._aligned or before.slots == rules.slots):
-            return None
-        as_of = self._now.at if before.as_of is None else max(before.as_of, self._now.at)
-        after = Semaphore(rules.slots, self._holders, tuple(self._freed), self._granted_at, as_of)
-        return Change(after, frozenset(self._touched), tuple(self._audit_events))
+    @property
+    def is_changed(self) -> bool:
+        """Whether the result has to be written."""
+        return bool(self.touched) or (self._sync_requested and self._before.slots != self._rules.slots)
 
-    def _lock(self, call: Call) -> Answer:
+    def result(self) -> Semaphore:
+        """The semaphore after the commands."""
+        before = self._before
+        as_of = self._now.at if before.as_of is None else max(before.as_of, self._now.at)
+        return Semaphore(self._rules.slots, self._holders, tuple(self._freed), self._granted_at, as_of)
+
+    def _lock(self, call: Call, room: int) -> Answer | None:
         holder = self._holders.get(call.client.id)
         if holder is not None:
             return self._renew(holder, call)
-        self._expire_if_full()
+        if not self._expire_if_full(room - 1):  # one change is for the grant
+            return None
         if self._denied is None:
             self._denied = self._denial()
         return self._denied or self._grant(call)
@@ -132,22 +114,25 @@ class _SemaphoreEditor:
         holder = Holder(holder_id, now.at if now.sure else None, now.at, call.address, call.update)
         self._granted_at = now.at
         self._put(holder_id, holder)
-        self._note(holder_id, "granted", call.address, _journey(call.update))
+        self._note(holder_id, "granted", call.address, _versions(call.update))
         return Granted(renewed=False, revision=NOT_WRITTEN)
 
     def _renew(self, holder: Holder, call: Call) -> Answer:
-        """It has a slot and keeps it, whatever the rules say by now. The protocol goes by ids, so that another host of
-        the same id has it too; that is told to people."""
-        mine, theirs = _boot_id(holder.update), _boot_id(call.update)
-        rival = theirs if mine and theirs and mine != theirs else None
-        if rival and rival != holder.conflicting_boot_id:
-            self._note(holder.id, "rival", call.address, f"boot {rival} asks, boot {mine} holds")
+        """Keep the caller's slot, whatever the rules are by now.
+
+        The protocol identifies hosts by id only, so another host with the same id gets the same answer; the conflict is
+        recorded for operators.
+        """
+        own, other = _boot_id(holder.update), _boot_id(call.update)
+        conflicting = other if own and other and own != other else None
+        if conflicting and conflicting != holder.conflicting_boot_id:
+            self._note(holder.id, "rival", call.address, f"boot {conflicting} asks, boot {own} holds")
         renewed = replace(
             holder,
             last_seen=self._now.at,
-            address=holder.address if rival else call.address,
-            update=holder.update if rival else call.update or holder.update,
-            conflicting_boot_id=rival or holder.conflicting_boot_id,
+            address=holder.address if conflicting else call.address,
+            update=holder.update if conflicting else call.update or holder.update,
+            conflicting_boot_id=conflicting or holder.conflicting_boot_id,
         )
         self._put(holder.id, renewed)
         return Granted(renewed=True, revision=NOT_WRITTEN)
@@ -165,13 +150,18 @@ class _SemaphoreEditor:
         self._note(holder_id, what, by, "; ".join(filter(None, (detail, _held_since(holder)))))
         return Released(held=True)
 
-    def _expire_if_full(self) -> None:
-        """Once a decision: by its end no more time has passed."""
-        if self._expired or self._rules.lock_ttl_secs is None or len(self._holders) < self._rules.slots:
-            return
-        self._expired = True
-        for holder in nsmallest(MAX_EXPIRED, self._overdue(), key=_seen):
+    def _expire_if_full(self, room: int) -> bool:
+        """Free the slots of overdue holders, if all slots are held; False if there are some but no ``room``."""
+        if self._none_overdue or self._rules.lock_ttl_secs is None or len(self._holders) < self._rules.slots:
+            return True
+        limit = min(MAX_EXPIRED, room)
+        overdue = nsmallest(limit + 1, self._overdue(), key=_last_seen)
+        if overdue and not limit:
+            return False
+        self._none_overdue = len(overdue) <= limit
+        for holder in overdue[:limit]:
             self._free(holder.id, "expired", f"lock_ttl_secs = {self._rules.lock_ttl_secs}", "")
+        return True
 
     def _overdue(self) -> Iterator[Holder]:
         for holder in self._holders.values():
@@ -180,55 +170,55 @@ class _SemaphoreEditor:
                 yield holder
 
     def _denial(self) -> Denied | None:
-        """Why nobody gets a slot now; None where somebody does."""
+        """Why no host gets a slot now; None if a host may get one."""
         rules, held = self._rules, len(self._holders)
         if held >= rules.slots:
-            return Denied(DenialKind.SEMAPHORE_FULL, self._who_holds(), FULL_RETRY_SECS)
+            return Denied(DenialKind.SEMAPHORE_FULL, self._full_text(), FULL_RETRY_SECS)
         if held + len(self._freed) >= rules.slots:
             left = self._secs_left(min(self._freed), rules.release_delay_secs)
-            why = f"a slot of group {self._group} that was given back rests for {rules.release_delay_secs} s"
+            why = f"a released slot of group {self._group} is not granted again for {rules.release_delay_secs} s"
             return Denied(DenialKind.SLOT_COOLING, why, math.ceil(left))
         left = 0.0 if self._granted_at is None else self._secs_left(self._granted_at, rules.min_gap_secs)
         if left > 0:
-            why = f"group {self._group} lets one host go every {rules.min_gap_secs} s"
+            why = f"group {self._group} grants one slot every {rules.min_gap_secs} s at most"
             return Denied(DenialKind.SLOT_COOLING, why, math.ceil(left))
         return None
 
-    def _who_holds(self) -> str:
+    def _full_text(self) -> str:
         held, slots = len(self._holders), self._rules.slots
         if not slots:
             return f"group {self._group} has no slots: none of its hosts may reboot"
-        first = self._holders.values()
-        named = nsmallest(_NAMED, first, key=_seen) if held <= _SORTED_AT_MOST else [*islice(first, _NAMED)]
+        holders = self._holders.values()
+        named = nsmallest(_NAMED, holders, key=_last_seen) if held <= _SORTED_AT_MOST else [*islice(holders, _NAMED)]
         more = f" and {held - len(named)} more" if held > len(named) else ""
-        return f"{held} of {slots} slots of group {self._group} are held: {', '.join(map(_named, named))}{more}"
+        return f"{held} of {slots} slots of group {self._group} are held: {', '.join(map(_name, named))}{more}"
 
     def _secs_left(self, since: datetime, secs: int) -> float:
         return secs - (self._now.at - since).total_seconds() if secs else 0.0
 
     def _put(self, holder_id: str, holder: Holder | None) -> None:
-        """The mapping that came in belongs to others: it is copied before the first change."""
+        """Copy the mapping before the first change: the caller's must not change."""
         if self._copy is None:
             self._holders = self._copy = dict(self._holders)
         if holder is None:
             del self._copy[holder_id]
         else:
             self._copy[holder_id] = holder
-        self._touched.add(holder_id)
+        self.touched.add(holder_id)
         self._denied = None
         self.changes += 1
 
     def _note(self, holder_id: str, what: str, by: str, detail: str) -> None:
-        self._audit_events.append(AuditEvent(self._now.at, self._group, holder_id, what, by, detail))
+        self.audit_events.append(AuditEvent(self._now.at, self._group, holder_id, what, by, detail))
 
 
-def _seen(holder: Holder) -> tuple[float, str]:
-    """By when it was last heard of, the longest ago first."""
+def _last_seen(holder: Holder) -> tuple[float, str]:
+    """A sort key: the holder that was seen the longest ago comes first."""
     seen = holder.last_seen or holder.since
     return (seen.timestamp() if seen else 0.0, holder.id)
 
 
-def _named(holder: Holder) -> str:
+def _name(holder: Holder) -> str:
     return f"{holder.id} ({_held_since(holder)})"
 
 
@@ -240,8 +230,8 @@ def _boot_id(update: UpdateParams | None) -> str | None:
     return None if update is None else update.boot_id
 
 
-def _journey(update: UpdateParams | None) -> str:
-    """From which version to which, as far as it was said."""
+def _versions(update: UpdateParams | None) -> str:
+    """The versions that the host moves from and to, as far as it sent them."""
     if update is None or update.target is None:
         return ""
     origin = f"from {update.current.version} " if update.current else ""

@@ -1,9 +1,9 @@
-"""What the coordinator keeps and what it answers: words that its parts share. No I/O here.
+"""Types that the coordinator's parts share: commands, answers, and what is kept of a group. No I/O.
 
 ::
 
-    http  --Call-->  service  --Order-->  combiner, one a group  --decide (lock.py, pure)-- Change -->  store
-          <-Answer--          <-Answer--                         <------- swapped, or a conflict ------
+    web  --Call-->  service  --Command-->  combiner, one for each group  --decide (pure)--Change-->  group_store
+         <-Answer--          <-Answer----                                <--new version or conflict--
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidegate.fleetlock.protocol import ClientParams, UpdateParams, Verb
 
 
 class DenialKind(StrEnum):
-    """Why a call did not get what it asked for: ``kind`` of the error object. Values are never renamed."""
+    """Why a request was refused: ``kind`` of the error object. Values are never renamed."""
 
     SEMAPHORE_FULL = "failed_lock_semaphore_full"
     SLOT_COOLING = "slot_cooling"
@@ -35,7 +35,7 @@ class DenialKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One well-formed request of a client. ``address`` is where it came from, for people."""
+    """A valid request of a client. ``address`` is the client's, for logs and operators."""
 
     verb: Verb
     client: ClientParams
@@ -45,7 +45,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ForceRelease:
-    """A person frees the slot of the host ``id`` for it."""
+    """An operator's command to free the slot of the host ``id``."""
 
     id: str
     by: str
@@ -54,8 +54,10 @@ class ForceRelease:
 
 @dataclass(frozen=True, slots=True)
 class SyncSlots:
-    """The number of slots that is written down, for other servers on the same record, is to be that of the rules.
-    Nobody gets or loses a slot by it; the answer is always ``Released(held=False)``."""
+    """Write the number of slots of the rules into the record, for other servers that share it.
+
+    It grants and releases nothing; the answer is always ``Released(held=False)``.
+    """
 
 
 Command = Call | ForceRelease | SyncSlots
@@ -63,10 +65,13 @@ Command = Call | ForceRelease | SyncSlots
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a slot. ``since`` is None where the record came without a time that can be trusted (another server wrote
-    it, or the clock was known to be wrong): flagged, and never expired on a guess. ``last_seen`` is the holder's last
-    call, which is when it was last told that it may reboot; ``rival_boot_id`` is another boot id that asked under the
-    same id while this one held: two hosts with one id."""
+    """A host that holds a slot.
+
+    ``since`` is None where there is no trustworthy time: another server wrote the record, or the clock was known to be
+    wrong. Such a holder is flagged, and never expires. ``last_seen`` is the time of its last lock request.
+    ``conflicting_boot_id`` is a different boot id that was sent with the same id meanwhile, as by two hosts that share
+    one.
+    """
 
     id: str
     since: datetime | None
@@ -78,7 +83,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings of a group. ``lock_ttl_secs`` None: a slot is held until it is given back or taken by a person."""
+    """The configuration of a group. ``lock_ttl_secs`` None: a slot is held until it is released."""
 
     slots: int
     lock_ttl_secs: int | None = None
@@ -88,7 +93,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The caller has a slot; ``renewed`` when it had one before. ``revision`` of the store in which that is written."""
+    """The caller holds a slot; ``renewed`` if it held one before. ``revision`` is the store's with that grant in it."""
 
     renewed: bool
     revision: int
@@ -96,14 +101,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The caller has no slot (any more); ``held`` when it had one."""
+    """The caller holds no slot; ``held`` if it held one before."""
 
     held: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """No. ``value`` is a sentence for people; ``retry_after_secs`` is when asking again makes sense, if known."""
+    """The request is refused. ``value`` is a sentence for people; ``retry_after_secs`` None: there is no estimate."""
 
     kind: DenialKind
     value: str
@@ -115,7 +120,7 @@ Answer = Granted | Released | Denied
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A group as operators see it. ``denials``: who asked lately and was told to wait, with the last denial."""
+    """A group as operators see it. ``denials`` are the last denials of hosts that asked lately, by their ids."""
 
     name: str
     rules: Rules
@@ -125,8 +130,11 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One line of the audit log and of ``history``. ``what``: granted, released, expired, taken, rival (another boot id
-    asked under the id of a holder). ``by`` is an address, a person or a rule."""
+    """An entry of the audit log and of the history.
+
+    ``what`` is granted, released, expired, taken (by an operator) or rival (another boot id asked under a holder's id).
+    ``by`` is an address, an operator or a rule.
+    """
 
     at: datetime
     group: str
@@ -138,11 +146,11 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class Semaphore:
-    """What a store has of a group.
+    """The semaphore of a group.
 
-    ``slots`` is what other servers on the same record go by; this one goes by its rules. ``freed`` is when slots were
-    given back that may have to rest, ``granted_at`` when one was last given out, ``as_of`` the latest time that anybody
-    wrote down: the group's time never runs back behind it.
+    ``slots`` is for other servers that share the record; this one applies its rules. ``freed`` are the times of the
+    releases whose slots may still have to cool down, ``granted_at`` is the time of the last grant, and ``as_of`` the
+    latest time in the record, behind which the group's time never runs back.
     """
 
     slots: int = 0
@@ -150,13 +158,3 @@ class Semaphore:
     freed: tuple[datetime, ...] = ()
     granted_at: datetime | None = None
     as_of: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A semaphore to be written in place of the one before it. ``touched`` are the ids whose holder is another than
-    before, or no holder any more; ``happenings`` go to the history in the same instant."""
-
-    semaphore: Semaphore
-    touched: frozenset[str] = frozenset()
-    audit_events: tuple[AuditEvent, ...] = ()

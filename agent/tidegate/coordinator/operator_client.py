@@ -1,4 +1,4 @@
-"""What the command line asks of a coordinator: over the operators' socket on this host, or over the network."""
+"""Query a coordinator as an operator, over its Unix socket on this host or over the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidegate.jsonread import Node, ShapeError
 
 UNIX = "unix:"
 TIMEOUT_SECS = 15.0
-"""The coordinator's own deadline for its store is shorter."""
+"""Longer than the coordinator's own deadline for its store."""
 
 _SOCKET_AUTHORITY = "http://localhost"
 
@@ -25,7 +25,7 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A coordinator: ``unix:/path`` or a URL, and what to show it."""
+    """A coordinator (``unix:/path`` or a URL) and the credentials to use with it."""
 
     url: str
     token: str | None = None
@@ -34,10 +34,10 @@ class Target:
 
 
 def ask(target: Target, path: str, query: Query | None = None, form: Mapping[str, object] | None = None) -> Node:
-    """The document at ``path``: a GET, or a POST of ``form``.
+    """Request the document at ``path``: GET, or POST where there is a ``form``.
 
     Raises:
-        TidegateError: ``coordinator.unreachable``, or ``coordinator.refused`` with the coordinator's own words.
+        TidegateError: ``coordinator.unreachable``, or ``coordinator.refused`` with the coordinator's error text.
     """
     try:
         with _client(target) as client:
@@ -81,7 +81,7 @@ def _document(target: Target, reply: httpx.Response) -> Node:
             return node
         kind, value = node.text("kind"), node.text("value")
     except (ValueError, ShapeError):
-        message = f"{target.url} answers {reply.status_code} with something that no coordinator says"
+        message = f"{target.url} answers {reply.status_code} with a body that is not a coordinator's"
         raise TidegateError(ErrorKind.COORDINATOR_REFUSED, message, "is this the coordinator's address?") from None
     raise TidegateError(ErrorKind.COORDINATOR_REFUSED, f"{kind}: {value}", _remedy(kind))
 
@@ -91,7 +91,7 @@ def _remedy(kind: str) -> str:
         "unauthorized": "run it as root on the coordinator's host, or give --token-file or --client-cert",
         "not_found": "tidegate coordinator status",
         "unknown_group": "tidegate coordinator status",
-        "backend_unavailable": "look at the store (etcd, or the disk of the SQLite file) and the coordinator's log",
+        "backend_unavailable": "check the store (etcd, or the disk of the SQLite file) and the coordinator's log",
     }.get(kind, "")
 
 
@@ -101,18 +101,19 @@ def _unreachable(target: Target, error: Exception) -> TidegateError:
     if target.url.startswith(UNIX):
         socket_path = Path(target.url.removeprefix(UNIX))
         remedy = (
-            f"does it run on this host (systemctl status tidegate-coordinator)? Who may use {socket_path}? Or --url"
+            "check that it runs on this host (systemctl status tidegate-coordinator) and the permissions of "
+            f"{socket_path}, or name another coordinator with --url"
         )
     else:
-        remedy = "check address, port and certificate; the coordinator's log says where it serves operators"
+        remedy = "check address, port and certificate; the coordinator logs at start where it serves operators"
     return TidegateError(ErrorKind.COORDINATOR_UNREACHABLE, message, remedy)
 
 
 def read_token(path: Path) -> str:
-    """The first token in a file: the file that the coordinator has, or one with a token alone.
+    """The first token in a file, which is a coordinator's ``token_file`` or holds a single token.
 
     Raises:
-        TidegateError: ``config.invalid``: there is none.
+        TidegateError: ``config.invalid``: the file cannot be read, or has no token in ASCII.
     """
     try:
         lines = path.read_text().splitlines()
@@ -120,5 +121,5 @@ def read_token(path: Path) -> str:
         raise TidegateError(ErrorKind.CONFIG_INVALID, f"the token file {path} cannot be read: {error}") from None
     words = [line.split()[-1] for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not words or not words[0].isascii():
-        raise TidegateError(ErrorKind.CONFIG_INVALID, f"there is no token in {path}", "put one into it")
+        raise TidegateError(ErrorKind.CONFIG_INVALID, f"there is no token in {path}", "write an operator's token to it")
     return words[0]

@@ -1,6 +1,7 @@
-"""The coordinator as a process: settings -> store and locks (backend) -> what is served where (doors) -> uvicorn.
+"""Run the coordinator: read the settings, open the store, open the listeners, and serve until a signal.
 
-Nothing is decided here; this is the place to start reading.
+Start reading here: :mod:`.service` answers for the locks, :mod:`.web.listeners` says what is served where, and
+:mod:`.web.server` runs uvicorn.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from typing import Protocol
 
 from tidegate.clock import Clock, monotonic_usec
 from tidegate.coordinator.configuration import Configuration, Overrides, rules_of
+from tidegate.coordinator.group_store import StoredGroups
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.settings import CoordinatorSettings, Etcd
 from tidegate.coordinator.store.options import StoreOptions, open_store
 from tidegate.coordinator.web import logs
 from tidegate.coordinator.web.listeners import Listeners
-from tidegate.coordinator.web.logs import log_to_stderr
 from tidegate.coordinator.web.server import Servers
 
 RESERVED_FILES = 256
-"""Descriptors beside those of connections: the store, the log, Python's own."""
+"""File descriptors beside those of connections: the store, the log, Python's own."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ __all__ = ["Overrides", "run"]
 
 
 class Notifier(Protocol):
-    """How systemd is told."""
+    """The service's state for systemd: see sd_notify(3)."""
 
     def ready(self) -> None: ...
     def reloading(self, monotonic_usec: int) -> None: ...
@@ -41,16 +42,35 @@ class Notifier(Protocol):
 
 
 def run(roots: Sequence[Path], overrides: Overrides, clock: Clock, notifier: Notifier) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT. ``roots`` are the configuration folders; empty means the default ones.
 
     Raises:
-        TidegateError: the configuration is bad, the store cannot be used, or an address is taken.
+        TidegateError: the configuration is bad, the store cannot be used, or an address is in use.
     """
-    log_to_stderr()
+    logs.log_to_stderr()
     configuration = Configuration(roots, overrides)
-    _allow_files(configuration.settings.coordinator.max_connections)
+    _raise_file_limit(configuration.settings.coordinator.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(configuration, clock, notifier))
+
+
+@asynccontextmanager
+async def open_locks(settings: CoordinatorSettings, clock: Clock) -> AsyncGenerator[LockService, None]:
+    """Open the store and a lock service on it that writes every grant and release to the audit log.
+
+    Raises:
+        TidegateError: the store cannot be used as it is configured.
+    """
+    own = settings.coordinator
+    store = await open_store(own.store, _store_options(own.etcd))
+    try:
+        rules = rules_of(settings)
+        async with LockService(
+            StoredGroups(store), clock, rules, own.default_group, on_event=logs.record_event
+        ) as locks:
+            yield locks
+    finally:
+        await store.aclose()
 
 
 async def _serve(configuration: Configuration, clock: Clock, notifier: Notifier) -> None:
@@ -64,10 +84,10 @@ async def _serve(configuration: Configuration, clock: Clock, notifier: Notifier)
                 locks.configure(rules_of(configuration.settings), configuration.settings.coordinator.default_group)
                 listeners.reload(configuration.settings.coordinator)
 
-        _on_signals(servers, notifier, reload)
-        for place in listeners.places:
-            _log.info("%s", place)
-        notifier.ready()  # the sockets are open: who comes now is answered in a moment
+        _handle_signals(servers, notifier, reload)
+        for description in listeners.descriptions:
+            _log.info("%s", description)
+        notifier.ready()  # the sockets are open: a connection from now on waits in the backlog and is served
         try:
             await servers.run()
         finally:
@@ -75,7 +95,7 @@ async def _serve(configuration: Configuration, clock: Clock, notifier: Notifier)
         _log.info("stopped")
 
 
-def _on_signals(servers: Servers, notifier: Notifier, reload: Callable[[], None]) -> None:
+def _handle_signals(servers: Servers, notifier: Notifier, reload: Callable[[], None]) -> None:
     def hang_up() -> None:
         notifier.reloading(monotonic_usec())
         reload()
@@ -91,8 +111,8 @@ def _on_signals(servers: Servers, notifier: Notifier, reload: Callable[[], None]
     running.add_signal_handler(signal.SIGHUP, hang_up)
 
 
-def _allow_files(max_connections: int) -> None:
-    """As many descriptors as connections may need; the usual 1,024 are a leftover of select(2)."""
+def _raise_file_limit(max_connections: int) -> None:
+    """Allow as many file descriptors as the connections may need: the usual soft limit is 1,024, for select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max_connections + RESERVED_FILES
     if soft < wanted:
@@ -103,29 +123,13 @@ def _allow_files(max_connections: int) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it is installed (extra ``coordinator-fast``)."""
+    """uvloop's event loop where it is installed (extra ``coordinator-fast``), else None: asyncio's."""
     try:
-        import uvloop  # noqa: PLC0415 - it may not be there
+        import uvloop  # noqa: PLC0415 - optional
     except ImportError:
         return None
     return uvloop.new_event_loop
 
 
-@asynccontextmanager
-async def open_locks(settings: CoordinatorSettings, clock: Clock) -> AsyncGenerator[LockService, None]:
-    """Open the store and serve locks from it; every change of hands goes to the audit log.
-
-    Raises:
-        TidegateError: the store cannot be used as it is configured.
-    """
-    own = settings.coordinator
-    store = await open_store(own.store, _options(own.etcd))
-    try:
-        async with LockService(store, clock, rules_of(settings), own.default_group, on_event=logs.happened) as locks:
-            yield locks
-    finally:
-        await store.aclose()
-
-
-def _options(etcd: Etcd) -> StoreOptions:
+def _store_options(etcd: Etcd) -> StoreOptions:
     return StoreOptions(etcd.ca_file, etcd.certificate, etcd.certificate_key, etcd.user, etcd.password_file)

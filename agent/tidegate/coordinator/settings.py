@@ -1,6 +1,6 @@
-"""The coordinator's settings, which are also the one table of its keys.
+"""The coordinator's settings: its configuration keys with their kinds, defaults and documentation.
 
-They are read as the agent's are: the same layers, errors and origins.
+They are loaded like the agent's, with the same layers, errors and origins: see :mod:`tidegate.config`.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ class Tls:
     """``[coordinator.tls]``."""
 
     certificate: str | None = key(
-        None, _ABSOLUTE, "The server's certificate and those between it and the authority, in PEM. Turns TLS on."
+        None, _ABSOLUTE, "The server's certificate with its intermediate certificates, in PEM. Enables TLS."
     )
     certificate_key: str | None = key(None, _ABSOLUTE, "The certificate's key, in PEM, without a password.", name="key")
     client_ca: str | None = key(
-        None, _ABSOLUTE, "The authorities of clients, in PEM. Whoever has no certificate of theirs is not let in."
+        None,
+        _ABSOLUTE,
+        "The certificate authorities of clients, in PEM. Clients without a certificate of theirs are refused.",
     )
 
 
@@ -62,7 +64,7 @@ class Admin:
         None,
         Listen(),
         "Where `status`, `release`, `history` and /metrics are served, apart from the locks; at `coordinator.listen` "
-        "unless set. Client certificates are asked for here, but not demanded.",
+        "unless set. Client certificates are requested here, but not required.",
     )
     socket: str | None = key(
         None,
@@ -73,27 +75,33 @@ class Admin:
     token_file: str | None = key(
         None,
         _ABSOLUTE,
-        "Tokens of operators on other hosts, one a line, with a name before it where there are several. Without "
-        "tokens and certificates there are only those on this host.",
+        "Tokens of operators on other hosts: one on each line, with a name before it where there are several. Without "
+        "tokens and certificates, operators are served on this host only.",
     )
     certificate_names: tuple[str, ...] = key(
         (),
         Names(_NAME, "names as they are in certificates"),
-        "Operators by the names in their client certificates (common name or DNS name), in place of a token.",
+        "Names in client certificates (common name or DNS name) that authenticate an operator in place of a token.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Etcd:
-    """``[coordinator.etcd]``, for a store ``etcds://`` or one with accounts."""
+    """``[coordinator.etcd]``, for a store ``etcds://`` or an etcd that has authentication enabled."""
 
-    ca_file: str | None = key(None, _ABSOLUTE, "The authorities of the etcd members; the system's unless set.")
+    ca_file: str | None = key(
+        None, _ABSOLUTE, "The certificate authorities of the etcd members, in PEM; the system's unless set."
+    )
     certificate: str | None = key(
-        None, _ABSOLUTE, "The client certificate for etcd. Where etcd has accounts, its common name must be empty."
+        None,
+        _ABSOLUTE,
+        "The client certificate for etcd. Where etcd has authentication enabled, its common name must be empty.",
     )
     certificate_key: str | None = key(None, _ABSOLUTE, "The client certificate's key.", name="key")
-    user: str | None = key(None, Text(_WORD, "a name without spaces"), "The account at etcd.")
-    password_file: str | None = key(None, _ABSOLUTE, "Where the account's password is.")
+    user: str | None = key(
+        None, Text(_WORD, "a name without spaces"), "The user name at etcd, where it has authentication enabled."
+    )
+    password_file: str | None = key(None, _ABSOLUTE, "The file with that user's password.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,9 @@ class Coordinator:
     """``[coordinator]``."""
 
     listen: Address = key(  # noqa: RUF009 - it makes a field, and an Address is frozen
-        DEFAULT_LISTEN, Listen(), "Where the locks are served: address and port, such as 127.0.0.1:3333 or [::]:3333."
+        DEFAULT_LISTEN,
+        Listen(),
+        "The address and port at which locks are served, such as 127.0.0.1:3333 or [::]:3333.",
     )
     insecure_http: bool = key(
         False,  # noqa: FBT003 - a default
@@ -109,12 +119,12 @@ class Coordinator:
         "Whether to serve other hosts without TLS. Operators are then served on this host only.",
     )
     max_connections: int = key(
-        10_000, Integer(1, MAX_CONNECTIONS), "How many connections may be open at a time; further ones are turned away."
+        10_000, Integer(1, MAX_CONNECTIONS), "How many connections may be open at a time; further ones are refused."
     )
     default_group: str | None = key(
         None,
         Text(GROUP_PATTERN, "the name of a group"),
-        "The group that clients of an unknown group get; they are refused unless set.",
+        "The group that serves clients of an unknown group; they are refused unless set.",
     )
     store: str = key(
         DEFAULT_STORE,
@@ -128,26 +138,27 @@ class Coordinator:
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorSettings:
-    """Everything that can be set, with the documented defaults."""
+    """All settings, with their defaults."""
 
     groups: tuple[Group, ...] = key(
         (Group("default", Rules(slots=1)),),
         Groups(),
         "A group of hosts: its `name`, the `slots` (how many of its hosts may be down at a time), `lock_ttl_secs` "
-        "(after how long a slot counts as given back; never unless set), `release_delay_secs` (how long a slot rests "
-        "when it is given back) and `min_gap_secs` (between two grants). The groups of all snippets add up.",
+        "(after how long without a request of its holder a slot may be granted to another host; never unless set), "
+        "`release_delay_secs` (how long a released slot is not granted again) and `min_gap_secs` (the least time "
+        "between two grants). The groups of all snippets add up.",
         name="group",
     )
     group_merge: str = key(
         "append",
         MergeMode(("append", "replace")),
-        "What a snippet's groups do to those of the snippets before it: `replace` drops them.",
+        "How a snippet's groups are merged with those of the snippets before it: `replace` drops the earlier ones.",
     )
     coordinator: Coordinator = field(default_factory=Coordinator, metadata=in_table("coordinator"))
 
 
 def conflicts(settings: CoordinatorSettings) -> Iterator[Conflict]:
-    """Everything that is wrong between keys of which each is right."""
+    """Find keys that are valid each by itself but contradict each other."""
     yield from _groups(settings)
     yield from _tls(settings.coordinator)
     yield from _exposed(settings.coordinator)
@@ -162,11 +173,11 @@ Loaded = LoadedAs[CoordinatorSettings]
 def _groups(settings: CoordinatorSettings) -> Iterator[Conflict]:
     names = [group.name for group in settings.groups]
     for name in dict.fromkeys(one for one in names if names.count(one) > 1):
-        remedy = 'remove one of them, or set group_merge = "replace" where the groups before it are not meant'
+        remedy = 'remove one of them, or set group_merge = "replace" to drop the groups of earlier snippets'
         yield Conflict("group", "group", f'there are two groups named "{name}"', remedy)
     default = settings.coordinator.default_group
     if default is not None and default not in names:
-        remedy = f"name one that there is ({', '.join(names)}), or add a [[group]]"
+        remedy = f"name a configured group ({', '.join(names)}), or add a [[group]]"
         yield Conflict("coordinator.default_group", "group", f'there is no group "{default}"', remedy)
 
 
@@ -180,7 +191,7 @@ def _tls(own: Coordinator) -> Iterator[Conflict]:
 
 
 def _exposed(own: Coordinator) -> Iterator[Conflict]:
-    """Nothing is open to other hosts by accident."""
+    """Find listeners that would serve other hosts without TLS although ``insecure_http`` does not allow it."""
     if own.admin.listen is not None and own.admin.listen == own.listen and own.listen.port:
         remedy = "choose another port, or leave it out to serve both in one place"
         yield Conflict("coordinator.admin.listen", "coordinator.listen", "the locks are served there", remedy)
@@ -191,7 +202,7 @@ def _exposed(own: Coordinator) -> Iterator[Conflict]:
             yield Conflict(name, "coordinator.insecure_http", f"{address} {_EXPOSED}", _EXPOSED_REMEDY)
 
 
-_EXPOSED = "can be reached from other hosts, and there is no TLS: anybody on the way could take or free slots"
+_EXPOSED = "can be reached from other hosts, and TLS is off: anybody on the network path could take or free slots"
 _EXPOSED_REMEDY = (
     "set coordinator.tls.certificate and key, or listen on 127.0.0.1; where the network itself is protected, "
     "set coordinator.insecure_http = true"
@@ -202,13 +213,13 @@ def _etcd(own: Coordinator) -> Iterator[Conflict]:
     yield from _pair("coordinator.etcd", own.etcd.certificate, own.etcd.certificate_key)
     if (own.etcd.user is None) != (own.etcd.password_file is None):
         present, missing = ("password_file", "user") if own.etcd.user is None else ("user", "password_file")
-        yield _needs(f"coordinator.etcd.{present}", f"coordinator.etcd.{missing}", "an account is both")
+        yield _needs(f"coordinator.etcd.{present}", f"coordinator.etcd.{missing}", "authentication needs both")
 
 
 def _pair(table: str, certificate: str | None, its_key: str | None) -> Iterator[Conflict]:
     if (certificate is None) != (its_key is None):
         present, missing = ("key", "certificate") if certificate is None else ("certificate", "key")
-        yield _needs(f"{table}.{present}", f"{table}.{missing}", "a certificate is of no use without its key")
+        yield _needs(f"{table}.{present}", f"{table}.{missing}", "a certificate cannot be used without its key")
 
 
 def _needs(key_name: str, missing: str, why: str) -> Conflict:

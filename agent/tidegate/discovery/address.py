@@ -1,4 +1,4 @@
-"""From an address in the settings to one that can be asked."""
+"""Expand the variables in a configured URL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tidegate.errors import ErrorKind, TidegateError
 
 
 def resolved(key: str, url: str, variables: Mapping[str, str]) -> str:
-    """``url``, which is the setting ``key``, with its variables filled in.
+    """``url``, the value of the setting ``key``, with its variables expanded.
 
     Raises:
         TidegateError: ``discovery.unavailable``; this host has no value for one of them.

@@ -1,4 +1,4 @@
-"""What every source of updates answers."""
+"""The protocol of sources of updates, and their answer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tidegate.release import Release
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A direct successor that this host may not move to yet.
+    """A direct successor of the booted release that this host may not move to yet.
 
-    ``reason`` is a sentence's second half, after the version. ``turn_at`` (aware, in UTC) is when it becomes a
-    candidate, if nothing changes in the source until then; None where that is not known, or never.
+    ``reason`` completes a sentence that begins with the version. ``turn_at`` (aware, in UTC) is when it becomes a
+    candidate, if the source does not change until then; None where that is unknown, or never.
     """
 
     release: Release
@@ -24,12 +24,13 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """The releases that a source lets this host move to from the one that it runs.
+    """The releases that a source offers to this host.
 
-    ``candidates`` are direct successors only, in no particular order; policy chooses among them. ``booted_known`` is
-    False when the source has never heard of the booted release. ``dead_end`` is the source's word that the booted
-    release will never get a successor, with its reason. ``deferred`` are further successors, whose time has not come.
-    ``complete``: what is not among them was withdrawn; a source that names only its newest release cannot say that.
+    ``candidates`` are direct successors of the booted release, in no particular order; policy chooses among them.
+    ``booted`` is None when the source does not list the booted release. ``dead_end`` is the source's reason why the
+    booted release will never get a successor; None where it may get one. ``deferred`` are further successors, which
+    are not for this host yet. ``complete``: a release that is not among the candidates was withdrawn; a source that
+    names only its newest release cannot say that.
     """
 
     candidates: tuple[Release, ...]
@@ -48,7 +49,7 @@ class Discovery(Protocol):
     """A source of updates."""
 
     async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
-        """Ask the source once, within its own deadline. ``stream`` is the one that the engine follows, where it tells.
+        """Query the source once, within its own deadline. ``stream`` is the one that the engine follows, if known.
 
         Raises:
             TidegateError: with a ``discovery.*`` kind.

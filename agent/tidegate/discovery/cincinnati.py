@@ -1,4 +1,4 @@
-"""Discovery from a Cincinnati server, which is told who asks and applies rollouts itself.
+"""Discovery from a Cincinnati server, which gets the host's identity and applies phased rollouts itself.
 
 Source: "Cincinnati for Fedora CoreOS" in Zincati's documentation (docs/development/cincinnati/protocol.md), and what
 Zincati sends (``cincinnati_params()`` in src/identity/mod.rs: the id in hexadecimal, wariness with six decimals).
@@ -24,10 +24,9 @@ GRAPH_PATH = "v1/graph"
 
 @dataclass(frozen=True, slots=True)
 class Cincinnati:
-    """Asks the server at ``base_url`` (http or https) for this host's graph at each check.
+    """A Cincinnati server at ``base_url`` (http or https, may have variables).
 
-    ``base_url`` may have variables. ``timeout_secs`` bounds the whole of one check; ``ca_file`` replaces the system's
-    authorities.
+    ``timeout_secs`` is the total deadline of a check; ``ca_file`` replaces the system's certificate authorities.
     """
 
     base_url: str
@@ -39,11 +38,10 @@ class Cincinnati:
     async def find(self, booted_payload: str, booted_version: str, stream: str | None = None) -> Offers:
         """The direct successors of the booted release that the server offers to this host.
 
-        ``stream`` is the one that the engine follows, as far as it tells.
+        ``stream`` is the one that the engine follows, if known.
 
         Raises:
-            TidegateError: ``discovery.*``; ``config.invalid`` for an address that cannot be asked;
-                ``net.worker-failed``.
+            TidegateError: ``discovery.*``; ``config.invalid`` for an invalid address; ``net.worker-failed``.
         """
         host = self.host.following(stream)
         request = GraphRequest(
@@ -58,7 +56,7 @@ class Cincinnati:
 
 
 def query(host: HostIdentity, booted_payload: str, booted_version: str) -> tuple[tuple[str, str], ...]:
-    """What the server is told of ``host``: all that the protocol has, but for an id or a wariness that it has not.
+    """The query parameters for ``host``: all that the protocol defines, without an id or wariness that is not set.
 
     Raises:
         TidegateError: ``discovery.unavailable``; the protocol requires a stream, and none is known.
@@ -66,10 +64,10 @@ def query(host: HostIdentity, booted_payload: str, booted_version: str) -> tuple
     if not host.stream:
         raise TidegateError(
             ErrorKind.DISCOVERY_UNAVAILABLE,
-            "a Cincinnati server has to be told a stream, and neither the settings nor the running release name one",
+            "a Cincinnati server requires a stream, and neither the settings nor the running release name one",
             "set identity.stream",
         )
-    told = {
+    parameters = {
         "basearch": host.basearch,
         "stream": host.stream,
         "node_uuid": host.node_uuid,
@@ -80,4 +78,4 @@ def query(host: HostIdentity, booted_payload: str, booted_version: str) -> tuple
         "rollout_wariness": None if host.rollout_wariness is None else f"{host.rollout_wariness:.6f}",
         "oci": "true" if scheme_of(booted_payload) == OCI_SCHEME else None,
     }
-    return tuple((key, value) for key, value in told.items() if value is not None)
+    return tuple((key, value) for key, value in parameters.items() if value is not None)

@@ -1,9 +1,8 @@
-"""The update graph of the Cincinnati protocol, as Fedora CoreOS writes it: nodes are releases, edges are allowed moves.
+"""Parse an update graph of the Cincinnati protocol, and find the successors of a release in it. Pure.
 
-Pure. A graph is checked as a whole before anything is taken from it: one that contradicts itself somewhere was made by
-something that is broken, and no move of a host rests on it. Unknown keys are passed over. All work is linear, and done
-a column at a time, which is several times faster than to walk from node to node; what is wrong where is for
-:mod:`.graph_faults` to find, in graphs that fail.
+Nodes are releases, edges are allowed moves. A graph is validated as a whole before any of it is used: an inconsistency
+anywhere means that its generator is broken. Unknown keys are ignored. Validation is linear, and done column by column,
+which is several times faster than node by node; in a graph that fails, :mod:`.graph_faults` finds the place.
 
 Sources: "Cincinnati for Fedora CoreOS" in Zincati's documentation (docs/development/cincinnati/protocol.md) for the
 shape; coreos/fedora-coreos-cincinnati for what dead ends and barriers do to edges (commons/src/policy.rs, graph.rs).
@@ -40,11 +39,11 @@ _Object = dict[str, object]
 
 
 class _UnsoundError(Exception):
-    """Something is wrong somewhere in a column."""
+    """A column is invalid somewhere."""
 
 
 class Node(NamedTuple):
-    """A release in a graph; a tuple, as of thousands only a few become a :class:`~tidegate.release.Release`."""
+    """A release in a graph. A tuple, since of thousands only a few become a :class:`~tidegate.release.Release`."""
 
     version: str
     payload: str
@@ -53,32 +52,32 @@ class Node(NamedTuple):
 
     @property
     def release(self) -> Release:
-        """The node as everybody else knows it."""
+        """The node as a :class:`~tidegate.release.Release`."""
         return Release(self.version, self.payload, self.age_index, MappingProxyType(self.metadata))
 
-    def says(self, key: str) -> bool:
-        """Whether the metadata has ``key`` as a fact; they are texts, so that a fact is ``"true"``."""
+    def has_flag(self, key: str) -> bool:
+        """Whether the metadata has the flag ``key``. Metadata are strings: a set flag is ``"true"``."""
         return self.metadata.get(key) == "true"
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph that passed every check: each edge leads from ``sources[i]`` to ``targets[i]``, places in ``nodes``."""
+    """A valid graph. Edge ``i`` leads from ``sources[i]`` to ``targets[i]``, which are indexes of ``nodes``."""
 
     nodes: Sequence[Node]
     sources: Sequence[int]
     targets: Sequence[int]
 
     def offers(self, booted_payload: str) -> Offers:
-        """What this graph offers to a host that runs ``booted_payload``: nothing where it does not list that.
+        """The offers to a host that runs ``booted_payload``: none where the graph does not list it.
 
-        As Fedora's servers do, nothing leads away from a dead end, and nothing past a barrier that lies ahead.
+        As in Fedora's servers, no edge leads away from a dead end, and none past a barrier that lies ahead.
         """
         place = next((i for i, node in enumerate(self.nodes) if node.payload == booted_payload), None)
         if place is None:
             return Offers(candidates=(), booted=None, dead_end=None)
         booted = self.nodes[place]
-        if booted.says(DEAD_END_KEY):
+        if booted.has_flag(DEAD_END_KEY):
             return Offers(candidates=(), booted=booted.release, dead_end=_reason(booted))
         barrier = self._barrier_ahead(booted)
         following = list(self._successors(place))
@@ -90,22 +89,22 @@ class Graph:
         )
 
     def _successors(self, place: int) -> Iterator[Node]:
-        """Where edges lead from ``place``; one that is given twice counts once."""
+        """The targets of the edges from ``place``, each once."""
         ends = compress(self.targets, map(place.__eq__, self.sources))
         return map(self.nodes.__getitem__, dict.fromkeys(ends))
 
     def _barrier_ahead(self, booted: Node) -> Node | None:
-        """The next release that every older one has to go through."""
-        barriers = (node for node in self.nodes if BARRIER_KEY in node.metadata and node.says(BARRIER_KEY))
+        """The nearest newer release that every older one has to go through; None without one."""
+        barriers = (node for node in self.nodes if BARRIER_KEY in node.metadata and node.has_flag(BARRIER_KEY))
         ahead = (node for node in barriers if node.age_index > booted.age_index)
         return min(ahead, key=lambda node: node.age_index, default=None)
 
 
 def parse_graph(raw: bytes) -> Graph:
-    """A graph from its JSON text.
+    """Parse and validate a graph.
 
     Raises:
-        TidegateError: ``discovery.nonsense``, with the place (``nodes[3].payload``) and what is wrong there.
+        TidegateError: ``discovery.nonsense``, with the place (``nodes[3].payload``) and the fault.
     """
     top = faults.as_object(_json(raw), "the graph")
     listed, edges = _list(top, "nodes"), _list(top, "edges")
@@ -114,7 +113,7 @@ def parse_graph(raw: bytes) -> Graph:
         sources, targets = _ends(edges, len(nodes))
     except (_UnsoundError, KeyError, TypeError, UnicodeEncodeError):
         faults.explain(listed, edges)
-    if not all(map(operator.lt, sources, targets)):  # where each leads to a later place, there can be no circle
+    if not all(map(operator.lt, sources, targets)):  # if every edge leads to a higher index, there is no cycle
         if any(map(operator.eq, sources, targets)):
             faults.explain(listed, edges)
         faults.refuse_cycles([node.version for node in nodes], zip(sources, targets, strict=True))
@@ -126,11 +125,11 @@ def _beyond(node: Node, barrier: Node | None) -> bool:
 
 
 def _behind(node: Node, barrier: Node) -> Deferred:
-    return Deferred(node.release, f"comes after {barrier.version}, which no host may pass by")
+    return Deferred(node.release, f"comes after the barrier {barrier.version}, which every host has to go through")
 
 
 def _reason(node: Node) -> str:
-    """Why ``node`` is a dead end, on one line and without anything that a terminal would obey."""
+    """Why ``node`` is a dead end, on one line and without control characters."""
     words = " ".join(node.metadata.get(DEAD_END_REASON_KEY, "").split())
     return "".join(filter(str.isprintable, words)) or "no reason given"
 
@@ -142,8 +141,8 @@ def _json(raw: bytes) -> object:
         found = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
         if _is_whole(raw, found):
             return found
-        del found  # not a second graph in memory
-        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_twins)
+        del found  # so that there is only one graph in memory
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except UnicodeDecodeError as error:
         faults.refuse(f"the text is not UTF-8 at byte {error.start}")
     except json.JSONDecodeError as error:
@@ -157,10 +156,10 @@ def _json(raw: bytes) -> object:
 
 
 def _is_whole(raw: bytes, found: object) -> bool:
-    """Whether every text of ``raw`` is in ``found``, so that no object had a key twice: of two, the first is lost.
+    """Whether every string of ``raw`` is in ``found``, so that no object has a duplicate key: json drops the first.
 
-    Two quotes are a text, and to count them costs a fifth of a look at each object. The sum is that of nodes with the
-    three keys of the protocol: further keys and escaped quotes are beyond it, as lost texts are, and call for a look.
+    Counting quotes costs a fifth of checking each object. The sum assumes nodes with the three keys of the protocol:
+    with further keys, escaped quotes or dropped strings it differs, and the caller checks each object.
     """
     try:
         top = cast(dict[str, list[dict[str, dict[str, str]]]], found)
@@ -175,11 +174,11 @@ def _refuse_constant(name: str) -> Never:
     faults.refuse(f"{name} is not a JSON number")
 
 
-def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        twin, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        faults.refuse(f"an object has the key {faults.shown(twin)} twice")
+        duplicate, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        faults.refuse(f"an object has the key {faults.shown(duplicate)} twice")
     return fields
 
 
@@ -200,9 +199,9 @@ def _nodes(listed: Sequence[object]) -> list[Node]:
 
 
 def _names(objects: Iterable[_Object], key: str) -> list[str]:
-    """The lines of text that are at ``key``, no two the same."""
+    """The values of ``key``: printable strings, not empty, all different."""
     names = cast(list[str], [fields.get(key) for fields in objects])
-    together = "".join(names)  # a TypeError where one is no text
+    together = "".join(names)  # raises TypeError where one is not a string
     _require(together.isprintable() and all(names) and len(set(names)) == len(names))
     return names
 
@@ -211,9 +210,11 @@ def _metadata(objects: Iterable[_Object]) -> list[dict[str, str]]:
     metadata = [fields.get("metadata", {}) for fields in objects]
     _require(set(map(type, metadata)) <= {dict})
     texts = cast(list[dict[str, str]], metadata)
-    values = "".join(chain.from_iterable(map(dict[str, str].values, texts)))  # a TypeError where one is no text
+    values = "".join(
+        chain.from_iterable(map(dict[str, str].values, texts))
+    )  # raises TypeError where one is not a string
     for together in (values, *set(chain.from_iterable(texts))):
-        together.encode()  # a UnicodeEncodeError for half of a surrogate pair, which JSON may spell
+        together.encode()  # raises UnicodeEncodeError for a lone surrogate, which JSON can spell
     return texts
 
 
@@ -226,11 +227,11 @@ def _age_indexes(metadata: Iterable[Mapping[str, str]]) -> list[int]:
 
 
 def _ends(edges: Sequence[object], node_count: int) -> tuple[list[int], list[int]]:
-    """Where edges begin and where they end."""
+    """The sources and the targets of the edges."""
     pairs = cast(Sequence[list[object]], edges)
-    _require(set(map(len, pairs)) <= {2})  # a TypeError where one is no list, text or object
+    _require(set(map(len, pairs)) <= {2})  # raises TypeError where one has no length
     flat = cast(list[int], list(chain.from_iterable(pairs)))
-    _require(set(map(type, flat)) <= {int})  # of which a text has none, nor an object; and bool is another type
+    _require(set(map(type, flat)) <= {int})  # so none is a string or an object, and none is a bool
     _require(not flat or (min(flat) >= 0 and max(flat) < node_count))
     return flat[::2], flat[1::2]
 

@@ -1,7 +1,7 @@
-"""What is wrong with an update graph that is: its nodes and edges looked at one by one, for the place. Pure.
+"""Find the first fault in an invalid update graph, node by node and edge by edge. Pure.
 
-Only graphs that failed the checks of :mod:`.graph` come here. There they are looked at column by column, many times
-faster than Python can walk; here the first thing that is wrong is found and named.
+Only graphs that failed the validation of :mod:`.graph` are checked here: that one works column by column, which is much
+faster but does not tell the place.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from tidegate.errors import ErrorKind, TidegateError
 
 _SHOWN_CHARS = 60
 _SHOWN_CYCLE = 5
-_REMEDY = "whoever publishes the graph has to correct it"
+_REMEDY = "the publisher of the graph has to correct it"
 
 
 def explain(nodes: Sequence[object], edges: Sequence[object]) -> Never:
-    """Say what is wrong with a graph of these ``nodes`` and ``edges``.
+    """Find the fault in a graph of these ``nodes`` and ``edges``.
 
     Raises:
-        TidegateError: ``discovery.nonsense``, with the place (``nodes[3].payload``).
+        TidegateError: always, ``discovery.nonsense`` with the place (``nodes[3].payload``).
     """
     names = [_check_node(index, node) for index, node in enumerate(nodes)]
-    _refuse_twins("version", (version for version, _ in names))
-    _refuse_twins("payload", (payload for _, payload in names))
+    _refuse_duplicates("version", (version for version, _ in names))
+    _refuse_duplicates("payload", (payload for _, payload in names))
     for index, edge in enumerate(edges):
         _check_edge(index, edge, len(nodes))
-    refuse("it is refused, and what is wrong with it cannot be named")
+    refuse("it is invalid, and the place cannot be told")
 
 
 def refuse_cycles(versions: Sequence[str], edges: Iterable[tuple[int, int]]) -> None:
-    """Take away whatever nothing leads to, again and again (Kahn): what is left at last holds a cycle.
+    """Check that the graph has no cycle, by Kahn's algorithm: remove nodes without incoming edges until none is left.
 
     Raises:
-        TidegateError: ``discovery.nonsense``; there is one, and it is named.
+        TidegateError: ``discovery.nonsense``, with the cycle.
     """
     successors: list[list[int]] = [[] for _ in versions]
     incoming = [0] * len(versions)
@@ -62,13 +62,17 @@ def refuse(what: str) -> Never:
 
 
 def shown(value: object) -> str:
-    """``value`` in a message: short, on one line, without control characters."""
+    """``value`` for a message: short, on one line, without control characters."""
     text = ascii(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 def as_object(value: object, where: str) -> dict[str, object]:
-    """``value``, which is a JSON object or refused."""
+    """``value`` as a JSON object.
+
+    Raises:
+        TidegateError: ``discovery.nonsense``; it is not an object.
+    """
     if not isinstance(value, dict):
         refuse(f"{where} is {shown(value)}, not an object")
     return cast(dict[str, object], value)
@@ -97,7 +101,7 @@ def _metadata(fields: Mapping[str, object], where: str) -> dict[str, str]:
     for key, value in metadata.items():
         if not isinstance(value, str):
             refuse(f"{where}.metadata[{shown(key)}] is {shown(value)}, not text")
-        if any("\ud800" <= char <= "\udfff" for char in key + value):  # no file and no bus could take them
+        if any("\ud800" <= char <= "\udfff" for char in key + value):  # neither files nor D-Bus can hold them
             refuse(f"{where}.metadata[{shown(key)}] holds half of a surrogate pair")
     return cast(dict[str, str], metadata)
 
@@ -110,7 +114,7 @@ def _check_age_index(metadata: Mapping[str, str], where: str) -> None:
         refuse(f'{where}.metadata[{AGE_INDEX_KEY!r}] is {shown(digits)}, not a number in quotes such as "12"')
 
 
-def _refuse_twins(key: str, values: Iterable[str]) -> None:
+def _refuse_duplicates(key: str, values: Iterable[str]) -> None:
     seen: dict[str, int] = {}
     for index, value in enumerate(values):
         first = seen.setdefault(value, index)
@@ -129,7 +133,7 @@ def _check_edge(index: int, edge: object, node_count: int) -> None:
 
 
 def _is_pair(edge: object) -> TypeGuard[list[int]]:
-    """Whether it is a list of two integers; bool is an int to Python, so that "true" would pass for node 1."""
+    """Whether ``edge`` is a list of two integers. In Python bool is a subclass of int: ``true`` would pass for 1."""
     if not isinstance(edge, list):
         return False
     ends = cast(list[object], edge)
@@ -137,8 +141,8 @@ def _is_pair(edge: object) -> TypeGuard[list[int]]:
 
 
 def _find_cycle(successors: Sequence[Sequence[int]], incoming: Sequence[int]) -> list[int]:
-    """One cycle among the nodes that still have ``incoming`` edges: each has a predecessor there, so walk backwards."""
-    predecessor = dict(_left_over(successors, incoming))
+    """A cycle among the nodes that still have ``incoming`` edges: each has a predecessor there, so walk backwards."""
+    predecessor = dict(_remaining_edges(successors, incoming))
     place, walked = next(iter(predecessor)), dict[int, None]()
     while place not in walked:
         walked[place] = None
@@ -147,11 +151,11 @@ def _find_cycle(successors: Sequence[Sequence[int]], incoming: Sequence[int]) ->
     return backwards[backwards.index(place) :][::-1]
 
 
-def _left_over(successors: Sequence[Sequence[int]], incoming: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The edges between nodes that are left, each as its target and its source."""
+def _remaining_edges(successors: Sequence[Sequence[int]], incoming: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The edges between remaining nodes, each as its target and its source."""
     return ((t, s) for s, targets in enumerate(successors) if incoming[s] for t in targets if incoming[t])
 
 
 def _name_cycle(versions: Sequence[str], cycle: Sequence[int]) -> Never:
     path = " -> ".join(f"nodes[{i}] {shown(versions[i])}" for i in cycle[:_SHOWN_CYCLE])
-    refuse(f"{len(cycle)} releases lead in a circle: {path}{' ...' if len(cycle) > _SHOWN_CYCLE else ' -> back'}")
+    refuse(f"{len(cycle)} releases form a cycle: {path}{' ...' if len(cycle) > _SHOWN_CYCLE else ' -> back'}")

@@ -1,7 +1,7 @@
-"""Discovery without a graph: the source that the engine follows by itself, such as the branch of an OSTree remote.
+"""Discovery through the engine, from the source that it follows itself, such as a branch of an OSTree remote.
 
-There is one way on, to the newest release: no barriers, no rollouts, no moves that are left out. The order of releases
-is the engine's, so that a source that was set back, or an old mirror of it, takes no host down.
+The only offer is the newest release: there are no barriers and no rollouts. The engine orders releases, so that a
+source that was reset, or a stale mirror of it, does not downgrade hosts.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _KINDS = MappingProxyType(
         ErrorKind.ENGINE_CORRUPT: ErrorKind.DISCOVERY_NONSENSE,
     }
 )
-"""What a look that failed is called, as of the other sources; whatever is not here is tried again like an outage."""
+"""The kind that a failed check gets, as with the other sources. Any other kind is an outage, and is retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """Asks the engine at each check. ``timeout_secs`` bounds that, as well as the engine's own deadline."""
+    """The engine as a source. ``timeout_secs`` is the deadline of a check, besides the engine's own."""
 
     latest: AskEngine
     timeout_secs: float = 60.0
@@ -47,7 +47,7 @@ class Native:
         booted_version: str,  # noqa: ARG002
         stream: str | None = None,  # noqa: ARG002
     ) -> Offers:
-        """The newest release, where that is another one than the booted; the publisher's end of life is a dead end.
+        """The newest release, unless it is the booted one. An end of life that the publisher declares is a dead end.
 
         Raises:
             TidegateError: ``discovery.*``.
@@ -62,7 +62,7 @@ class Native:
 
 
 def offers_of(latest: Latest) -> Offers:
-    """The engine's answer as every source gives it."""
+    """The engine's answer in the form of every source."""
     booted, newest = _with_scheme(latest.booted), _with_scheme(latest.newest)
     if newest.payload == booted.payload:
         return Offers(candidates=(), booted=booted, dead_end=latest.end_of_life)
@@ -76,7 +76,7 @@ def _as_discovery(error: TidegateError) -> TidegateError:
 
 
 def _with_scheme(release: Release) -> Release:
-    """What an engine finds by itself it can also stage."""
+    """Add the scheme to the metadata: a release that an engine finds is one that it can stage."""
     return replace(release, metadata=MappingProxyType({**release.metadata, SCHEME_KEY: scheme_of(release.payload)}))
 
 
@@ -84,5 +84,5 @@ def _too_slow(timeout_secs: float) -> TidegateError:
     return TidegateError(
         ErrorKind.DISCOVERY_UNREACHABLE,
         f"the engine's source did not answer within {timeout_secs:g} s",
-        "see `journalctl -u tidegate-engine.service`; it is asked again",
+        "the agent retries; see `journalctl -u tidegate-engine.service`",
     )

@@ -1,6 +1,6 @@
-"""Which of the releases on offer this host goes to. Pure.
+"""Choose the target among the offered releases. Pure.
 
-Each rule passes over what it forbids and says why; of what is left, the newest is the target.
+Each rule excludes the releases that it forbids, with a reason; the newest of the others is the target.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidegate.versions import compare
 
 
 class Cause(StrEnum):
-    """Why a release on offer is not the target."""
+    """Why an offered release is not the target."""
 
     UNUSABLE = "unusable"
     DENIED = "denied"
@@ -30,7 +30,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A release on offer that is not the target. ``reason`` is a sentence's second half, after the release."""
+    """An offered release that is not the target. ``reason`` completes a sentence that begins with the release."""
 
     release: Release
     cause: Cause
@@ -39,7 +39,7 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What became of the offers. ``target`` is None where nothing is left."""
+    """The result of a choice. ``target`` is None where every offer is excluded."""
 
     target: Release | None
     passed_over: tuple[PassedOver, ...]
@@ -47,11 +47,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this host accepts.
+    """The releases that this host accepts.
 
-    ``denied`` maps the payloads that were denied to the cause. ``scheme`` is the kind of payload that the engine
-    stages: a release that names another one, or none, is not for this host. ``pin``: the only version that is wanted;
-    ``max_version``: the newest. ``young`` maps the payloads that have not been on offer for long enough to the reason.
+    ``denied`` maps denied payloads to the cause. ``scheme`` is the kind of payload that the engine stages; releases of
+    another one, or of none, are excluded. ``pin`` is the only accepted version, ``max_version`` the newest; None means
+    any. ``young`` maps payloads that have not been on offer for long enough to the reason.
     """
 
     denied: Mapping[str, str]
@@ -63,9 +63,9 @@ class Rules:
 
 
 def choose(offers: Offers, rules: Rules) -> Choice:
-    """The newest of the allowed offers, and why each other was passed over.
+    """The newest of the allowed offers, and the reason against each other one.
 
-    Of releases of the same age the one with the higher payload wins, so that all hosts choose the same.
+    Of releases of the same age index the one with the higher payload wins, so that all hosts choose the same.
     """
     judged = [(release, _objection(release, offers.booted, rules)) for release in offers.candidates]
     objections = tuple(objection for _, objection in judged if objection is not None)
@@ -77,7 +77,7 @@ def choose(offers: Offers, rules: Rules) -> Choice:
 
 
 def _objection(release: Release, booted: Release | None, rules: Rules) -> PassedOver | None:
-    """The first rule that forbids ``release``, the most lasting one first."""
+    """The first rule that excludes ``release``, in order of how long it lasts; None where it is allowed."""
     scheme = release.metadata.get(SCHEME_KEY)
     if scheme != rules.scheme:
         names = f"is of scheme {scheme!r}" if scheme else f"names no scheme ({SCHEME_KEY})"
@@ -90,7 +90,7 @@ def _objection(release: Release, booted: Release | None, rules: Rules) -> Passed
 
 
 def unwanted(release: Release, rules: Rules) -> PassedOver | None:
-    """What the operator has against ``release``, or None."""
+    """The operator's version policy that excludes ``release``; None where it is allowed."""
     if rules.pin is not None and release.version != rules.pin:
         return PassedOver(
             release, Cause.PINNED, f"is not the release {rules.pin}, to which updates.pin keeps this host"
@@ -103,7 +103,7 @@ def unwanted(release: Release, rules: Rules) -> PassedOver | None:
 
 
 def _is_newer(release: Release, booted: Release | None) -> bool:
-    """Whether it is certain that ``release`` is newer: what has no order may lead anywhere."""
+    """Whether ``release`` is known to be newer; False where either has no age index."""
     if booted is None or release.age_index is None or booted.age_index is None:
         return False
     return release.age_index > booted.age_index
@@ -111,13 +111,13 @@ def _is_newer(release: Release, booted: Release | None) -> bool:
 
 def _downgrade(release: Release, booted: Release | None) -> str:
     if booted is None or release.age_index is None or booted.age_index is None:
-        return "cannot be told to be newer than the booted release, and downgrades are not allowed"
+        return "is not known to be newer than the booted release, and downgrades are not allowed"
     ages = f"age index {release.age_index}, booted {booted.version} has {booted.age_index}"
     return f"is not newer than the booted release ({ages}), and downgrades are not allowed"
 
 
 def _superseded(release: Release, target: Release) -> PassedOver:
-    return PassedOver(release, Cause.SUPERSEDED, f"{target.version} is offered too and goes before it")
+    return PassedOver(release, Cause.SUPERSEDED, f"is superseded by {target.version}, which is offered as well")
 
 
 def _order(release: Release) -> tuple[int, str]:

@@ -1,13 +1,13 @@
-"""Phased rollouts: when a release comes to this host, from what the release says of itself. Pure.
+"""Phased rollouts: when a release is offered to this host, from the release's metadata. Pure.
 
-A release may carry a line in time: to which share of all hosts it is offered at its start, and how long it takes to
-reach all. Each host has a place on that line, its *wariness*: as configured, else drawn from its id and the release, so
-that hosts are spread evenly, each keeps its place for a release, and nobody is always the first. Whoever publishes a
-plain file so rolls out by phases as a Cincinnati server does, and a graph means the same in both.
+A release may define a linear ramp: the share of hosts to which it is offered at its start, and the time until it is
+offered to all. Each host has a position on that ramp, its *wariness*: as configured, else derived from a hash of its id
+and the release, so that hosts are spread evenly, each keeps its position for a release, and no host is always the
+first. So a static graph is rolled out in phases as by a Cincinnati server, with the same metadata.
 
-Source: coreos/fedora-coreos-cincinnati, ``throttle_rollouts()`` in commons/src/policy.rs for the line and its defaults,
-``compute_wariness()`` in fcos-policy-engine/src/main.rs for who comes when. Other than there, numbers that make no
-sense are errors: read as defaults, a mistyped start would offer a release to every host at once.
+Source: coreos/fedora-coreos-cincinnati, ``throttle_rollouts()`` in commons/src/policy.rs for the ramp and its defaults,
+``compute_wariness()`` in fcos-policy-engine/src/main.rs for the order of hosts. Unlike there, invalid numbers are
+errors: with a default in place of a mistyped start, a release would be offered to every host at once.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ START_VALUE_KEY = "org.fedoraproject.coreos.updates.start_value"
 DURATION_KEY = "org.fedoraproject.coreos.updates.duration_minutes"
 
 LAST = 1.0
-"""The wariness of whoever comes last, and of a host without an id: it has no place of its own on the line."""
+"""The wariness of the last hosts, and of a host without an id."""
 
 _MAX_EPOCH: Final = int(datetime(9900, 1, 1, tzinfo=UTC).timestamp())
-"""So far before dates end that every turn has one; milliseconds where seconds are wanted are far beyond."""
+"""Early enough that the end of every rollout is a valid datetime; milliseconds in place of seconds are far beyond."""
 
 _MAX_DURATION_MINUTES: Final = 10 * 366 * 24 * 60
 _HASH_BYTES: Final = 6  # as many as a float holds exactly
-_REMEDY = "whoever publishes the graph has to correct it"
+_REMEDY = "the publisher of the graph has to correct it"
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The line: ``start_value`` of all hosts at ``start_epoch`` (seconds since 1970), and all ``duration_secs`` later.
+    """The ramp: ``start_value`` of all hosts at ``start_epoch`` (seconds since 1970), and all ``duration_secs`` later.
 
     Without a duration it stays at ``start_value``.
     """
@@ -50,7 +50,7 @@ class Rollout:
     duration_secs: int | None
 
     def share(self, now: datetime) -> float:
-        """To what share of all hosts the release is offered at ``now``, from 0 to 1."""
+        """The share of all hosts to which the release is offered at ``now``, from 0 to 1."""
         passed_secs = now.timestamp() - self.start_epoch
         if passed_secs < 0:
             return 0.0
@@ -59,9 +59,9 @@ class Rollout:
         return min(1.0, self.start_value + (1.0 - self.start_value) * passed_secs / self.duration_secs)
 
     def reaches(self, wariness: float) -> int | None:
-        """When (seconds since 1970, rounded up) the line reaches a host of this wariness; None for never.
+        """When (seconds since 1970, rounded up) the ramp reaches a host of this wariness; None for never.
 
-        A wariness of nothing at all is reached before the start: such hosts are there to try what is announced.
+        A wariness of 0 is reached before the start: such hosts try announced releases.
         """
         if wariness <= 0.0:
             return 0
@@ -69,18 +69,18 @@ class Rollout:
             return self.start_epoch
         if self.duration_secs is None:
             return None
-        way = (wariness - self.start_value) / (1.0 - self.start_value)
-        return self.start_epoch + min(self.duration_secs, math.ceil(way * self.duration_secs))
+        progress = (wariness - self.start_value) / (1.0 - self.start_value)
+        return self.start_epoch + min(self.duration_secs, math.ceil(progress * self.duration_secs))
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedNow:
-    """The release is for this host."""
+    """The release is offered to this host."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnAt:
-    """This host's turn comes at ``at`` (aware, in UTC); ``share`` of all hosts have had theirs."""
+    """The release will be offered to this host at ``at`` (aware, in UTC); now it is to ``share`` of all hosts."""
 
     at: datetime
     share: float
@@ -88,7 +88,7 @@ class TurnAt:
 
 @dataclass(frozen=True, slots=True)
 class NoTurn:
-    """The rollout stops at ``share``, before this host: its turn comes when the publisher says more."""
+    """The rollout stops at ``share``, before this host, until the publisher changes it."""
 
     share: float
 
@@ -97,12 +97,13 @@ Turn: TypeAlias = OfferedNow | TurnAt | NoTurn
 
 
 def offered(release: Release, host: float | str | None, now: datetime) -> Turn:
-    """Whether ``release`` is for this host at ``now``, and otherwise when.
+    """Whether ``release`` is offered to this host at ``now``, and otherwise when it will be.
 
-    ``host`` is its wariness, else its id (None where it has none). What was offered stays so, as time goes by.
+    ``host`` is its wariness (a number), else its id (None where it has none). Monotonic: once offered, a release stays
+    so while its metadata do not change.
 
     Raises:
-        TidegateError: ``discovery.nonsense``; the release has a rollout that makes no sense.
+        TidegateError: ``discovery.nonsense``; the release has an invalid rollout.
     """
     rollout = rollout_of(release)
     if rollout is None:
@@ -117,22 +118,22 @@ def offered(release: Release, host: float | str | None, now: datetime) -> Turn:
 
 
 def phased(offers: Offers, host: float | str | None, now: datetime) -> Offers:
-    """``offers`` with what has not come to this host yet held back.
+    """``offers``, with the candidates that are not offered to this host yet among the deferred releases.
 
     Raises:
         TidegateError: as :func:`offered`.
     """
     turns = [(release, offered(release, host, now)) for release in offers.candidates]
     candidates = tuple(release for release, turn in turns if isinstance(turn, OfferedNow))
-    waiting = tuple(_held_back(release, turn) for release, turn in turns if not isinstance(turn, OfferedNow))
-    return replace(offers, candidates=candidates, deferred=offers.deferred + waiting)
+    deferred = tuple(_deferred(release, turn) for release, turn in turns if not isinstance(turn, OfferedNow))
+    return replace(offers, candidates=candidates, deferred=offers.deferred + deferred)
 
 
 def rollout_of(release: Release) -> Rollout | None:
-    """The rollout that ``release`` is in; None where it is for everybody.
+    """The rollout of ``release``; None where it is offered to all hosts.
 
     Raises:
-        TidegateError: ``discovery.nonsense``; it has one that makes no sense.
+        TidegateError: ``discovery.nonsense``; its rollout is invalid.
     """
     if release.metadata.get(ROLLOUT_KEY, "false") == "false":
         return None
@@ -144,7 +145,7 @@ def rollout_of(release: Release) -> Rollout | None:
 
 
 def drawn_wariness(node_uuid: str | None, payload: str) -> float:
-    """The place of a host without a configured one: above 0, up to 1, spread evenly over hosts and over releases."""
+    """The wariness of a host without a configured one: above 0, up to 1, uniform over hosts and over releases."""
     if node_uuid is None:
         return LAST
     import hashlib  # noqa: PLC0415 - only for releases that are rolled out
@@ -153,7 +154,7 @@ def drawn_wariness(node_uuid: str | None, payload: str) -> float:
     return (int.from_bytes(digest[:_HASH_BYTES], "big") + 1) / 256.0**_HASH_BYTES
 
 
-def _held_back(release: Release, turn: TurnAt | NoTurn) -> Deferred:
+def _deferred(release: Release, turn: TurnAt | NoTurn) -> Deferred:
     match turn:
         case TurnAt(at, share):
             return Deferred(release, f"is offered to {_percent(share)} of hosts now", at)
@@ -187,6 +188,6 @@ def _fraction(key: str, text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0.0 <= value <= 1.0:  # which nan is not, either
+    if not 0.0 <= value <= 1.0:  # false for nan, too
         raise ValueError(f"{key} is {text[:40]!r}, not a number from 0 to 1")
     return value

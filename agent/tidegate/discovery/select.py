@@ -1,4 +1,4 @@
-"""From the settings to the source of updates that they name."""
+"""Select the source of updates by the settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tidegate.net.client import NetClient
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Stands for a source that cannot be asked: every check says why."""
+    """A source that is selected but not configured: every check fails with the reason."""
 
     reason: str
     remedy: str
@@ -29,7 +29,7 @@ class Unavailable:
         booted_version: str,  # noqa: ARG002
         stream: str | None = None,  # noqa: ARG002
     ) -> Offers:
-        """Never answers.
+        """Fail.
 
         Raises:
             TidegateError: always, ``discovery.unavailable``.
@@ -40,9 +40,9 @@ class Unavailable:
 def discovery_for(
     settings: Settings, host: HostIdentity, net: NetClient, clock: Clock, ask_engine: AskEngine
 ) -> Discovery:
-    """The source that ``[discovery] source`` names.
+    """The source that ``[discovery] source`` selects.
 
-    ``host`` is what they are told, and whose turn in a rollout counts.
+    ``host`` is the identity that a Cincinnati server gets, and that decides about phased rollouts.
     """
     discovery, base_url, graph = settings.discovery, settings.cincinnati.base_url, settings.discovery.static_graph
     match _source(settings):
@@ -58,7 +58,7 @@ def discovery_for(
 
 
 def _source(settings: Settings) -> str:
-    """What ``auto`` comes to: nobody who has named a root of trust means a source that nobody signs."""
+    """The source that ``auto`` stands for: a graph with a root of trust is preferred to an unsigned source."""
     graph = settings.discovery.static_graph
     if settings.discovery.source != "auto":
         return settings.discovery.source

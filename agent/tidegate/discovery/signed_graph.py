@@ -1,10 +1,10 @@
-"""A graph that counts only as signed: fetched as a target of a repository of The Update Framework.
+"""Fetch a signed graph: a target of a repository of The Update Framework (TUF).
 
-Who has the web server, and even its keys for TLS, can then withhold updates, for as long as the timestamp is valid and
-no longer; he cannot offer what was not signed, nor anything older than what this host has seen.
+An attacker who controls the web server, and even its TLS keys, can then withhold updates until the timestamp expires,
+but cannot offer an unsigned graph, nor one older than this host has seen.
 
 Only the worker loads this module, and only where a root of trust is configured. Source: the specification of TUF, 1.0,
-section 5 (https://theupdateframework.github.io/specification/latest/), which ``tuf.ngclient`` carries out (6 and 7).
+section 5 (https://theupdateframework.github.io/specification/latest/), which ``tuf.ngclient`` (6 and 7) implements.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from tidegate.net.answers import excerpt
 METADATA = "metadata/"
 
 LIMITS = UpdaterConfig(
-    max_root_rotations=64,  # one a year is plenty, and each is a request
-    max_delegations=0,  # who signs graphs is in the root, and nowhere else
+    max_root_rotations=64,  # each is a request; one rotation a year is frequent
+    max_delegations=0,  # only keys in the root sign graphs
     root_max_length=64 * 1024,
     timestamp_max_length=16 * 1024,
     snapshot_max_length=64 * 1024,
@@ -48,32 +48,32 @@ LIMITS = UpdaterConfig(
 )
 
 _CLOCK = "set the clock: timedatectl set-ntp true, and see timedatectl"
-_NOT_SIGNED = "whoever publishes signs it: tidegate trust sign; if it was, the server is not to be trusted"
+_NOT_SIGNED = "the publisher has to sign it (tidegate trust sign); if that was done, do not trust the server"
 _EXPIRED = (
-    "whoever publishes runs tidegate trust refresh; if that is done, somebody on the way holds back what is new; "
-    "check this host's clock, too"
+    "the publisher has to run tidegate trust refresh; if that was done, somebody on the network path withholds "
+    "updates; check this host's clock, too"
 )
 _OLDER = (
     "somebody may be replaying an old graph; if the repository was restored from a backup, run tidegate trust refresh "
     "until its versions are beyond those lost"
 )
-_MIXED = "it is asked again at the next check; if this stays, run tidegate trust sign, or do not trust the server"
+_MIXED = "the agent retries at the next check; if it persists, run tidegate trust sign, or do not trust the server"
 
 
 def fetch(trust: Trust, fetcher: Fetcher, wall: datetime) -> bytes:
-    """The graph that ``trust`` means, which is what was signed, now and not only once. ``wall`` is the time.
+    """The graph of ``trust``, with signatures that are valid and not expired. ``wall`` is the current time.
 
     Raises:
-        TidegateError: ``discovery.untrusted``; ``config.invalid`` for a root of trust that is none;
-            ``record.unwritable`` for its folder; and whatever ``fetcher`` raises.
+        TidegateError: ``discovery.untrusted``; ``config.invalid`` for an invalid root of trust;
+            ``record.unwritable`` for its folder; and the errors of ``fetcher``.
     """
-    if wall < BUILT_AFTER:  # else nothing would ever have expired
-        what = f"this host's clock shows {rfc3339(wall)}, so that nobody can say whether what is signed has expired"
+    if wall < BUILT_AFTER:  # with such a clock, expired metadata would pass
+        what = f"this host's clock shows {rfc3339(wall)}, so that the expiry of signatures cannot be checked"
         raise TidegateError(ErrorKind.DISCOVERY_UNTRUSTED, what, _CLOCK)
     with _folder(trust.folder) as folder, _as_tidegate_errors(wall):
         updater = _updater(trust, fetcher, folder)
         updater.refresh()
-        _settle(folder)
+        _sync(folder)
         return _target(updater, trust.target, folder / "graph", fetcher.max_bytes)
 
 
@@ -90,23 +90,23 @@ def _updater(trust: Trust, fetcher: Fetcher, folder: Path) -> Updater:
             bootstrap=_root(trust.root_file),
         )
     except RepositoryError as error:
-        message = f"{trust.root_file} is no root of trust: {_told(error)}"
+        message = f"{trust.root_file} is not a root of trust: {_text(error)}"
         raise TidegateError(ErrorKind.CONFIG_INVALID, message, "copy root.json from where the keys are") from error
 
 
-def _target(updater: Updater, name: str, kept: Path, max_bytes: int) -> bytes:
+def _target(updater: Updater, name: str, cache: Path, max_bytes: int) -> bytes:
     target = updater.get_targetinfo(name)
     if target is None:
         raise _untrusted(f"the graph is not signed: there is no {name!r} in its repository's metadata", _NOT_SIGNED)
     if target.length > max_bytes:
-        raise _untrusted(f"larger than {max_bytes} bytes, which is the most that an update graph may have", _NOT_SIGNED)
-    if updater.find_cached_target(target, str(kept)) is None:
-        updater.download_target(target, str(kept))
-    return kept.read_bytes()
+        raise _untrusted(f"larger than {max_bytes} bytes, the limit for an update graph", _NOT_SIGNED)
+    if updater.find_cached_target(target, str(cache)) is None:
+        updater.download_target(target, str(cache))
+    return cache.read_bytes()
 
 
 class _Files(FetcherInterface):
-    """Tidegate's own way to get files, as TUF's updater wants it."""
+    """:class:`Fetcher` behind the interface of TUF's updater."""
 
     def __init__(self, fetcher: Fetcher, base: str) -> None:
         self._fetcher = fetcher
@@ -116,7 +116,7 @@ class _Files(FetcherInterface):
         name = url.removeprefix(self._base)
         try:
             content = self._fetcher.fetch(url)
-        except NotThereError as error:  # which is good news where it is the root after the one that is known
+        except NotThereError as error:  # how the updater finds out that there is no newer root
             raise DownloadHTTPError(name, 404) from _named(error, name, _NOT_SIGNED)
         except TidegateError as error:
             raise DownloadError(name) from _named(error, name, error.remedy)
@@ -133,16 +133,16 @@ def _root(path: str) -> bytes:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        message, remedy = f"the root of trust {path} cannot be read: {error.strerror}", "put it there, for all to read"
+        message, remedy = f"the root of trust {path} cannot be read: {error.strerror}", "put it there, readable for all"
         raise TidegateError(ErrorKind.CONFIG_INVALID, message, remedy) from error
-    if not content:  # for which python-tuf 6 would go on with the root that it has kept
+    if not content:  # python-tuf 6 would silently use its cached root
         raise RepositoryError("it is empty")
     return content
 
 
 @contextmanager
 def _folder(path: str) -> Generator[Path]:
-    """The folder, for this process alone."""
+    """Create the folder, and lock it for this process."""
     folder = Path(path)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -156,8 +156,8 @@ def _folder(path: str) -> Generator[Path]:
         os.close(handle)
 
 
-def _settle(folder: Path) -> None:
-    """Bring to the disk what was trusted: after a power cut, nothing older may pass."""
+def _sync(folder: Path) -> None:
+    """Fsync the trusted metadata: after a power cut, older ones must not be accepted."""
     for path in (*folder.glob("*.json"), *folder.glob("root_history/*.json"), folder / "root_history", folder):
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -177,25 +177,27 @@ def _as_tidegate_errors(wall: datetime) -> Generator[None]:
 
 
 def _refusal(error: DownloadError | RepositoryError, wall: datetime) -> TidegateError:
-    why = _told(error)
+    why = _text(error)
     match error:
         case DownloadError(__cause__=TidegateError() as cause):
             return cause
         case DownloadLengthMismatchError():
-            return _untrusted(f"a file is longer than what was signed, or than it may be: {why}", _MIXED)
+            return _untrusted(f"a file is longer than signed, or than the limit: {why}", _MIXED)
         case ExpiredMetadataError():
-            return _untrusted(f"what is signed has expired: {why} (this host's clock shows {rfc3339(wall)})", _EXPIRED)
+            return _untrusted(
+                f"signed metadata have expired: {why} (this host's clock shows {rfc3339(wall)})", _EXPIRED
+            )
         case UnsignedMetadataError():
-            return _untrusted(f"not signed by who this host trusts: {why}", _NOT_SIGNED)
+            return _untrusted(f"not signed by a key that this host trusts: {why}", _NOT_SIGNED)
         case BadVersionNumberError():
-            return _untrusted(f"older than what this host has seen, or from different times: {why}", _OLDER)
+            return _untrusted(f"older than what this host has seen, or of mixed versions: {why}", _OLDER)
         case LengthOrHashMismatchError():
-            return _untrusted(f"a file is not what was signed: {why}", _MIXED)
+            return _untrusted(f"a file is not the signed one: {why}", _MIXED)
         case _:
-            return _untrusted(f"signed metadata that make no sense: {why}", _MIXED)
+            return _untrusted(f"signed metadata are invalid: {why}", _MIXED)
 
 
-def _told(error: Exception) -> str:
+def _text(error: Exception) -> str:
     return excerpt(str(error).encode(errors="replace"))
 
 
@@ -204,6 +206,6 @@ def _untrusted(message: str, remedy: str) -> TidegateError:
 
 
 def _unwritable(error: OSError) -> TidegateError:
-    message = f"what this host has trusted so far cannot be kept: {error.filename}: {error.strerror}"
-    remedy = "give the folder to the user tidegate; without it an old graph could pass for a new one"
+    message = f"the trusted metadata cannot be saved: {error.filename}: {error.strerror}"
+    remedy = "give the folder to the user tidegate; without it, a rollback attack could not be detected"
     return TidegateError(ErrorKind.RECORD_UNWRITABLE, message, remedy)

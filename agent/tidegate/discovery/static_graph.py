@@ -1,4 +1,4 @@
-"""Discovery from an update graph in a file, on any web server or on this host's disk."""
+"""Discovery from a static update graph: a file on any web server or on this host's disk."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tidegate.net.urls import masked
 KEY = "discovery.static_graph.url"
 
 TRUST_FOLDER = "/var/lib/tidegate/tuf"
-"""Where the host keeps what it has trusted so far. It has to outlive reboots: whoever is offered something older than
-what is in there is under attack."""
+"""The latest trusted metadata. It has to survive reboots: older metadata than these are a rollback attack."""
 
 NOBODY = HostIdentity(group="default", basearch="")
-"""A host of which nothing is known, which comes last in every rollout."""
+"""A host without an identity, which is the last in every rollout."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticGraph:
-    """Reads the graph at ``url`` (http, https or file) anew at each check, and applies its rollouts to ``host``.
+    """The graph at ``url`` (http, https or file), fetched at each check; its rollouts are applied to ``host``.
 
-    ``url`` may have variables, which are the host's. ``timeout_secs`` bounds the whole of one check; ``ca_file``
-    replaces the system's authorities. With ``trust``, the path of a root of trust, the graph has to be signed under it.
+    ``url`` may have variables, with the host's values. ``timeout_secs`` is the total deadline of a check; ``ca_file``
+    replaces the system's certificate authorities. With ``trust``, the path of a root of trust, the graph has to be
+    signed under it.
     """
 
     url: str
@@ -48,13 +48,12 @@ class StaticGraph:
         booted_version: str,  # noqa: ARG002  (the protocol's; a graph knows releases by their payload alone)
         stream: str | None = None,
     ) -> Offers:
-        """The direct successors of the booted release whose time has come for this host.
+        """The direct successors of the booted release that are offered to this host.
 
-        ``stream`` is the one that the engine follows, as far as it tells.
+        ``stream`` is the one that the engine follows, if known.
 
         Raises:
-            TidegateError: ``discovery.*``; ``config.invalid`` for an address that cannot be asked;
-                ``net.worker-failed``.
+            TidegateError: ``discovery.*``; ``config.invalid`` for an invalid address; ``net.worker-failed``.
         """
         url = resolved(KEY, self.url, self.host.following(stream).variables)
         trust = None if self.trust is None else trusting(self.trust, self.url, url, self.trust_folder)
@@ -69,10 +68,10 @@ class StaticGraph:
 
 
 def trusting(root_file: str, template: str, url: str, folder: str) -> Trust:
-    """By what the graph at ``url``, which is ``template`` filled in, is to be trusted.
+    """How to verify the graph at ``url``, which is ``template`` with its variables expanded.
 
-    The repository is the folder before the first variable, so that what the host puts in for the variables is part of
-    the signed name: whoever has the server cannot pass off the graph of one stream for that of another.
+    The TUF repository is the folder before the first variable, so that the variables' values are part of the signed
+    target name: an attacker on the server cannot substitute the graph of one stream for that of another.
     """
     authority = url.find("://") + len("://")
     fixed = template.partition("${")[0]

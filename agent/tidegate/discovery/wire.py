@@ -1,4 +1,4 @@
-"""Requests for an update graph, and what it offers, as agent and net-worker exchange them."""
+"""Messages of the graph job between agent and net-worker: see :mod:`tidegate.net.wire`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tidegate.release import Release
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Under which root of trust a graph has to be signed, and as what.
+    """The root of trust under which a graph has to be signed, and its place in a repository of The Update Framework.
 
-    ``root_file`` is the path of that root's metadata. The repository (TUF's word) is at ``repository_url``, which ends
-    in a slash; the graph is its target ``target``, and its metadata are in ``metadata/`` below it. ``folder`` is where
-    what was once trusted is kept, so that nothing older is taken later.
+    ``root_file`` is the path of the root metadata. The repository is at ``repository_url``, which ends in a slash; the
+    graph is its target ``target``, and the metadata are in ``metadata/`` below it. ``folder`` keeps the latest trusted
+    metadata, which protects against rollback attacks.
     """
 
     root_file: str
@@ -31,12 +31,12 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class GraphRequest:
-    """Fetch an update graph and tell what it offers to the host that runs ``booted_payload``.
+    """Fetch an update graph, and report its offers to the host that runs ``booted_payload``.
 
-    ``url`` is http, https or file. ``timeout_secs`` is for the whole, from the worker's start to its answer.
-    ``max_bytes`` bounds the graph as it is after decompression. ``ca_file`` replaces the system's authorities.
-    ``query`` is what a server is told beside the address; messages name the address alone. With ``trust`` only what is
-    signed is taken; ``url`` is then for messages.
+    ``url`` is http, https or file. ``timeout_secs`` is the total deadline, from the worker's start to its answer.
+    ``max_bytes`` bounds the graph after decompression. ``ca_file`` replaces the system's certificate authorities.
+    ``query`` has further parameters for the server, which messages leave out. With ``trust`` only a signed graph is
+    accepted; ``url`` is then used in messages only.
     """
 
     url: str
@@ -105,11 +105,11 @@ class OffersEvent:
                         candidates=tuple(map(_release_from_wire, candidates)),
                         booted=None if booted is None else _release_from_wire(booted),
                         dead_end=dead_end,
-                        deferred=tuple(map(_held_back_from_wire, deferred)),
+                        deferred=tuple(map(_deferred_from_wire, deferred)),
                     )
                 )
             case _:
-                raise WireError("not what a graph offers")
+                raise WireError("not the offers of a graph")
 
 
 def _trust(value: Json) -> Trust | None:
@@ -124,7 +124,7 @@ def _trust(value: Json) -> Trust | None:
         }:
             return Trust(root_file, repository_url, target, folder)
         case _:
-            raise WireError("not what a graph is to be trusted by")
+            raise WireError("not a root of trust")
 
 
 def _pair(value: Json) -> tuple[str, str]:
@@ -132,7 +132,7 @@ def _pair(value: Json) -> tuple[str, str]:
         case [str(key), str(text)]:
             return key, text
         case _:
-            raise WireError("not a pair of texts")
+            raise WireError("not a pair of strings")
 
 
 def _offers_to_wire(offers: Offers) -> dict[str, object]:
@@ -140,21 +140,21 @@ def _offers_to_wire(offers: Offers) -> dict[str, object]:
         "candidates": [_release_to_wire(release) for release in offers.candidates],
         "booted": None if offers.booted is None else _release_to_wire(offers.booted),
         "dead_end": offers.dead_end,
-        "held_back": [_held_back_to_wire(held) for held in offers.deferred],
+        "held_back": [_deferred_to_wire(deferred) for deferred in offers.deferred],
     }
 
 
-def _held_back_to_wire(held: Deferred) -> dict[str, object]:
-    turn_at = None if held.turn_at is None else rfc3339(held.turn_at)
-    return {"release": _release_to_wire(held.release), "reason": held.reason, "turn_at": turn_at}
+def _deferred_to_wire(deferred: Deferred) -> dict[str, object]:
+    turn_at = None if deferred.turn_at is None else rfc3339(deferred.turn_at)
+    return {"release": _release_to_wire(deferred.release), "reason": deferred.reason, "turn_at": turn_at}
 
 
-def _held_back_from_wire(fields: Json) -> Deferred:
+def _deferred_from_wire(fields: Json) -> Deferred:
     match fields:
         case {"release": release, "reason": str(reason), "turn_at": str() | None as turn_at}:
             return Deferred(_release_from_wire(release), reason, None if turn_at is None else _instant(turn_at))
         case _:
-            raise WireError("not a release that is held back")
+            raise WireError("not a deferred release")
 
 
 def _instant(text: str) -> datetime:
@@ -189,5 +189,5 @@ def _release_from_wire(fields: Json) -> Release:
 def _texts(fields: Mapping[str, Json]) -> Mapping[str, str]:
     texts = {key: value for key, value in fields.items() if isinstance(value, str)}
     if len(texts) < len(fields):
-        raise WireError("metadata that is not text")
+        raise WireError("metadata that is not a string")
     return MappingProxyType(texts)

@@ -1,1 +1,1 @@
-"""FleetLock: the protocol, and the agent's client of it."""
+"""The FleetLock protocol (:mod:`.protocol`, shared with the coordinator) and the agent's client of it."""

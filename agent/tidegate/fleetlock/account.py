@@ -1,4 +1,4 @@
-"""A lock server as the agent knows it: the account to ask it with, its answers, and the settings of the strategy."""
+"""The agent's interface to a lock server: the account to use, the server's answers, and the strategy's settings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ FLEET_LOCK = "fleet_lock"
 
 @dataclass(frozen=True, slots=True)
 class LockAccount:
-    """Where the lock is, who asks for it, and how.
+    """The server's address, the group and id to lock with, and the files for TLS and authentication.
 
-    All of it goes into the lock record: a lock is given back with what it was taken with, whatever the configuration
-    says by then. ``token_file``, ``ca_file`` and the client's certificate are paths; their content stays where it is.
+    All of it goes into the lock record: a lock is released with the account that took it, whatever the configuration
+    says by then. ``token_file``, ``ca_file`` and those of the client certificate are paths; their content is not
+    copied.
     """
 
     base_url: str
@@ -33,17 +34,17 @@ class LockAccount:
 
     @property
     def server(self) -> str:
-        """The address as people and journals may read it."""
+        """The address without a password, for messages and logs."""
         return without_password(self.base_url)
 
     @property
     def place(self) -> str:
-        """Which slot this is about: one request at a time for each."""
+        """The slot that this account locks, for messages; there is one request in flight for each."""
         return f"{self.id} in group {self.group} at {self.server}"
 
 
 class LockRelease(StrEnum):
-    """When a lock is given back after the reboot that it was taken for."""
+    """When a lock is released after the reboot that it was taken for."""
 
     AFTER_HEALTH = "after-health"
     AFTER_BOOT = "after-boot"
@@ -51,7 +52,7 @@ class LockRelease(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FleetLocking:
-    """The strategy ``fleet_lock``: whom to ask, and what goes into the lock record."""
+    """The strategy ``fleet_lock``: the account, when to release, and whether to send ``update_params`` (``tells``)."""
 
     account: LockAccount
     release: str = LockRelease.AFTER_HEALTH
@@ -60,12 +61,12 @@ class FleetLocking:
 
 @dataclass(frozen=True, slots=True)
 class LockGranted:
-    """The host has a slot, as of now or as before."""
+    """The host holds a slot, newly or still."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockBusy:
-    """The server says that there is no slot now. The host has none."""
+    """The server has no free slot. The host holds none."""
 
     reason: str
     retry_after_secs: float | None = None
@@ -73,7 +74,7 @@ class LockBusy:
 
 @dataclass(frozen=True, slots=True)
 class LockReleased:
-    """The host has no slot (any more). ``detail`` is for people, where the server had more to say than yes."""
+    """The host holds no slot (any more). ``detail`` is the server's text, if it sent one."""
 
     detail: str = ""
 
@@ -82,20 +83,20 @@ class LockServer(Protocol):
     """A FleetLock server.
 
     Raises:
-        TidegateError: ``lock.unreachable`` (the request never left the host), ``lock.refused`` (the server turned the
-            request down: wrong group, credentials, address) and ``lock.nonsense`` (whoever answered is no lock server,
-            or not the one meant): the host has no slot by it. ``lock.uncertain``, or any other kind: the request may
-            have been carried out.
+        TidegateError: ``lock.unreachable`` (the request never left the host), ``lock.refused`` (the server refused the
+            request: wrong group, credentials or address) and ``lock.nonsense`` (what answered is not a lock server, or
+            not the configured one): no slot was taken. ``lock.uncertain``, or any other kind: the request may have been
+            carried out.
     """
 
     async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
-        """Ask for a slot."""
+        """Request a slot. Idempotent: a host that holds one keeps it."""
         ...
 
     async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
-        """Give the slot back, if there is one. That another host holds the only slot means that this one does not."""
+        """Release the slot, if the host holds one. Idempotent."""
         ...
 
 
 NOT_TAKEN = frozenset({ErrorKind.LOCK_UNREACHABLE, ErrorKind.LOCK_REFUSED, ErrorKind.LOCK_NONSENSE})
-"""Kinds of error after which a slot was certainly not taken."""
+"""Kinds of error that prove that no slot was taken."""

@@ -1,15 +1,15 @@
-"""What the answers of real FleetLock servers mean, and those of whatever else answers at their address. Pure.
+"""Interpret the answers of FleetLock servers, and of anything else that answers at their address. Pure.
 
-The protocol leaves much open. What servers make of it, as far as their sources tell:
+The protocol leaves much open. Servers, by their sources, answer like this:
 
-- airlock 0.x: a yes is empty; no slot is 500 ``failed_lock`` with a sentence of its own, and so is a conflict in its
-  store. Errors are JSON or bare sentences, both called text/plain.
-- poseidon/fleetlock 0.4: a yes is a sentence; no slot is 423 ``lock_held``, which it also answers to the steady-state
-  of a host that holds nothing.
-- heathcliff26/fleetlock 1.x: a yes is an object with the kind ``success``; no slot is 423 ``all_slots_full``.
-- SUNET/knubbis-fleetlock: no slot is 500 ``failed_lock`` "Internal Server Error", as a fault of its own is, and taken
-  for one; 429 without ``Retry-After``.
-- Tidegate's coordinator: no slot is 423 with ``Retry-After``; 503 while its store is away.
+- airlock 0.x: success is an empty body; no slot is 500 ``failed_lock`` with a text of its own, and so is a conflict in
+  its store. Errors are JSON or plain text, both with the type text/plain.
+- poseidon/fleetlock 0.4: success is plain text; no slot is 423 ``lock_held``, which is also its answer to the
+  steady-state of a host that holds no slot.
+- heathcliff26/fleetlock 1.x: success is an object with the kind ``success``; no slot is 423 ``all_slots_full``.
+- SUNET/knubbis-fleetlock: no slot is 500 ``failed_lock`` "Internal Server Error", the same as an internal error, and
+  treated as one; 429 without ``Retry-After``.
+- Tidegate's coordinator: no slot is 423 with ``Retry-After``; 503 while its store does not answer.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ from tidegate.net.answers import (
 from tidegate.net.wire import ErrorEvent, NetError
 
 MAX_ANSWER_BYTES = 64 * 1024
-"""Servers answer with a sentence; the rest is room for what extensions may bring."""
+"""Servers answer with a sentence; the rest is room for extensions."""
 
 _MAX_SENTENCE_BYTES = 1024
-"""A yes in words is short. What is longer and no JSON was meant for somebody else."""
+"""A success in plain text is short. A longer text that is not JSON is not an answer of a lock server."""
 
 _SUCCESS_KIND = "success"  # heathcliff26/fleetlock 1.x
 _BUSY_KINDS = frozenset({"lock_held", "all_slots_full", "failed_lock_semaphore_full"})
 _BUSY_WORDS = re.compile(rb"all \d+ semaphore slots currently locked|conflict on semaphore detected")  # airlock 0.x
 _PAGES = ("text/html", "application/xhtml+xml")
 
-_GATEWAY_GAVE_UP = frozenset({408, 499})
-"""4xx which gateways send where they ran out of patience, be it after they had passed the request on."""
+_GATEWAY_TIMEOUTS = frozenset({408, 499})
+"""4xx that gateways send when they time out, possibly after they have forwarded the request."""
 
-WRONG_SERVER = "check updates.fleet_lock.base_url: is it the lock server itself, and no login or error page?"
-ASKED_AGAIN = "it is asked again by itself; if this stays, look at the lock server and its log"
+WRONG_SERVER = "check that updates.fleet_lock.base_url is the lock server itself, not a login or error page"
+RETRIED = "the agent retries; if it persists, check the lock server and its log"
 
 
 class _Slot(Enum):
-    """What an answer to the question may say."""
+    """The meaning of an answer that is valid."""
 
-    YES = auto()
+    DONE = auto()
     BUSY = auto()
 
 
@@ -62,33 +62,33 @@ _Meaning: TypeAlias = _Slot | ErrorKind
 
 
 def granted_or_busy(response: HttpResponse) -> LockGranted | LockBusy:
-    """What the answer to a pre-reboot means.
+    """Interpret the answer to a pre-reboot request.
 
     Raises:
-        TidegateError: ``lock.refused``, ``lock.nonsense`` and ``lock.uncertain``. The last also for each fault of the
-            server's own: it may have come after the slot was written down.
+        TidegateError: ``lock.refused``, ``lock.nonsense`` and ``lock.uncertain``. The last also for a server error: it
+            may have occurred after the slot was taken.
     """
     match _meaning(response):
-        case _Slot.YES:
+        case _Slot.DONE:
             return LockGranted()
         case _Slot.BUSY:
-            return LockBusy(_told(response), retry_after_secs(response.headers))
+            return LockBusy(_text(response), retry_after_secs(response.headers))
         case kind:
             raise _failure(kind, response)
 
 
 def released(response: HttpResponse) -> LockReleased:
-    """What the answer to a steady-state means.
+    """Interpret the answer to a steady-state request.
 
-    423 says that another host has the only slot, and so that this one has none.
+    423 means that another host holds the only slot, so that this one holds none.
 
     Raises:
-        TidegateError: as of :func:`granted_or_busy`; a server too busy to take a slot back has refused to.
+        TidegateError: as of :func:`granted_or_busy`; other answers that mean "busy" are ``lock.refused``.
     """
     if response.status == HTTPStatus.LOCKED:
-        return LockReleased(_told(response))
+        return LockReleased(_text(response))
     match _meaning(response):
-        case _Slot.YES:
+        case _Slot.DONE:
             return LockReleased()
         case _Slot.BUSY:
             raise _failure(ErrorKind.LOCK_REFUSED, response)
@@ -106,7 +106,7 @@ def _meaning(response: HttpResponse) -> _Meaning:
             return _Slot.BUSY
         case status if status < 400 or status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
             return ErrorKind.LOCK_NONSENSE
-        case status if status >= 500 or status in _GATEWAY_GAVE_UP:
+        case status if status >= 500 or status in _GATEWAY_TIMEOUTS:
             return ErrorKind.LOCK_UNCERTAIN
         case _:
             return ErrorKind.LOCK_REFUSED
@@ -119,24 +119,24 @@ def _meaning_of_success(response: HttpResponse) -> _Meaning:
     if len(response.body) > MAX_ANSWER_BYTES:
         return ErrorKind.LOCK_UNCERTAIN
     if not body:
-        return _Slot.YES
+        return _Slot.DONE
     try:
         return _meaning_of_json(json.loads(body))
     except (ValueError, RecursionError):
-        return _Slot.YES if _is_sentence(body) else ErrorKind.LOCK_NONSENSE
+        return _Slot.DONE if _is_sentence(body) else ErrorKind.LOCK_NONSENSE
 
 
 def _meaning_of_json(parsed: object) -> _Meaning:
-    """A success that carries an error is some gateway's work; what became of the request, nobody knows."""
+    """The meaning of a 2xx with JSON. With an error object in it, a gateway replaced the answer: uncertain."""
     match parsed:
         case {"kind": str(kind)} if kind in _BUSY_KINDS:
             return _Slot.BUSY
         case {"kind": str(kind)} if kind == _SUCCESS_KIND:
-            return _Slot.YES
+            return _Slot.DONE
         case {"kind": object()} | {"error": object()} | {"errors": object()}:
             return ErrorKind.LOCK_UNCERTAIN
         case _:
-            return _Slot.YES
+            return _Slot.DONE
 
 
 def _says_busy(body: bytes) -> bool:
@@ -167,18 +167,18 @@ def _media_type(response: HttpResponse) -> str:
 
 def _failure(kind: ErrorKind, response: HttpResponse) -> NetError:
     remedy, wait_secs = _remedy(kind, response.status), retry_after_secs(response.headers)
-    return NetError(ErrorEvent(kind, redirect_text(response) or _told(response), remedy, wait_secs))
+    return NetError(ErrorEvent(kind, redirect_text(response) or _text(response), remedy, wait_secs))
 
 
-def _told(response: HttpResponse) -> str:
-    """The status, and what there is to read in the answer."""
+def _text(response: HttpResponse) -> str:
+    """The status, and the text of the body."""
     status = f"answers {status_text(response.status)}"
     if is_markup(response.body):
         return f"{status} with a page in HTML or XML: {excerpt(response.body)}"
     if len(response.body) > MAX_ANSWER_BYTES:
         return f"{status} with more than {MAX_ANSWER_BYTES} bytes: {excerpt(response.body)}"
-    said = error_text(response.body)
-    return f"{status}: {said}" if said else status
+    text = error_text(response.body)
+    return f"{status}: {text}" if text else status
 
 
 def _remedy(kind: ErrorKind, status: int) -> str:
@@ -188,6 +188,6 @@ def _remedy(kind: ErrorKind, status: int) -> str:
         case ErrorKind.LOCK_REFUSED, 401 | 403:
             return "check the token, the client certificate or the user in base_url, and whether the server knows them"
         case ErrorKind.LOCK_REFUSED, 400 | 422:
-            return "check identity.group and which groups the lock server knows; its log may say more"
+            return "check identity.group, and which groups are configured at the lock server"
         case _:
-            return ASKED_AGAIN
+            return RETRIED

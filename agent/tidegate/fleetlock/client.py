@@ -1,4 +1,4 @@
-"""A FleetLock server over HTTP, as the agent has it: a net-worker does the talking."""
+"""The agent's FleetLock client: each request runs in a net-worker."""
 
 from __future__ import annotations
 
@@ -20,9 +20,17 @@ class NetLock:
     net: NetClient
 
     async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
-        """Ask for a slot; errors as the protocol has them, and ``net.worker-failed``."""
+        """Request a slot.
+
+        Raises:
+            TidegateError: as of :class:`~tidegate.fleetlock.account.LockServer`; ``net.worker-failed``.
+        """
         return (await self.net.run(LockRequest(Verb.PRE_REBOOT, account, update), LockEvent)).answer
 
     async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
-        """Give the slot back; errors as the protocol has them, and ``net.worker-failed``."""
+        """Release the slot.
+
+        Raises:
+            TidegateError: as of :class:`~tidegate.fleetlock.account.LockServer`; ``net.worker-failed``.
+        """
         return (await self.net.run(LockRequest(Verb.STEADY_STATE, account, update), UnlockEvent)).answer

@@ -1,7 +1,7 @@
-"""The FleetLock protocol: what client and server agree upon.
+"""Constants and types of the FleetLock protocol, shared by client and server.
 
-Specification: https://coreos.github.io/zincati/development/fleetlock/protocol/. Real servers differ in what the text
-leaves open (status codes of "busy", bodies of a grant); who talks to them deals with that.
+Specification: https://coreos.github.io/zincati/development/fleetlock/protocol/. Servers differ in what it leaves open
+(the status of "no slot", the body of a grant): :mod:`.answers` interprets them.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ HEADER_NAME = "fleet-lock-protocol"
 HEADER_VALUE = "true"
 
 EXTENSIONS_HEADER_NAME = "fleet-lock-extensions"
-"""In every reply of a server that reads :class:`UpdateParams`."""
+"""The header in every reply of a server that reads :class:`UpdateParams`."""
 
 EXTENSION = "rollout-v1"
 
 GROUP_PATTERN = re.compile(r"[a-zA-Z0-9.-]+")
-"""What a group may be called; the whole name has to match."""
+"""The pattern that a whole group name has to match."""
 
 MAX_ID_CHARS = 256
 """An id is 32 hexadecimal digits by convention; some sites use host names, which end at 253."""
 
 
 class Verb(StrEnum):
-    """The two things that a client asks; the value is the last part of the path, below ``v1/``."""
+    """The two requests of a client; the value is the last segment of the path, below ``v1/``."""
 
     PRE_REBOOT = "pre-reboot"
-    """May I reboot? Takes a slot of the group, or finds that the caller has one."""
+    """Lock: grant the caller a slot of its group, unless it holds one already."""
 
     STEADY_STATE = "steady-state"
-    """I am well again. Frees the caller's slot, or finds that there is none."""
+    """Unlock: release the caller's slot, if it holds one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientParams:
-    """Who asks. The server counts slots by group and tells holders apart by ``id``."""
+    """The client's identity. The server counts slots by group and distinguishes holders by ``id``."""
 
     id: str
     group: str
@@ -53,9 +53,9 @@ class ReleaseTag:
 
 @dataclass(frozen=True, slots=True)
 class UpdateParams:
-    """The optional object ``update_params`` beside ``client_params``: what the host is on its way from and to.
+    """The optional object ``update_params`` beside ``client_params``: the releases that the host moves from and to.
 
-    Servers that do not know it pass over it.
+    Servers that do not know it ignore it.
     """
 
     agent: str | None = None

@@ -1,7 +1,7 @@
-"""How the worker answers a :class:`.LockRequest`: ask the FleetLock server, once, and tell its word.
+"""The net-worker's lock job: send one request to a FleetLock server, and report its answer.
 
-What counts is whether a slot may have been taken. As long as the request has not left this host, none has; afterwards
-only the server's own answer says so.
+Errors distinguish whether a slot may have been taken. Until the request has left this host, none was; afterwards, only
+the server's answer can rule it out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import assert_never
 
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockReleased
-from tidegate.fleetlock.answers import ASKED_AGAIN, MAX_ANSWER_BYTES, WRONG_SERVER, granted_or_busy, released
+from tidegate.fleetlock.answers import MAX_ANSWER_BYTES, RETRIED, WRONG_SERVER, granted_or_busy, released
 from tidegate.fleetlock.protocol import (
     GROUP_PATTERN,
     HEADER_NAME,
@@ -34,23 +34,27 @@ from tidegate.net.urls import below, checked_base, masked
 from tidegate.net.wire import ErrorEvent, Event, Json, Work, error_event
 
 MAX_TOKEN_BYTES = 8 * 1024
-"""Web servers take header lines of 8 KiB, with the header's name (nginx 1.x, Apache 2.4)."""
+"""Web servers accept header lines of 8 KiB, including the header's name (nginx 1.x, Apache 2.4)."""
 
 _HIDDEN = "***"
 _NO_ADDRESS = "write http:// or https:// and the lock server's whole address into updates.fleet_lock.base_url"
-_DISTRUST = "check this host's clock and the server's certificate; authorities of your own go into ca_file"
-_TURNED_AWAY = "check client_cert_file and client_key_file, and whether the lock server trusts who signed that"
-_FILES = "put a file in PEM form there, readable for the user tidegate"
+_UNTRUSTED = "check this host's clock and the server's certificate; name your own certificate authorities in ca_file"
+_CLIENT_CERT_REJECTED = "check client_cert_file and client_key_file, and that the lock server trusts their authority"
+_FILES = "put a file in PEM form there, readable by the user tidegate"
 
 
 def work(fields: Json, departed: threading.Event) -> Work:
-    """The net-worker's part: see :mod:`tidegate.net.worker`."""
+    """The job's entry point: see :mod:`tidegate.net.wire`.
+
+    Raises:
+        WireError: the fields are not those of a lock request.
+    """
     request = LockRequest.read(fields)
     return Work(request.timeout_secs, partial(answer, request, departed), partial(out_of_time, request, departed))
 
 
 def answer(request: LockRequest, departed: threading.Event) -> Event:
-    """What the server says, or why it says nothing. ``departed`` is set when the request leaves this host."""
+    """Send the request once; the server's answer or an error. ``departed`` is set when the request leaves this host."""
     try:
         _check(request.account)
         token = None if request.account.token_file is None else _token(request.account.token_file)
@@ -61,14 +65,14 @@ def answer(request: LockRequest, departed: threading.Event) -> Event:
 
 
 def out_of_time(request: LockRequest, departed: threading.Event) -> ErrorEvent:
-    """What there is to say when the time is up, wherever the work stands."""
+    """The answer at the deadline: uncertain once the request has left this host."""
     kind = ErrorKind.LOCK_UNCERTAIN if departed.is_set() else ErrorKind.LOCK_UNREACHABLE
     why = f"no whole answer within {request.timeout_secs:g} s"
-    return ErrorEvent(kind, f"{_where(request)}: {why}", ASKED_AGAIN)
+    return ErrorEvent(kind, f"{_where(request)}: {why}", RETRIED)
 
 
 def body_of(account: LockAccount, update: UpdateParams | None) -> bytes:
-    """The request's body: of the protocol alone without ``update``, with the extension's object beside it otherwise."""
+    """The request's body: ``client_params``, and ``update_params`` beside it where there is an ``update``."""
     body: dict[str, object] = {"client_params": {"id": account.id, "group": account.group}}
     if update is not None:
         body["update_params"] = _present(
@@ -104,13 +108,13 @@ def _ask(request: LockRequest, token: str | None, departed: threading.Event) -> 
 
 
 def _check(account: LockAccount) -> None:
-    """Whether it makes sense to ask at all: servers differ in what they make of a name that is none."""
+    """Validate the account before anything is sent: servers differ in how they treat an invalid group or id."""
     try:
         checked_base(account.base_url)
     except TidegateError as error:
         raise _not_sent(error.message, _NO_ADDRESS) from error
     if not GROUP_PATTERN.fullmatch(account.group):
-        raise _not_sent("a group is named with letters, digits, dots and dashes", "correct identity.group")
+        raise _not_sent("a group's name has letters, digits, dots and dashes only", "correct identity.group")
     if not 0 < len(account.id) <= MAX_ID_CHARS:
         why = f"an id has 1 to {MAX_ID_CHARS} characters, this one has {len(account.id)}"
         raise _not_sent(why, "correct identity.node_uuid")
@@ -122,19 +126,19 @@ def _headers(token: str | None) -> Mapping[str, str]:
 
 
 def _token(file: str) -> str:
-    """The one word in ``file``. Messages never quote it."""
-    remedy = f"put the token alone, on one line, into {file}, readable for the user tidegate"
+    """The token in ``file``. Messages never quote it."""
+    remedy = f"put the token alone, on one line, into {file}, readable by the user tidegate"
     try:
         with Path(file).open("rb") as stream:
             token = stream.read(MAX_TOKEN_BYTES + 1).strip()
     except OSError as error:
         raise _not_sent(f"the token in {file} cannot be read: {error.strerror}", remedy) from error
-    if why := _why_no_token(token):
+    if why := _token_fault(token):
         raise _not_sent(f"the token in {file} {why}", remedy)
     return token.decode("ascii")
 
 
-def _why_no_token(token: bytes) -> str | None:
+def _token_fault(token: bytes) -> str | None:
     if not token:
         return "is empty"
     if len(token) > MAX_TOKEN_BYTES:
@@ -147,7 +151,7 @@ def _why_no_token(token: bytes) -> str | None:
 
 
 def _without(token: str, event: Event) -> Event:
-    """The same, should the server have quoted the token."""
+    """``event`` with the token masked, in case the server quoted it."""
     match event:
         case ErrorEvent(message=text):
             return replace(event, message=text.replace(token, _HIDDEN))
@@ -160,21 +164,21 @@ def _without(token: str, event: Event) -> Event:
 
 
 def _no_answer(error: HttpError, *, departed: bool) -> TidegateError:
-    if error.fault is Fault.TURNED_AWAY:  # in TLS 1.3 this comes after the request went out, which nobody has read
-        return TidegateError(ErrorKind.LOCK_REFUSED, str(error), _TURNED_AWAY)
+    if error.fault is Fault.CLIENT_CERT_REJECTED:  # in TLS 1.3 after the request was sent; the server did not read it
+        return TidegateError(ErrorKind.LOCK_REFUSED, str(error), _CLIENT_CERT_REJECTED)
     if departed:
-        return TidegateError(ErrorKind.LOCK_UNCERTAIN, str(error), ASKED_AGAIN)
+        return TidegateError(ErrorKind.LOCK_UNCERTAIN, str(error), RETRIED)
     return _not_sent(str(error), _remedy(error.fault))
 
 
 def _remedy(fault: Fault) -> str:
     match fault:
         case Fault.UNREACHABLE:
-            return ASKED_AGAIN
+            return RETRIED
         case Fault.UNTRUSTED:
-            return _DISTRUST
-        case Fault.TURNED_AWAY:
-            return _TURNED_AWAY
+            return _UNTRUSTED
+        case Fault.CLIENT_CERT_REJECTED:
+            return _CLIENT_CERT_REJECTED
         case Fault.NO_HTTP:
             return WRONG_SERVER
         case Fault.BAD_ADDRESS:
@@ -193,7 +197,7 @@ def _address(request: LockRequest) -> str:
 
 
 def _where(request: LockRequest) -> str:
-    """The address and the group, without its password and without anything that a terminal would obey."""
+    """The address and the group for messages, without a password and without control characters."""
     address = excerpt(masked(_address(request)).encode(errors="replace"))
     return f"{address} (group {excerpt(request.account.group.encode(errors='replace'))})"
 

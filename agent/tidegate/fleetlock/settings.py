@@ -1,7 +1,7 @@
-"""Strategy ``fleet_lock``: finalize only while holding a slot of the fleet's lock server.
+"""Settings of the strategy ``fleet_lock``: finalize only while holding a slot of the fleet's lock server.
 
-Asking for a slot takes it, so this is no gate: the machine does it (:mod:`tidegate.machine.finalize`), after every gate
-has allowed. Here the settings become what it needs for that.
+Requesting a slot takes it, so the lock is not a gate that can be asked at any time: the machine takes it, after every
+gate has allowed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tidegate.identity import host_id
 
 
 def fleet_locking(settings: Settings, variables: Mapping[str, str]) -> FleetLocking | None:
-    """The lock that has to be held for a reboot; None where the strategy is not selected.
+    """The lock that a reboot requires; None where the strategy is not selected.
 
     Raises:
-        TidegateError: the host has no id, or the address has a variable that this host has no value for.
+        TidegateError: the host has no id, or the address has a variable without a value on this host.
     """
     if FLEET_LOCK not in settings.updates.strategy:
         return None
@@ -28,10 +28,10 @@ def fleet_locking(settings: Settings, variables: Mapping[str, str]) -> FleetLock
 
 
 def lock_account(settings: Settings, variables: Mapping[str, str], client_id: str, group: str) -> LockAccount:
-    """A slot of ``group`` for ``client_id``, at the server and with the files that are configured.
+    """The account for a slot of ``group`` with the id ``client_id``, at the configured server.
 
     Raises:
-        TidegateError: the address has a variable that this host has no value for.
+        TidegateError: ``lock.unavailable``: the address has a variable without a value on this host.
     """
     lock = settings.fleet_lock
     return LockAccount(

@@ -1,4 +1,4 @@
-"""Lock requests and their answers, as agent and net-worker exchange them."""
+"""Messages of the lock job between agent and net-worker: see :mod:`tidegate.net.wire`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.net.wire import Json, WireError
 
 @dataclass(frozen=True, slots=True)
 class LockRequest:
-    """Ask a FleetLock server for a slot, or give it back."""
+    """Request a slot of a FleetLock server, or release it."""
 
     verb: Verb
     account: LockAccount
@@ -22,7 +22,7 @@ class LockRequest:
 
     @property
     def timeout_secs(self) -> float:
-        """The deadline for the whole, from the worker's start to its answer."""
+        """The total deadline, from the worker's start to its answer."""
         return self.account.timeout_secs
 
     def fields(self) -> Mapping[str, object]:
@@ -79,7 +79,7 @@ class LockEvent:
 
 @dataclass(frozen=True, slots=True)
 class UnlockEvent:
-    """The answer to a :class:`LockRequest` that gives a slot back."""
+    """The answer to a :class:`LockRequest` that releases a slot."""
 
     answer: LockReleased
 
@@ -105,7 +105,7 @@ def _verb(value: str) -> Verb:
     try:
         return Verb(value)
     except ValueError as error:
-        raise WireError(f"nothing that a lock server is asked is called {value!r}") from error
+        raise WireError(f"{value!r} is not a request of FleetLock") from error
 
 
 def _account_from_wire(fields: Json) -> LockAccount:
@@ -132,7 +132,7 @@ def _update_from_wire(fields: Json) -> UpdateParams | None:
         case {"agent": str() | None as agent, "boot_id": str() | None as boot_id, "current": current, "target": target}:
             return UpdateParams(agent, boot_id, _tag_from_wire(current), _tag_from_wire(target))
         case _:
-            raise WireError("not what a lock server is told of an update")
+            raise WireError("not the parameters of an update")
 
 
 def _tag_from_wire(fields: Json) -> ReleaseTag | None:

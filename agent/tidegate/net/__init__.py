@@ -1,1 +1,5 @@
-"""All HTTP, in a child process of its own: :mod:`.worker` is its entry, :mod:`.client` is how the agent runs it."""
+"""The agent's HTTP, in a child process for each request: :mod:`.worker` is that process, :mod:`.client` runs it.
+
+A job (a network request of some package) is a module that offers ``work(fields, departed)``; :mod:`.wire` describes how
+to add one. This package knows no protocol but HTTP.
+"""

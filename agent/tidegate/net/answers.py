@@ -1,4 +1,4 @@
-"""What an HTTP request may come to, and what can be read from an answer that is not what was hoped for. Pure."""
+"""Results of an HTTP request: responses, faults, and texts for messages about unexpected responses. Pure."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from tidegate.net.urls import masked
 
 EXCERPT_CHARS = 200
 MAX_RETRY_AFTER_SECS = 24 * 60 * 60.0
-"""A day: no server, and nobody who plays one, silences a host for longer."""
+"""A day: no server, and nobody who impersonates one, can silence a host for longer."""
 
 
 class Fault(Enum):
-    """Why there is no answer, as far as it changes what an operator does."""
+    """Why there is no answer, as far as the remedies differ."""
 
     UNREACHABLE = auto()
     UNTRUSTED = auto()
-    TURNED_AWAY = auto()
+    """The server's certificate was not accepted."""
+    CLIENT_CERT_REJECTED = auto()
+    """The server rejected this host's certificate, or requires one."""
     NO_HTTP = auto()
+    """What answered does not speak HTTP."""
     BAD_ADDRESS = auto()
     BAD_CA_FILE = auto()
     BAD_CLIENT_CERT = auto()
 
 
 class HttpError(Exception):
-    """There is no answer. The text says why, in words that follow the address and a colon."""
+    """There is no answer. The text says why; it is meant to follow the address and a colon."""
 
     def __init__(self, fault: Fault, why: str) -> None:
         super().__init__(why)
@@ -50,7 +53,7 @@ class HttpResponse:
 
 
 def status_text(code: int) -> str:
-    """A status as people know it: ``404 Not Found``."""
+    """A status code with its phrase: ``404 Not Found``."""
     try:
         return f"{code} {HTTPStatus(code).phrase}"
     except ValueError:
@@ -58,7 +61,7 @@ def status_text(code: int) -> str:
 
 
 def redirect_text(response: HttpResponse) -> str | None:
-    """What a redirect says, without the password that its target may have; None for any other answer."""
+    """A sentence about a redirect, without a password in its target; None for any other answer."""
     if not 300 <= response.status < 400 or "location" not in response.headers:
         return None
     target = excerpt(masked(response.headers["location"]).encode(errors="replace"))
@@ -66,7 +69,7 @@ def redirect_text(response: HttpResponse) -> str | None:
 
 
 def error_text(body: bytes) -> str:
-    """What the body of a refusal says: the ``kind`` and ``value`` of an error object, else its beginning."""
+    """The text of an error response: ``kind`` and ``value`` of an error object, else an excerpt of the body."""
     try:
         parsed: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -79,26 +82,26 @@ def error_text(body: bytes) -> str:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of ``body`` on one line, without anything that a terminal would obey."""
+    """The beginning of ``body`` on one line, without control characters."""
     text = " ".join(body[: EXCERPT_CHARS * 8].decode("utf-8", errors="replace").split())
     printable = "".join(filter(str.isprintable, text))
     return printable if len(printable) <= EXCERPT_CHARS else f"{printable[:EXCERPT_CHARS]}..."
 
 
 def is_markup(body: bytes) -> bool:
-    """Whether ``body`` is HTML or XML, whatever its headers call it: JSON never starts like that."""
+    """Whether ``body`` is HTML or XML, whatever its content type: JSON never starts with ``<``."""
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def retry_after_secs(headers: Mapping[str, str]) -> float | None:
-    """How long the server wants to be left alone, from ``Retry-After`` in either of its forms; None without one.
+    """The delay of a ``Retry-After`` header in either of its forms (seconds or a date); None without a valid one.
 
     A date is read against the server's own ``Date``: this host's clock may be wrong. Source: RFC 9110, 10.2.3.
     """
-    wish = headers.get("retry-after", "").strip()
-    if wish.isascii() and wish.isdigit():
-        return min(float(wish), MAX_RETRY_AFTER_SECS)
-    until, since = _http_date(wish), _http_date(headers.get("date", ""))
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_RETRY_AFTER_SECS)
+    until, since = _http_date(value), _http_date(headers.get("date", ""))
     if until is None or since is None:
         return None
     return min(max((until - since).total_seconds(), 0.0), MAX_RETRY_AFTER_SECS)
@@ -107,6 +110,6 @@ def retry_after_secs(headers: Mapping[str, str]) -> float | None:
 def _http_date(text: str) -> datetime | None:
     try:
         instant = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # the latter for a year or an offset beyond all bounds
+    except (ValueError, OverflowError):  # the latter for a year or an offset that is out of range
         return None
     return instant if instant.tzinfo is not None else None

@@ -1,4 +1,4 @@
-"""One HTTP request, bounded in time and size. The only importer of httpx; the agent itself never loads this module."""
+"""Make one HTTP request, bounded in time and size. Loads httpx, so only worker processes import it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from tidegate.net.tls import TlsFiles
 USER_AGENT = f"tidegate/{__version__}"
 
 _CONNECT_SHARE = 1 / 3
-"""Of the whole time, for each address of a host: a dead IPv6 address leaves time for the IPv4 one behind it."""
+"""The share of the timeout for connecting to each address of a host: after an unreachable IPv6 address, there is time
+left for the IPv4 one."""
 
-_GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS  # zlib's way to say: a gzip header, any window
+_GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS  # zlib's code for a gzip header with any window size
 _GUNZIP_STEP_BYTES = 64 * 1024
 
-_STILL_CONNECTING = "connection."
-"""How the names begin that httpcore's tracing gives to all that happens before a request is sent (1.0)."""
+_CONNECTING_PREFIX = "connection."
+"""The prefix of httpcore's trace events up to the moment at which the request is sent (1.0)."""
 
-_ALERTS_ABOUT_US = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
-"""Parts of OpenSSL's names for what a server says when it does not like the client's certificate, or misses one."""
+_CLIENT_CERT_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+"""Parts of OpenSSL's names of the TLS alerts that a server sends when it rejects or misses the client's certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What to send where."""
+    """A POST request."""
 
     url: str
     body: bytes
@@ -45,12 +46,13 @@ class Post:
 def get(
     url: str, max_bytes: int, timeout_secs: float, ca_file: str | None, accept: str = "application/json"
 ) -> HttpResponse:
-    """Ask for what is at ``url``; redirects are answers, not followed; nothing is taken from the environment.
+    """GET ``url``. Redirects are returned, not followed; proxy settings of the environment are ignored.
 
-    ``timeout_secs`` bounds each wait, not their sum: a server that drips is cut off by the caller's own deadline.
+    The body is cut one byte after ``max_bytes``. ``timeout_secs`` bounds each read, not their sum: the total deadline
+    is the caller's.
 
     Raises:
-        HttpError: there is no answer, or it broke off.
+        HttpError: there is no answer, or an incomplete one.
     """
     with (
         _as_http_error(),
@@ -61,16 +63,16 @@ def get(
 
 
 def post(message: Post, max_bytes: int, timeout_secs: float, departed: threading.Event) -> HttpResponse:
-    """Send ``message`` once, and otherwise do as :func:`get` does.
+    """POST ``message`` once, with the same limits as :func:`get`.
 
-    ``departed`` is set before the first byte is sent: as long as it is not, the server knows of nothing.
+    ``departed`` is set before the first byte of the request is sent: while it is unset, the server has got nothing.
 
     Raises:
-        HttpError: there is no answer, or it broke off.
+        HttpError: there is no answer, or an incomplete one.
     """
 
     def trace(event: str, _: object) -> None:
-        if not event.startswith(_STILL_CONNECTING):
+        if not event.startswith(_CONNECTING_PREFIX):
             departed.set()
 
     with (
@@ -88,9 +90,9 @@ def _as_http_error() -> Generator[None]:
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-        raise HttpError(Fault.BAD_ADDRESS, "no address that can be asked") from error
+        raise HttpError(Fault.BAD_ADDRESS, "not a valid address") from error
     except httpx.RemoteProtocolError as error:
-        raise HttpError(Fault.NO_HTTP, f"does not speak proper HTTP: {error}") from error
+        raise HttpError(Fault.NO_HTTP, f"does not speak valid HTTP: {error}") from error
     except httpx.TransportError as error:
         raise _no_answer(error) from error
 
@@ -118,22 +120,22 @@ def _tls(url: str, files: TlsFiles) -> ssl.SSLContext:
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one: the file is there but holds no certificate
+    except OSError as error:  # ssl.SSLError is one: the file exists but has no certificate
         raise HttpError(Fault.BAD_CA_FILE, f"the authorities in {ca_file} cannot be read: {error.strerror}") from error
     if ca_file is not None:
-        # On from Python 3.13, and curl does without: an authority that a plain `openssl req -x509` made, without
-        # keyUsage, must not stop being one when an update brings a newer Python.
+        # The flag is set by default since Python 3.13, not by curl: it rejects an authority without keyUsage, which
+        # `openssl req -x509` makes. Such an authority must not stop working when an update brings a newer Python.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def _identify(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     for file in (cert_file, key_file):
-        _check_readable(file)  # by itself, as load_cert_chain() does not tell which of the two it is about
+        _check_readable(file)  # separately: errors of load_cert_chain() do not name the file
     try:
         context.load_cert_chain(cert_file, key_file, password="")  # without one, OpenSSL would ask at a terminal
     except ssl.SSLError as error:
-        why = "are no PEM files of a certificate and its key without a passphrase"
+        why = "are not PEM files of a certificate and its key without a passphrase"
         raise HttpError(Fault.BAD_CLIENT_CERT, f"{cert_file} and {key_file} {why}") from error
 
 
@@ -168,7 +170,7 @@ def _decoded(response: httpx.Response) -> Iterator[bytes]:
 
 
 def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """In steps, so that a bomb is noticed before it is in memory: httpx would unpack each piece whole, 1000 to 1."""
+    """Decompress in steps, so that a decompression bomb is cut at the limit: httpx would inflate each piece whole."""
     unpacker = zlib.decompressobj(_GZIP_WINDOW_BITS)
     try:
         for received in pieces:
@@ -184,22 +186,22 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _no_answer(error: httpx.TransportError) -> HttpError:
-    match _bottom(error):
+    match _root_cause(error):
         case ssl.SSLCertVerificationError():
             return HttpError(Fault.UNTRUSTED, _why(error))
-        case ssl.SSLError(reason=str(alert)) if "ALERT" in alert and any(part in alert for part in _ALERTS_ABOUT_US):
-            return HttpError(Fault.TURNED_AWAY, _why(error))
+        case ssl.SSLError(reason=str(alert)) if "ALERT" in alert and any(part in alert for part in _CLIENT_CERT_ALERTS):
+            return HttpError(Fault.CLIENT_CERT_REJECTED, _why(error))
         case _:
             return HttpError(Fault.UNREACHABLE, _why(error))
 
 
 def _why(error: httpx.TransportError) -> str:
-    """What happened at the bottom of a chain of wrapped errors, in a few words."""
-    match _bottom(error):
+    """The cause at the end of a chain of wrapped errors, in a few words."""
+    match _root_cause(error):
         case ssl.SSLCertVerificationError() as refused:
             return f"its certificate is not accepted: {refused.verify_message}"
-        case ssl.SSLError(reason=str(alert)) if "CERTIFICATE_REQUIRED" in alert:  # TLS 1.3; 1.2 has no word for it
-            return "it wants a client certificate, and got none"
+        case ssl.SSLError(reason=str(alert)) if "CERTIFICATE_REQUIRED" in alert:  # TLS 1.3 only
+            return "it requires a client certificate"
         case ssl.SSLError() as failed:
             return f"TLS failed: {failed.reason or failed}"
         case socket.gaierror() as unresolved:
@@ -208,11 +210,11 @@ def _why(error: httpx.TransportError) -> str:
             return "no answer in time"
         case OSError(strerror=str(text)):
             return text
-        case bottom:
-            return str(bottom)
+        case cause:
+            return str(cause)
 
 
-def _bottom(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while (below := error.__cause__ or error.__context__) is not None:  # httpcore 1.0 re-raises without "from"
         error = below
     return error

@@ -1,4 +1,4 @@
-"""Whom a connection is to trust, and as whom it is made."""
+"""Files for a TLS connection: certificate authorities and a client certificate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Paths of PEM files: authorities in place of the system's, and who this host is."""
+    """Paths of PEM files. ``ca_file`` replaces the system's authorities; the others are this host's certificate."""
 
     ca_file: str | None = None
     client_cert_file: str | None = None

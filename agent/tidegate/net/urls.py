@@ -1,4 +1,4 @@
-"""Addresses as an operator writes them: taken apart with checks, shown without their passwords."""
+"""Validate URLs from the configuration, and show them without their passwords."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _ANYTHING_BEFORE_AT = re.compile(r"^([^/?#]*//).*@", re.DOTALL)
 def masked(url: str) -> str:
     """``url`` without user and password, for messages and logs.
 
-    An address that cannot be taken apart may hold its password anywhere before an ``@`` (one with a slash in it makes
-    the port unreadable), so there all of that goes.
+    Of a URL that cannot be parsed, everything before the last ``@`` is masked: a password with a slash in it, for one,
+    makes the port invalid.
     """
     try:
         _ = urlsplit(url).port
@@ -26,49 +26,49 @@ def masked(url: str) -> str:
 
 
 def checked(url: str) -> SplitResult:
-    """The parts of ``url``, which is http or https with a host, or file without one.
+    """Parse ``url``, which has to be http or https with a host, or file without one.
 
     Raises:
-        TidegateError: ``config.invalid``; it is none of these. The message follows the masked address and a colon.
+        TidegateError: ``config.invalid``; it is none of these. The message is meant to follow the masked URL.
     """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:  # its text may quote the password
-        raise _invalid("its host or port makes no sense (in a password, write / as %2F)") from error
+        raise _invalid("its host or port is invalid (in a password, write / as %2F)") from error
     if parts.scheme not in _SCHEMES:
         raise _invalid(f"its scheme is {parts.scheme!r}" if parts.scheme else "it has no scheme")
     if parts.scheme == "file":
         return _checked_file(parts)
     if not parts.hostname:
-        raise _invalid("it names no host")
+        raise _invalid("it has no host")
     return parts
 
 
 def checked_base(url: str) -> SplitResult:
-    """The parts of ``url``, which is http or https and below which there may be paths: see :func:`below`.
+    """Parse ``url``, which has to be http or https, as a base for :func:`below`.
 
     Raises:
         TidegateError: ``config.invalid``, as of :func:`checked`.
     """
     parts = checked(url)
     if parts.scheme == "file":
-        raise _invalid("a file cannot be asked for a lock")
+        raise _invalid("a file is not a server")
     if "?" in url or "#" in url:
-        raise _invalid("it has a query or a fragment, below which there are no paths")
+        raise _invalid("it has a query or a fragment, so that no path can be appended")
     return parts
 
 
 def below(base: str, path: str) -> str:
-    """The address of ``path`` below ``base``, which keeps its own path and may end in a slash or not.
+    """Append ``path`` to ``base``, which keeps its own path whether or not it ends in a slash.
 
-    Other than in RFC 3986, where the last part of a base without a slash at its end is lost.
+    RFC 3986 differs: there, the last segment of a base without a final slash is dropped.
     """
     return f"{base.rstrip('/')}/{path}"
 
 
 def file_path(parts: SplitResult) -> str:
-    """The path that a file address means."""
+    """The path of a file URL."""
     return unquote(parts.path, errors="surrogateescape")
 
 
@@ -76,10 +76,10 @@ def _checked_file(parts: SplitResult) -> SplitResult:
     if parts.netloc not in ("", "localhost"):
         raise _invalid(f"a file address has three slashes, this one names the host {parts.hostname!r}")
     if not parts.path.startswith("/") or "\0" in unquote(parts.path):
-        raise _invalid("it names no absolute path")
+        raise _invalid("it has no absolute path")
     return parts
 
 
 def _invalid(why: str) -> TidegateError:
     remedy = "write http://, https:// or file:/// and the whole address into the configuration"
-    return TidegateError(ErrorKind.CONFIG_INVALID, f"no address that can be asked: {why}", remedy)
+    return TidegateError(ErrorKind.CONFIG_INVALID, f"not a valid address: {why}", remedy)

@@ -1,7 +1,19 @@
-"""The messages between the agent and the net-worker: one JSON line each way.
+"""The envelope of messages between the agent and the net-worker: one JSON line each way.
 
-Only the envelope: each job's requests and answers are in its own package. A request names the module that carries it
-out, which offers ``work(fields, departed)``, so that a new job is one new file.
+===========  ===================================================================================================
+request      ``{"job": "tidegate.discovery.request", "request": {...}}``, on the worker's stdin
+answer       ``{"kind": "offers", ...}``, on its stdout: the fields of one of the job's answers
+error        ``{"kind": "error", "error": "net.unreachable", "message": ..., "remedy": ..., "retry_after_secs": ...}``
+===========  ===================================================================================================
+
+A job is named by its module, which the worker imports; requests and answers are defined in the job's own package. To
+add a job, write
+
+- a :class:`Request`, whose ``job`` is the module's name, and its :class:`Answer` (both as dataclasses with ``fields()``
+  and ``read()``);
+- the module, with ``work(fields, departed) -> Work``: parse the request, and say how to answer it and what to answer at
+  the deadline. Set ``departed`` (:class:`threading.Event`) when the request leaves this host, where that matters;
+- in the agent, ``await NetClient().run(request, AnswerType)``.
 """
 
 from __future__ import annotations
@@ -14,16 +26,16 @@ from typing import ClassVar, Protocol, Self, TypeAlias, TypeVar, cast
 from tidegate.errors import ErrorKind, TidegateError
 
 MAX_REQUEST_BYTES = 64 * 1024
-"""Far more than any address has; a longer request is a defect of the agent."""
+"""Far more than any URL needs; a longer request is a defect of the agent."""
 
 MAX_EVENT_BYTES = 1024 * 1024
-"""The most that the agent keeps in memory of one answer: some thousand releases with their metadata."""
+"""The most of one answer that the agent buffers: some thousand releases with their metadata."""
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 class WireError(ValueError):
-    """A line that this version did not write."""
+    """A line that is not a valid message of this version."""
 
 
 class Request(Protocol):
@@ -33,7 +45,7 @@ class Request(Protocol):
 
     @property
     def timeout_secs(self) -> float:
-        """The deadline for the whole, from the worker's start to its answer."""
+        """The total deadline, from the worker's start to its answer."""
         ...
 
     def fields(self) -> Mapping[str, object]:
@@ -42,10 +54,10 @@ class Request(Protocol):
 
 
 class Answer(Protocol):
-    """An answer of the worker, other than an error."""
+    """A successful answer of the worker."""
 
     def fields(self) -> Mapping[str, object]:
-        """The answer as JSON; ``kind`` tells it from other answers."""
+        """The answer as JSON, with a ``kind`` that is unique among the job's answers and not ``error``."""
         ...
 
     @classmethod
@@ -60,7 +72,7 @@ class Answer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent:
-    """A request that failed. ``retry_after_secs`` is what the server asked for, if it did."""
+    """A failed request. ``retry_after_secs`` is the delay that the server asked for, None without one."""
 
     kind: ErrorKind
     message: str
@@ -78,7 +90,11 @@ Event: TypeAlias = Answer | ErrorEvent
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A request that the worker is to carry out: within what time, how, and the answer when the time is over."""
+    """A request that the worker is to carry out.
+
+    ``timeout_secs`` is the total deadline. ``answer`` carries it out, on the main thread; ``out_of_time`` makes the
+    answer for the deadline, on another thread while ``answer`` still runs.
+    """
 
     timeout_secs: float
     answer: Callable[[], Event]
@@ -96,24 +112,24 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 def error_event(error: TidegateError, where: str) -> ErrorEvent:
-    """``error`` as an event, its message prefixed with ``where`` it happened."""
+    """``error`` as an event; ``where`` (a URL) is put before its message."""
     return ErrorEvent(error.kind, f"{where}: {error.message}", error.remedy, error.retry_after_secs)
 
 
 def encode_request(request: Request) -> bytes:
-    """One line, at most :data:`MAX_REQUEST_BYTES` long.
+    """The request as one line of at most :data:`MAX_REQUEST_BYTES`.
 
     Raises:
-        WireError: it would be longer.
+        WireError: the line would be longer.
     """
     return _to_line({"job": request.job, "request": request.fields()}, MAX_REQUEST_BYTES)
 
 
 def decode_request(line: bytes) -> tuple[str, Json]:
-    """The job of a request and its fields, the inverse of :func:`encode_request`.
+    """The job of a request and its fields: the inverse of :func:`encode_request`.
 
     Raises:
-        WireError: the line is no request.
+        WireError: the line is not a request.
     """
     match _parsed(line):
         case {"job": str(job), "request": fields}:
@@ -123,16 +139,16 @@ def decode_request(line: bytes) -> tuple[str, Json]:
 
 
 def encode_event(event: Event) -> bytes:
-    """One line, at most :data:`MAX_EVENT_BYTES` long.
+    """The event as one line of at most :data:`MAX_EVENT_BYTES`.
 
     Raises:
-        WireError: it would be longer.
+        WireError: the line would be longer.
     """
     return _to_line(event.fields(), MAX_EVENT_BYTES)
 
 
 def decode_event(line: bytes, answer: type[AnswerT]) -> AnswerT | ErrorEvent:
-    """The inverse of :func:`encode_event`, for a request to which ``answer`` is the answer.
+    """The inverse of :func:`encode_event`, for a request whose answer has the type ``answer``.
 
     Raises:
         WireError: the line is neither such an answer nor an error.
@@ -154,13 +170,13 @@ def _error_kind(value: str) -> ErrorKind:
     try:
         return ErrorKind(value)
     except ValueError as error:
-        raise WireError(f"no kind of error is called {value!r}") from error
+        raise WireError(f"{value!r} is not a kind of error") from error
 
 
 def _to_line(fields: Mapping[str, object], limit_bytes: int) -> bytes:
     line = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
     if len(line) > limit_bytes:
-        raise WireError(f"a line of {len(line)} bytes, more than {limit_bytes}")
+        raise WireError(f"a line of {len(line)} bytes; the limit is {limit_bytes}")
     return line
 
 

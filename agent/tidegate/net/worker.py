@@ -1,7 +1,7 @@
-"""The process behind ``tidegate net-worker``: one request on stdin, its answer on stdout, done.
+"""The net-worker process: read one request on stdin, write its answer to stdout, exit.
 
-It leaves with 0 when it has answered, be it with an error. Anything else is a crash, and its last line on stderr is
-what the agent shows of it.
+The exit status is 0 once an answer is written, which may be an error. Any other exit is a crash; the agent reports the
+last line of its stderr.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from tidegate.errors import ErrorKind
 from tidegate.net.wire import MAX_REQUEST_BYTES, ErrorEvent, Event, Json, WireError, Work, decode_request, encode_event
 
 
-class Outlet:
-    """Where the one answer goes. The first to speak is heard, the other is late."""
+class AnswerWriter:
+    """Writes exactly one answer: the first of the work's own and that of the deadline."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
-        self._spoken = False
+        self._written = False
 
-    def say(self, event: Event) -> bool:
-        """Write ``event`` unless another was written before; returns whether it was."""
+    def write(self, event: Event) -> bool:
+        """Write ``event`` unless another was written before; True if it was written."""
         line = _line(event)
         with self._lock:
-            if self._spoken:
+            if self._written:
                 return False
-            self._spoken = True
+            self._written = True
             self._stream.write(line)
             self._stream.flush()
             return True
 
 
 def main() -> int:
-    """Answer the request on stdin within its time."""
+    """Answer the request on stdin within its deadline; the exit status."""
     # httpx 0.28 imports its command line where click, rich and pygments are installed: as much again as all the rest.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how an import is made to fail
-    gc.disable()  # it would search the same live graph again and again, and this process is over before it pays
-    outlet, departed = Outlet(sys.stdout.buffer), threading.Event()
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None makes the import fail
+    gc.disable()  # it would traverse the same live objects again and again; the process ends before garbage matters
+    writer, departed = AnswerWriter(sys.stdout.buffer), threading.Event()
     work = _work(sys.stdin.buffer.read(MAX_REQUEST_BYTES), departed)
-    guard = threading.Timer(work.timeout_secs, _cut_short, (work, outlet))
-    guard.daemon = True
-    guard.start()
-    outlet.say(work.answer())
+    deadline = threading.Timer(work.timeout_secs, _end_at_deadline, (work, writer))
+    deadline.daemon = True
+    deadline.start()
+    writer.write(work.answer())
     return 0
 
 
@@ -56,14 +56,14 @@ def _line(event: Event) -> bytes:
     try:
         return encode_event(event)
     except WireError as error:
-        return encode_event(ErrorEvent(ErrorKind.NET_WORKER_FAILED, f"the answer does not fit: {error}"))
+        return encode_event(ErrorEvent(ErrorKind.NET_WORKER_FAILED, f"the answer is too long: {error}"))
 
 
 def _work(line: bytes, departed: threading.Event) -> Work:
-    """The work that a request asks for; only the module that does it is loaded. ``departed``: it has left this host.
+    """The work for a request; only the job's module is imported. ``departed`` is set when the request leaves this host.
 
     Raises:
-        WireError: the line is no request.
+        WireError: the line is not a request, or there is no such job.
     """
     job, fields = decode_request(line)
     try:
@@ -73,13 +73,13 @@ def _work(line: bytes, departed: threading.Event) -> Work:
     return begin(fields, departed)
 
 
-def _cut_short(work: Work, outlet: Outlet) -> None:
-    """End the process in the middle of whatever it is doing.
+def _end_at_deadline(work: Work, writer: AnswerWriter) -> None:
+    """Answer that the deadline is over, and end the process while the main thread is still at work.
 
-    A thread, because nothing less ends everything: timeouts of httpx are for each read, so that a server may drip for
-    ever, and a signal's handler has to wait until the resolver of libc gives up.
+    A thread with ``os._exit`` is needed: httpx's timeouts are for each read, so that a slow server could go on for
+    ever, and a signal handler runs only after libc's resolver has returned.
     """
-    if outlet.say(work.out_of_time()):
+    if writer.write(work.out_of_time()):
         os._exit(0)
 
 

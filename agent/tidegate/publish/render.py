@@ -48,8 +48,8 @@ def report(row: Row, now: datetime) -> dict[str, object]:
         "edges_to_it": row.incoming,
         "share": row.share,
         "rollout": row.rollout and _rollout_report(row.rollout, now),
-        "barrier": row.node.says(BARRIER_KEY),
-        "dead_end": metadata.get(DEAD_END_REASON_KEY, "") if row.node.says(DEAD_END_KEY) else None,
+        "barrier": row.node.has_flag(BARRIER_KEY),
+        "dead_end": metadata.get(DEAD_END_REASON_KEY, "") if row.node.has_flag(DEAD_END_KEY) else None,
         "withdrawn": metadata.get(WITHDRAWN_KEY),
         "rollback_floor": metadata.get(ROLLBACK_FLOOR_KEY),
     }
@@ -71,9 +71,9 @@ def _facts(row: Row, now: datetime) -> Iterator[str]:
     yield _offered(row)
     if row.rollout and row.share < 1.0:
         yield _rollout(row.rollout, now)
-    if row.node.says(BARRIER_KEY):
+    if row.node.has_flag(BARRIER_KEY):
         yield "barrier"
-    if row.node.says(DEAD_END_KEY):
+    if row.node.has_flag(DEAD_END_KEY):
         yield f"dead end: {_reason(metadata.get(DEAD_END_REASON_KEY, ''))}"
     if WITHDRAWN_KEY in metadata:
         yield f"withdrawn: {_reason(metadata[WITHDRAWN_KEY])}"

@@ -199,10 +199,10 @@ def test_lock_run_of_an_unknown_group_gives_up_at_once(process: Process) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--listen", "0.0.0.0:0"), "there is no TLS"),
+        (("--listen", "0.0.0.0:0"), "TLS is off"),
         (("--listen", "nonsense"), "does not end in a port"),
-        (("--store", "mysql://x"), "is no store"),
-        (("--listen", "192.0.2.77:0"), "no TLS"),
+        (("--store", "mysql://x"), "is not a store"),
+        (("--listen", "192.0.2.77:0"), "TLS is off"),
         (("--listen", "127.0.0.1:1", "--store", "sqlite:/proc/nope/x.db"), ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""TLS, client certificates, and who counts as an operator, over real sockets."""
+"""TLS, client certificates, and authentication of operators, over real sockets."""
 
 from __future__ import annotations
 
@@ -155,9 +155,9 @@ def test_a_reload_takes_new_certificates_tokens_and_names(tmp_path: Path, author
     with running(own, locks_opener(MemoryLocks(clock=SystemClock()))) as place:
         assert _peer_name(place, authority) == "first"
         token_file.write_text("rotated-" + TOKEN)
-        assert place.doors is not None
-        doors = place.doors
-        place.do(lambda: doors.reload(replace(own, tls=Tls(second.certificate, second.key))))
+        assert place.listeners is not None
+        listeners = place.listeners
+        place.do(lambda: listeners.reload(replace(own, tls=Tls(second.certificate, second.key))))
         assert _peer_name(place, authority) == "second"
         with client(authority, place.url(0, "https"), token=TOKEN) as https:
             assert https.get(GROUPS).status_code == 401
@@ -171,9 +171,9 @@ def test_a_reload_with_a_bad_certificate_changes_nothing(
     pair = authority.issue("good", SAN)
     own = local(tmp_path, tls=Tls(pair.certificate, pair.key))
     with running(own, locks_opener(MemoryLocks(clock=SystemClock()))) as place:
-        assert place.doors is not None
-        doors = place.doors
-        place.do(lambda: doors.reload(replace(own, tls=Tls(str(tmp_path / "gone"), pair.key))))
+        assert place.listeners is not None
+        listeners = place.listeners
+        place.do(lambda: listeners.reload(replace(own, tls=Tls(str(tmp_path / "gone"), pair.key))))
         assert _peer_name(place, authority) == "good"
     assert "stay in force" in caplog.text
 

@@ -1,4 +1,4 @@
-"""The store in etcd: what it does to the key that it shares, and what is done to it."""
+"""The store in etcd: the key that it shares with airlock, failures, authentication and TLS."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from tests.fakes.etcd_server import EtcdServer, etcd_server
 from tests.fakes.free_port import free_port
 from tests.fakes.plain_http import NO_TLS
 from tidegate.clock import SystemClock
+from tidegate.coordinator.group_codec import dump, holder_document
+from tidegate.coordinator.group_store import StoredGroups
 from tidegate.coordinator.model import Answer, Call, Denied, Granted, Holder, Released, Rules
 from tidegate.coordinator.service import LockService
-from tidegate.coordinator.store.codec import dump, holder_document
 from tidegate.coordinator.store.etcd import gateway
 from tidegate.coordinator.store.options import StoreOptions, open_store
 from tidegate.errors import ErrorKind, TidegateError
@@ -61,7 +62,7 @@ async def coordinator(
     store = await open_store(address, options)
     try:
         rules = {group: Rules(slots=slots)}
-        async with LockService(store, SystemClock(), rules, timeout_secs=timeout_secs) as locks:
+        async with LockService(StoredGroups(store), SystemClock(), rules, timeout_secs=timeout_secs) as locks:
             yield locks
     finally:
         await store.aclose()
@@ -428,7 +429,7 @@ def test_an_account_without_accounts_is_told(etcd: EtcdServer, tmp_path: Path) -
     async def scenario() -> None:
         with pytest.raises(TidegateError) as caught:
             await open_store(etcd.address, account(tmp_path))
-        assert "take coordinator.etcd.user away" in caught.value.remedy
+        assert "remove coordinator.etcd.user" in caught.value.remedy
 
     run(scenario())
 

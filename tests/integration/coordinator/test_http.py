@@ -1,4 +1,4 @@
-"""The coordinator's HTTP face over real sockets, with locks in memory behind it."""
+"""The coordinator's HTTP interface over real sockets, with locks in memory."""
 
 from __future__ import annotations
 

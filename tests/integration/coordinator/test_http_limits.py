@@ -1,4 +1,4 @@
-"""Clients that are slow, greedy or many, and the end of the server while some are there."""
+"""Limits on slow, greedy and many clients, and shutdown with open connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in a file."""
+"""The store in SQLite: locking, crashes, damage, and a full disk."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import pytest
 
 from tests.fakes.asyncs import run
 from tests.fakes.clock import FakeClock
+from tidegate.coordinator.group_store import StoredGroups
 from tidegate.coordinator.model import Call, Granted, Released, Rules
 from tidegate.coordinator.service import LockService
 from tidegate.coordinator.store.sqlite import open_sqlite
-from tidegate.coordinator.store.sqlite_records import SCHEMA_VERSION
+from tidegate.coordinator.store.sqlite_schema import SCHEMA_VERSION
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.protocol import ClientParams, Verb
 
@@ -34,12 +35,13 @@ from pathlib import Path
 from tidegate.clock import SystemClock
 from tidegate.coordinator.model import Call, Granted, Rules
 from tidegate.coordinator.service import LockService
+from tidegate.coordinator.group_store import StoredGroups
 from tidegate.coordinator.store.sqlite import open_sqlite
 from tidegate.fleetlock.protocol import ClientParams, Verb
 
 async def main() -> None:
     store = await open_sqlite(Path(sys.argv[1]))
-    async with LockService(store, SystemClock(), {"g": Rules(slots=100_000)}) as locks:
+    async with LockService(StoredGroups(store), SystemClock(), {"g": Rules(slots=100_000)}) as locks:
         for n in range(100_000):
             call = Call(Verb.PRE_REBOOT, ClientParams(f"h{n}", "g"), "::1")
             assert isinstance(await locks.call(call), Granted)
@@ -99,7 +101,7 @@ def test_what_was_granted_survives_a_kill(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         store = await open_sqlite(path)
-        holders = (await store.read("g")).semaphore.holders
+        holders = (await StoredGroups(store).read("g")).state.semaphore.holders
         assert {f"h{n}" for n in range(told)} <= {*holders}
         assert len(holders) - told in {0, 1}
         await store.aclose()
@@ -128,7 +130,7 @@ def test_what_is_no_store_of_locks_is_left_alone(tmp_path: Path) -> None:
         with sqlite3.connect(other) as database:
             database.execute("CREATE TABLE recipes (name TEXT)")
         database.close()
-        await refused(other, ErrorKind.COORDINATOR_STORE_NONSENSE, "something else")
+        await refused(other, ErrorKind.COORDINATOR_STORE_NONSENSE, "another program")
         await (await open_sqlite(newer)).aclose()
         with sqlite3.connect(newer) as database:
             database.execute("PRAGMA user_version = 99")
@@ -143,15 +145,15 @@ def test_damage_to_a_record_is_named_and_left_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "locks.db"
         store = await open_sqlite(path)
-        async with LockService(store, FakeClock(), {"g": Rules(slots=1)}) as locks:
+        async with LockService(StoredGroups(store), FakeClock(), {"g": Rules(slots=1)}) as locks:
             await locks.call(call(Verb.PRE_REBOOT, "a"))
         await store.aclose()
         with sqlite3.connect(path) as database:
-            database.execute("UPDATE holders SET details = 'x'")
+            database.execute("UPDATE documents SET value = 'x' WHERE key LIKE '%/holders/%'")
         database.close()
         store = await open_sqlite(path)
         with pytest.raises(TidegateError, match="not JSON") as caught:
-            await store.read("g")
+            await StoredGroups(store).read("g")
         assert caught.value.kind is ErrorKind.COORDINATOR_STORE_NONSENSE
         await store.aclose()
 
@@ -162,7 +164,7 @@ def test_a_full_disk_is_said_to_be_one_and_got_over(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = await open_sqlite(tmp_path / "locks.db")
         clock = FakeClock()
-        async with LockService(store, clock, {"g": Rules(slots=100_000)}, timeout_secs=0.3) as locks:
+        async with LockService(StoredGroups(store), clock, {"g": Rules(slots=100_000)}, timeout_secs=0.3) as locks:
             assert isinstance(await locks.call(call(Verb.PRE_REBOOT, "first")), Granted)
             with largest_file(0), pytest.raises(TidegateError, match=r"/locks[.]db: ") as caught:
                 await locks.call(call(Verb.PRE_REBOOT, "second"))

@@ -1,4 +1,4 @@
-"""The id that servers are told, against systemd's own derivation of it on this host."""
+"""The node id for Cincinnati servers, compared with systemd's derivation on this host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discovery from a Cincinnati server, whole: agent's side, worker, and web servers that behave and that do not."""
+"""Discovery from a Cincinnati server, end to end: agent, net-worker, and correct and faulty web servers."""
 
 from __future__ import annotations
 
@@ -149,14 +149,14 @@ def test_a_dead_end_and_a_barrier() -> None:
         offers = find(server.url("/"))
     assert [release.version for release in offers.candidates] == ["42.1"]
     assert [held.release.version for held in offers.deferred] == ["42.3", "42.2"]
-    assert "comes after 42.1" in offers.deferred[0].reason
+    assert "comes after the barrier 42.1" in offers.deferred[0].reason
 
 
 @pytest.mark.parametrize(
     ("body", "what"),
     [
         (graph(edges=[[0, 4]]), "edges[0] is a list, but the nodes are numbered 0 to 3"),
-        (graph(edges=[[0, 1], [1, 0]]), "2 releases lead in a circle"),
+        (graph(edges=[[0, 1], [1, 0]]), "2 releases form a cycle"),
         (graph(edges=[["0", 1]]), "not a pair of node numbers"),
         (graph(edges=None), "edges is None, not a list"),
         (graph([CHECKSUMS[0]] * 2), "nodes[0] and nodes[1] have the same payload"),
@@ -219,7 +219,7 @@ def large(caller: Caller) -> None:
         (large, ErrorKind.DISCOVERY_NONSENSE, f"larger than {MAX_GRAPH_BYTES} bytes"),
         (cut_short(graph()), ErrorKind.DISCOVERY_UNREACHABLE, "broke off after"),
         (resets(), ErrorKind.DISCOVERY_UNREACHABLE, ""),
-        (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), ErrorKind.DISCOVERY_NONSENSE, "does not speak proper HTTP"),
+        (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), ErrorKind.DISCOVERY_NONSENSE, "does not speak valid HTTP"),
     ],
 )
 def test_servers_that_misbehave(behaviour: Behaviour, kind: ErrorKind, what: str) -> None:

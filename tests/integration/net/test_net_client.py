@@ -1,4 +1,4 @@
-"""The agent's side of the net-worker: real children, well behaved and not; nothing is left of any of them."""
+"""The agent's side of the net-worker, with correct and faulty child processes, none of which is left behind."""
 
 from __future__ import annotations
 
@@ -95,15 +95,15 @@ def test_a_worker_that_reports_an_error() -> None:
     ("script", "words"),
     [
         ("1 / 0", "ended with exit code 1: ZeroDivisionError: division by zero"),
-        ("sys.exit(3)", "ended with exit code 3: without a word on stderr"),
-        ("out.write(GOOD); out.flush(); os.abort()", "was killed by signal 6 (Aborted): without a word on stderr"),
+        ("sys.exit(3)", "ended with exit code 3: nothing on stderr"),
+        ("out.write(GOOD); out.flush(); os.abort()", "was killed by signal 6 (Aborted): nothing on stderr"),
         ("sys.stderr.write('a' * 10**6 + '\\nlast words'); sys.exit(1)", "ended with exit code 1: last words"),
-        ("", "made no sense: not JSON"),
-        ("print('hello')", "made no sense: not JSON"),
-        ("out.write(GOOD + GOOD)", "made no sense: not JSON"),
-        ("print('{}')", "made no sense: not what a graph offers"),
-        (f"out.write(b'a' * {MAX_EVENT_BYTES + 1}); out.flush(); time.sleep(60)", "said more than 1048576 bytes"),
-        ("out.write(b' ' * 2**30)", "said more than 1048576 bytes"),
+        ("", "wrote an invalid answer: not JSON"),
+        ("print('hello')", "wrote an invalid answer: not JSON"),
+        ("out.write(GOOD + GOOD)", "wrote an invalid answer: not JSON"),
+        ("print('{}')", "wrote an invalid answer: not the offers of a graph"),
+        (f"out.write(b'a' * {MAX_EVENT_BYTES + 1}); out.flush(); time.sleep(60)", "wrote more than 1048576 bytes"),
+        ("out.write(b' ' * 2**30)", "wrote more than 1048576 bytes"),
     ],
 )
 def test_a_worker_that_fails(script: str, words: str) -> None:
@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_be_started() -> None:
 def test_a_request_that_is_too_long() -> None:
     error = failure(NetClient(), request("http://x/" + "a" * 100_000))
     assert error.kind is ErrorKind.NET_WORKER_FAILED
-    assert "cannot be asked" in error.message
+    assert "cannot be sent the request" in error.message
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_the_real_worker_says_when_its_answer_is_too_long() -> None:
     with serving(answers(json.dumps(graph).encode())) as server:
         error = failure(NetClient(), GraphRequest(server.url(), "c1", ENOUGH_SECS, 8 * 1024 * 1024))
     assert error.kind is ErrorKind.NET_WORKER_FAILED
-    assert error.message.startswith("the answer does not fit: a line of ")
+    assert error.message.startswith("the answer is too long: a line of ")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The FleetLock client against servers as they are and as they should not be, over real sockets and real TLS.
+"""The FleetLock client against correct and faulty servers, over real sockets and TLS.
 
 One table for both verbs: what a server does, and what the host then knows of its slot. The answers as such are in the
 unit tests; here it is about what happens on the way to one, and about what is sent.
@@ -375,10 +375,10 @@ def test_a_name_that_the_certificate_does_not_have(pki: Pki) -> None:
 @pytest.mark.parametrize(
     ("cert", "key", "words"),
     [
-        ("host", "other.key", "are no PEM files of a certificate and its key"),
+        ("host", "other.key", "are not PEM files of a certificate and its"),
         ("host", "locked.key", "without a passphrase"),
-        ("host", "host", "are no PEM files"),
-        ("host.key", "host.key", "are no PEM files"),
+        ("host", "host", "are not PEM files"),
+        ("host.key", "host.key", "are not PEM files"),
         ("missing", "host.key", "missing.pem cannot be read: No such file or directory"),
         ("host", "missing", "missing.pem cannot be read: No such file or directory"),
     ],

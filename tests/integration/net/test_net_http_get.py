@@ -121,8 +121,8 @@ def test_the_limit_itself_is_allowed() -> None:
     ("behaviour", "expected", "words"),
     [
         (raw(b""), Fault.NO_HTTP, "Server disconnected without sending a response"),
-        (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), Fault.NO_HTTP, "does not speak proper HTTP"),
-        (raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000), Fault.NO_HTTP, "does not speak proper HTTP"),
+        (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), Fault.NO_HTTP, "does not speak valid HTTP"),
+        (raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000), Fault.NO_HTTP, "does not speak valid HTTP"),
         (cut_short(b"{}"), Fault.UNREACHABLE, "broke off after 2 bytes"),
         (resets(), Fault.UNREACHABLE, "Connection reset by peer"),
         (answers(b"{}", headers={"Content-Encoding": "br"}), Fault.NO_HTTP, "compressed with 'br'"),

@@ -1,4 +1,4 @@
-"""The agent's client and this project's own lock server: each line of the wire between them is theirs."""
+"""The agent's FleetLock client against this project's coordinator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discovery from a static graph, whole: agent's side, worker, real files and a real web server."""
+"""Discovery from a static graph, end to end: agent, net-worker, real files and a real web server."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_no_such_file(tmp_path: Path) -> None:
         find((tmp_path / "graph.json").as_uri())
     assert caught.value.kind is ErrorKind.DISCOVERY_UNREACHABLE
     assert caught.value.message == f"file://{tmp_path}/graph.json: the file cannot be read: No such file or directory"
-    assert caught.value.remedy == f"put the update graph at {tmp_path}/graph.json, readable for the user tidegate"
+    assert caught.value.remedy == f"put the update graph at {tmp_path}/graph.json, readable by the user tidegate"
 
 
 def test_a_folder_and_an_endless_file(tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_passwords_do_not_show() -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ftp://host/graph", "ftp://host/graph: no address that can be asked: its scheme is 'ftp'"),
+        ("ftp://host/graph", "ftp://host/graph: not a valid address: its scheme is 'ftp'"),
         (
             "https://me:se/cret@host/",
-            "https://***@host/: no address that can be asked: its host or port makes no sense",
+            "https://***@host/: not a valid address: its host or port is invalid",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A host that trusts signatures alone, and web servers that were stolen: real HTTP, real signatures."""
+"""A host with a root of trust against compromised web servers, with real HTTP and signatures."""
 
 from __future__ import annotations
 
@@ -126,9 +126,9 @@ def longer(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("forge", "words"),
     [
-        (of_the_same_length, "a file is not what was signed"),
-        (shorter, "a file is not what was signed"),
-        (longer, "longer than what was signed"),
+        (of_the_same_length, "a file is not the signed one"),
+        (shorter, "a file is not the signed one"),
+        (longer, "longer than signed"),
     ],
 )
 def test_a_swapped_graph(publisher: Publisher, host: TrustingHost, forge: Callable[[bytes], bytes], words: str) -> None:
@@ -178,7 +178,7 @@ def test_what_is_older_than_what_was_seen_is_noticed_over_reboots(
 def test_a_frozen_repository_is_noticed_when_it_goes_stale(publisher: Publisher, host: TrustingHost) -> None:
     with giving_out(publisher.site) as server:
         publisher.publish(graph("1", "2", "3"), wall=later(-8))
-        refused(host.look(server.url("/")), "what is signed has expired: timestamp.json is expired")
+        refused(host.look(server.url("/")), "signed metadata have expired: timestamp.json is expired")
         publisher.repository().refresh()
         assert host.look(server.url("/")).versions == ("2",)
 
@@ -196,13 +196,13 @@ def test_parts_from_different_times(publisher: Publisher, host: TrustingHost) ->
     """The newest timestamp with the list of graphs before it."""
     publisher.publish(graph("1", "3"))
     publisher.metadata("3.snapshot").write_bytes(publisher.metadata("2.snapshot").read_bytes())
-    refused(look(host, publisher), "from different times")
+    refused(look(host, publisher), "or of mixed versions")
 
 
 def test_an_old_list_of_graphs_under_a_new_name(publisher: Publisher, host: TrustingHost) -> None:
     publisher.publish(graph("1", "3"))
     publisher.metadata("3.targets").write_bytes(publisher.metadata("2.targets").read_bytes())
-    refused(look(host, publisher), "from different times")
+    refused(look(host, publisher), "or of mixed versions")
 
 
 # --------------------------------------------------------------------------- other keys
@@ -213,14 +213,14 @@ def test_signed_by_somebody_else(publisher: Publisher, host: TrustingHost, tmp_p
     thief = Publisher(tmp_path / "thief").init()
     thief.publish(graph("1", "666"))
     publisher.metadata(name).write_bytes(thief.metadata(name).read_bytes())
-    refused(look(host, publisher), "not signed by who this host trusts")
+    refused(look(host, publisher), "not signed by a key that this host trusts")
 
 
 def test_changed_without_signing(publisher: Publisher, host: TrustingHost) -> None:
     fields = json.loads(publisher.metadata("timestamp").read_bytes())
     fields["signed"]["expires"] = "2999-01-01T00:00:00Z"
     publisher.metadata("timestamp").write_text(json.dumps(fields), encoding="utf-8")
-    refused(look(host, publisher), "not signed by who this host trusts")
+    refused(look(host, publisher), "not signed by a key that this host trusts")
 
 
 def test_every_key_may_change_and_hosts_follow(publisher: Publisher, host: TrustingHost) -> None:
@@ -240,7 +240,7 @@ def test_a_forged_root_is_not_followed(publisher: Publisher, host: TrustingHost,
     thief.publish(graph("1", "666"))
     shutil.rmtree(publisher.site)
     shutil.copytree(thief.site, publisher.site)
-    refused(look(host, publisher), "not signed by who this host trusts")
+    refused(look(host, publisher), "not signed by a key that this host trusts")
 
 
 def test_a_key_that_was_stolen_and_replaced_is_worth_nothing(
@@ -253,7 +253,7 @@ def test_a_key_that_was_stolen_and_replaced_is_worth_nothing(
     assert look(host, publisher).versions == ("2",)
     thief.publish(graph("1", "666"))
     shutil.copyfile(publisher.metadata("2.root"), thief.metadata("2.root"))
-    refused(look(host, thief), "not signed by who this host trusts")
+    refused(look(host, thief), "not signed by a key that this host trusts")
 
 
 # --------------------------------------------------------------------------- servers that do not serve
@@ -300,12 +300,12 @@ def test_data_without_end(publisher: Publisher, host: TrustingHost, name: str, a
 @pytest.mark.parametrize("page", [b"", b"<html>Log in</html>", b"[" * 10_000, b"{}", b"\xff", b'{"signed":{}}'])
 @pytest.mark.parametrize("name", ["metadata/2.root.json", "metadata/timestamp.json"])
 def test_something_else_altogether(publisher: Publisher, host: TrustingHost, name: str, page: bytes) -> None:
-    refused(look(host, publisher, {name: answers(page)}), "signed metadata that make no sense")
+    refused(look(host, publisher, {name: answers(page)}), "signed metadata are invalid")
 
 
 def test_a_graph_without_end(publisher: Publisher, host: TrustingHost) -> None:
     copy = publisher.copy_of().relative_to(publisher.site).as_posix()
-    refused(look(host, publisher, {copy: endless}), "longer than what was signed")
+    refused(look(host, publisher, {copy: endless}), "longer than signed")
 
 
 def test_a_graph_that_was_signed_but_is_too_large(publisher: Publisher, host: TrustingHost) -> None:
@@ -341,7 +341,11 @@ def test_a_clock_that_cannot_be_right(publisher: Publisher, host: TrustingHost) 
 
 def test_roots_of_trust_that_are_none(publisher: Publisher, host: TrustingHost, tmp_path: Path) -> None:
     with giving_out(publisher.site) as server:
-        for content, words in ((None, "No such file"), (b"{}", "is no root of trust"), (b"", "is no root of trust")):
+        for content, words in (
+            (None, "No such file"),
+            (b"{}", "is not a root of trust"),
+            (b"", "is not a root of trust"),
+        ):
             root_file = tmp_path / "another.json"
             if content is not None:
                 root_file.write_bytes(content)
@@ -353,14 +357,14 @@ def test_roots_of_trust_that_are_none(publisher: Publisher, host: TrustingHost, 
 
 def test_metadata_of_another_kind_are_no_root(publisher: Publisher, host: TrustingHost) -> None:
     heard = look(TrustingHost(publisher.metadata("timestamp"), host.folder), publisher)
-    refused(heard, "is no root of trust", ErrorKind.CONFIG_INVALID)
+    refused(heard, "is not a root of trust", ErrorKind.CONFIG_INVALID)
 
 
 def test_nothing_is_trusted_where_nothing_can_be_remembered(publisher: Publisher, host: TrustingHost) -> None:
     in_the_way = host.folder.with_name("file")
     in_the_way.write_bytes(b"")
     heard = look(TrustingHost(host.root_file, in_the_way / "trusted"), publisher)
-    refused(heard, "cannot be kept", ErrorKind.RECORD_UNWRITABLE)
+    refused(heard, "cannot be saved", ErrorKind.RECORD_UNWRITABLE)
     assert str(in_the_way) in heard.message
 
 

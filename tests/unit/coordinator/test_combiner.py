@@ -1,4 +1,4 @@
-"""Many callers, one compare-and-swap, and a store that does what stores do."""
+"""Batching of many callers into one compare-and-swap, on a store that fails, hangs and conflicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore, Trouble
 from tidegate.coordinator import combiner as module
 from tidegate.coordinator.combiner import DENIAL_AGE_SECS, Combiner, Setting
-from tidegate.coordinator.lock import MAX_CHANGES
+from tidegate.coordinator.group_state import MAX_CHANGES
 from tidegate.coordinator.model import (
     Answer,
     AuditEvent,
@@ -328,11 +328,11 @@ def test_what_was_done_is_told_once_it_is_done() -> None:
     run(scenario())
 
 
-def test_slots_are_written_down_on_order() -> None:
+def test_slots_are_written_on_command() -> None:
     async def scenario() -> None:
         async with lab(slots=7) as it:
             await it.combiner.submit(SyncSlots())
-            assert it.store.current(None).semaphore.slots == 7
+            assert it.store.current(None).state.semaphore.slots == 7
 
     run(scenario())
 
@@ -343,7 +343,7 @@ def test_the_view_is_the_stores_and_names_who_waits() -> None:
             await it.answers(lock("a"), lock("b"), lock("c"))
             it.store.hold("c")
             version, denials = await it.combiner.view()
-            assert {*version.semaphore.holders} == {"c"}
+            assert {*version.state.semaphore.holders} == {"c"}
             assert {*denials} == {"b"}
             it.clock.advance(3600)
             assert (await it.combiner.view())[1] == {}
@@ -382,7 +382,7 @@ def test_two_coordinators_under_load_never_give_out_a_slot_twice() -> None:
             names = [f"h{n}" for n in range(10)]
             had = await asyncio.gather(*(host(name, (it.combiner, other)[n % 2]) for n, name in enumerate(names)))
             assert sum(had) > 100
-            assert max(len(swap.semaphore.holders) for swap in it.store.swaps) == 3
+            assert max(len(swap.state.semaphore.holders) for swap in it.store.swaps) == 3
             await other.aclose()
 
     run(scenario())

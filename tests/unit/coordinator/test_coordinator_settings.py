@@ -1,4 +1,4 @@
-"""The coordinator's configuration: what it takes, what it refuses, and what a reload does."""
+"""The coordinator's configuration: valid and invalid settings, and reloads."""
 
 from __future__ import annotations
 
@@ -117,26 +117,26 @@ def test_groups_of_all_snippets_add_up_unless_one_says_otherwise(tmp_path: Path)
         ("[group]\nname = 'a'\n", 1, "wrong type"),
         ("[coordinator]\nlisten = '3333'\n", 2, "does not end in a port"),
         ("[coordinator]\nlisten = '::1:3333'\n", 2, "needs brackets"),
-        ("[coordinator]\nlisten = '127.0.0.1:99999'\n", 2, "ports end"),
+        ("[coordinator]\nlisten = '127.0.0.1:99999'\n", 2, "highest port is 65535"),
         ("[coordinator]\nlisten = '127.0.0.1:http'\n", 2, "does not end in a port"),
         ("[coordinator]\nlisten = 'http://x:80'\n", 2, "needs brackets"),
-        ("[coordinator]\nlisten = '0.0.0.0:3333'\n", 2, "no TLS"),
-        ("[coordinator]\nlisten = '*:3333'\n", 2, "no TLS"),
-        ("[coordinator]\nlisten = 'locks.example:3333'\n", 2, "no TLS"),
+        ("[coordinator]\nlisten = '0.0.0.0:3333'\n", 2, "TLS is off"),
+        ("[coordinator]\nlisten = '*:3333'\n", 2, "TLS is off"),
+        ("[coordinator]\nlisten = 'locks.example:3333'\n", 2, "TLS is off"),
         ("[coordinator]\nlisten = '[::]:3333'\n", 2, "insecure_http = true"),
-        ("[coordinator.admin]\nlisten = '0.0.0.0:3334'\n", 2, "no TLS"),
+        ("[coordinator.admin]\nlisten = '0.0.0.0:3334'\n", 2, "TLS is off"),
         ("[coordinator.admin]\nlisten = '127.0.0.1:3333'\n", 2, "served there"),
         ("[coordinator]\ndefault_group = 'nope'\n", 2, 'no group "nope"'),
         ("[coordinator]\nstore = 'postgres://x'\n", 2, "cannot be used"),
         ("[coordinator]\nstore = 'sqlite:relative.db'\n", 2, "cannot be used"),
         ("[coordinator]\nmax_connections = 0\n", 2, "out of range"),
         ("[coordinator.tls]\ncertificate = '/c.pem'\n", 2, "without its key"),
-        ("[coordinator.tls]\nkey = '/c.key'\n", 2, "of no use"),
+        ("[coordinator.tls]\nkey = '/c.key'\n", 2, "cannot be used without its key"),
         ("[coordinator.tls]\nclient_ca = '/ca.pem'\n", 2, "need TLS"),
         ("[coordinator.tls]\ncertificate = 'c.pem'\nkey = '/k'\n", 2, "cannot be used"),
         ("[coordinator.admin]\ncertificate_names = ['ops']\n", 2, "authority that signs"),
         ("[coordinator.admin]\ncertificate_names = ['']\n", 2, "cannot be used"),
-        ("[coordinator.etcd]\nuser = 'x'\n", 2, "an account is both"),
+        ("[coordinator.etcd]\nuser = 'x'\n", 2, "authentication needs both"),
         ("[coordinator.etcd]\ncertificate = '/x'\n", 2, "without its key"),
         ("group_merge = 'prepend'\n", 1, "not known"),
     ],
@@ -183,14 +183,14 @@ def test_a_reload_says_what_only_a_restart_changes(tmp_path: Path, caplog: pytes
     configuration = Configuration([tmp_path], Overrides())
     load_text(tmp_path, '[coordinator]\nlisten = "127.0.0.1:4444"\n[coordinator.admin]\nlisten = "127.0.0.1:4445"\n')
     assert configuration.reload()
-    assert "at the next start only: coordinator.listen, coordinator.admin" in caplog.text
+    assert "after a restart: coordinator.listen, coordinator.admin" in caplog.text
 
 
 def test_the_command_line_goes_over_snippets_and_is_held_against_them(tmp_path: Path) -> None:
     configuration = Configuration([tmp_path], Overrides("sqlite:x.db", "127.0.0.1:0"))
     assert configuration.settings.coordinator.store == "sqlite:x.db"
     assert configuration.settings.coordinator.listen == Address("127.0.0.1", 0)
-    with pytest.raises(TidegateError, match="no TLS"):
+    with pytest.raises(TidegateError, match="TLS is off"):
         Configuration([tmp_path], Overrides(listen="0.0.0.0:3333"))
     with pytest.raises(TidegateError, match="does not end in a port"):
         Configuration([tmp_path], Overrides(listen="3333"))

@@ -1,4 +1,4 @@
-"""Who gets a slot."""
+"""The rules of a semaphore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from tests.fakes.clock import START
 from tidegate.coordinator.group_clock import GroupTime
-from tidegate.coordinator.lock import FULL_RETRY_SECS, MAX_CHANGES, MAX_EXPIRED, Decision, decide, expires_at
+from tidegate.coordinator.group_state import MAX_CHANGES, Decision, GroupState, decide
+from tidegate.coordinator.lock import FULL_RETRY_SECS, MAX_EXPIRED, expires_at
 from tidegate.coordinator.model import (
     Answer,
     Call,
@@ -52,9 +53,9 @@ class Group:
         return self.decide(*commands, at=at, sure=sure).answers
 
     def decide(self, *commands: Command, at: float = 0, sure: bool = True) -> Decision:
-        decision = decide(self.semaphore, commands, self.rules, after(at, sure=sure), "workers")
+        decision = decide(GroupState(self.semaphore), commands, self.rules, after(at, sure=sure), "workers")
         if decision.change is not None:
-            self.semaphore = decision.change.semaphore
+            self.semaphore = decision.change.state.semaphore
         return decision
 
     @property
@@ -118,7 +119,7 @@ def test_giving_back_what_one_has_not_writes_nothing() -> None:
     assert group.decide(unlock("b")).change is None
 
 
-def test_orders_are_carried_out_as_they_came() -> None:
+def test_commands_are_carried_out_as_they_came() -> None:
     """A client gave up waiting for its lock and sent the unlock after it."""
     group = Group(Rules(slots=1))
     assert group.ask(lock("a"), unlock("a"), lock("b"), unlock("a")) == (FIRST, FREED, FIRST, NOTHING)
@@ -157,7 +158,7 @@ def test_more_slots_count_at_once_and_are_written_with_the_next_change() -> None
     assert group.semaphore.slots == 2
 
 
-def test_the_written_slots_follow_the_rules_on_order_only() -> None:
+def test_the_written_slots_follow_the_rules_on_command_only() -> None:
     """Two coordinators whose rules differ would else write against each other with every denial."""
     group = Group(Rules(slots=1))
     group.ask(lock("a"))
@@ -165,7 +166,7 @@ def test_the_written_slots_follow_the_rules_on_order_only() -> None:
     assert group.decide(lock("b")).change is None
     change = group.decide(SyncSlots()).change
     assert change is not None
-    assert (change.semaphore.slots, change.touched, {*change.semaphore.holders}) == (0, frozenset(), {"a"})
+    assert (change.state.semaphore.slots, change.touched, {*change.state.semaphore.holders}) == (0, frozenset(), {"a"})
     assert group.decide(SyncSlots()).change is None
 
 
@@ -330,5 +331,5 @@ def test_denials_do_not_count_against_that() -> None:
 
 def test_the_semaphore_that_came_in_is_left_alone() -> None:
     before = Semaphore(1, {"a": Holder("a", START)})
-    decide(before, [unlock("a"), lock("b")], Rules(slots=1), after(0), "workers")
+    decide(GroupState(before), [unlock("a"), lock("b")], Rules(slots=1), after(0), "workers")
     assert {*before.holders} == {"a"}

@@ -1,4 +1,4 @@
-"""What holds whatever is asked, in whatever order, under whatever rules."""
+"""Properties of a semaphore under any commands, in any order, by any rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.clock import START
 from tidegate.coordinator.group_clock import GroupTime
-from tidegate.coordinator.lock import MAX_CHANGES, decide
+from tidegate.coordinator.group_state import MAX_CHANGES, GroupState, decide
 from tidegate.coordinator.model import Answer, Call, Command, ForceRelease, Granted, Released, Rules, Semaphore
 from tidegate.fleetlock.protocol import ClientParams, UpdateParams, Verb
 
@@ -24,7 +24,7 @@ def _call(verb: Verb, host: str, boot_id: str | None) -> Call:
 
 
 CALLS = st.builds(_call, st.sampled_from(Verb), HOSTS, BOOTS)
-ORDERS = CALLS | st.builds(ForceRelease, HOSTS, st.just("root"), st.just(""))
+COMMANDS = CALLS | st.builds(ForceRelease, HOSTS, st.just("root"), st.just(""))
 RULES = st.builds(
     Rules,
     st.integers(0, 4),
@@ -32,7 +32,7 @@ RULES = st.builds(
     st.sampled_from([0, 0, 30, 120]),
     st.sampled_from([0, 0, 10]),
 )
-STEPS = st.lists(st.tuples(st.integers(0, 200), st.lists(ORDERS, max_size=6)), max_size=20)
+STEPS = st.lists(st.tuples(st.integers(0, 200), st.lists(COMMANDS, max_size=6)), max_size=20)
 
 
 def at(secs: int) -> GroupTime:
@@ -49,69 +49,69 @@ def test_never_more_holders_than_slots(rules: Rules, steps: list[tuple[int, list
     semaphore, secs = Semaphore(), 0
     for passed, commands in steps:
         secs += passed
-        decision = decide(semaphore, commands, rules, at(secs), "g")
+        decision = decide(GroupState(semaphore), commands, rules, at(secs), "g")
         assert len(decision.answers) == len(commands)
-        semaphore = decision.change.semaphore if decision.change else semaphore
+        semaphore = decision.change.state.semaphore if decision.change else semaphore
         assert len(semaphore.holders) <= rules.slots
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(RULES, st.lists(ORDERS, max_size=8)), max_size=12))
+@given(st.lists(st.tuples(RULES, st.lists(COMMANDS, max_size=8)), max_size=12))
 def test_with_rules_that_change_nobody_new_gets_in_above_the_slots(steps: list[tuple[Rules, list[Command]]]) -> None:
     semaphore = Semaphore()
     for secs, (rules, commands) in enumerate(steps):
-        decision = decide(semaphore, commands, rules, at(secs), "g")
-        after = decision.change.semaphore if decision.change else semaphore
+        decision = decide(GroupState(semaphore), commands, rules, at(secs), "g")
+        after = decision.change.state.semaphore if decision.change else semaphore
         if held(after) - held(semaphore):
             assert len(after.holders) <= max(rules.slots, len(semaphore.holders))
         semaphore = after
 
 
 @settings(max_examples=40)
-@given(RULES, st.lists(ORDERS, max_size=12), st.lists(ORDERS, max_size=12))
+@given(RULES, st.lists(COMMANDS, max_size=12), st.lists(COMMANDS, max_size=12))
 def test_all_at_once_is_as_one_by_one(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     rules = replace(rules, lock_ttl_secs=None)
-    first = decide(Semaphore(), before, rules, at(0), "g").change
-    start = first.semaphore if first else Semaphore()
-    together = decide(start, commands, rules, at(60), "g")
+    first = decide(GroupState(), before, rules, at(0), "g").change
+    start = first.state.semaphore if first else Semaphore()
+    together = decide(GroupState(start), commands, rules, at(60), "g")
     semaphore, answers = start, list[Answer]()
     for command in commands:
-        one = decide(semaphore, [command], rules, at(60), "g")
-        semaphore = one.change.semaphore if one.change else semaphore
+        one = decide(GroupState(semaphore), [command], rules, at(60), "g")
+        semaphore = one.change.state.semaphore if one.change else semaphore
         answers += one.answers
     assert together.answers == tuple(answers)
-    assert (together.change.semaphore if together.change else start) == semaphore
+    assert (together.change.state.semaphore if together.change else start) == semaphore
 
 
 @given(RULES, st.lists(CALLS, max_size=12), CALLS)
 def test_asking_twice_is_as_asking_once(rules: Rules, before: list[Command], call: Call) -> None:
     """The answer to the first was lost."""
-    first = decide(Semaphore(), [*before, call], rules, at(0), "g")
-    semaphore = first.change.semaphore if first.change else Semaphore()
-    again = decide(semaphore, [call], rules, at(0), "g")
+    first = decide(GroupState(), [*before, call], rules, at(0), "g")
+    semaphore = first.change.state.semaphore if first.change else Semaphore()
+    again = decide(GroupState(semaphore), [call], rules, at(0), "g")
     assert isinstance(again.answers[-1], Granted | Released) == isinstance(first.answers[-1], Granted | Released)
-    assert held(again.change.semaphore if again.change else semaphore) == held(semaphore)
+    assert held(again.change.state.semaphore if again.change else semaphore) == held(semaphore)
 
 
 @given(RULES, st.lists(CALLS, max_size=12), HOSTS)
 def test_giving_back_frees_nobody_else(rules: Rules, before: list[Command], host: str) -> None:
-    first = decide(Semaphore(), before, rules, at(0), "g").change
-    semaphore = first.semaphore if first else Semaphore()
+    first = decide(GroupState(), before, rules, at(0), "g").change
+    semaphore = first.state.semaphore if first else Semaphore()
     call = Call(Verb.STEADY_STATE, ClientParams(host, "g"), "::1")
-    decision = decide(semaphore, [call], rules, at(0), "g")
+    decision = decide(GroupState(semaphore), [call], rules, at(0), "g")
     assert decision.answers == (Released(held=host in semaphore.holders),)
-    assert held(decision.change.semaphore if decision.change else semaphore) == held(semaphore) - {host}
+    assert held(decision.change.state.semaphore if decision.change else semaphore) == held(semaphore) - {host}
 
 
-@given(RULES, st.lists(ORDERS, max_size=8), st.lists(ORDERS, max_size=8))
+@given(RULES, st.lists(COMMANDS, max_size=8), st.lists(COMMANDS, max_size=8))
 def test_what_is_touched_is_what_differs(rules: Rules, before: list[Command], commands: list[Command]) -> None:
     """A store writes the holders that are named as touched, and no others."""
-    first = decide(Semaphore(), before, rules, at(0), "g").change
-    semaphore = first.semaphore if first else Semaphore()
-    change = decide(semaphore, commands, rules, at(1), "g").change
+    first = decide(GroupState(), before, rules, at(0), "g").change
+    semaphore = first.state.semaphore if first else Semaphore()
+    change = decide(GroupState(semaphore), commands, rules, at(1), "g").change
     if change is None:
         return
-    everybody = held(semaphore) | held(change.semaphore)
-    differing = {one for one in everybody if semaphore.holders.get(one) != change.semaphore.holders.get(one)}
+    everybody = held(semaphore) | held(change.state.semaphore)
+    differing = {one for one in everybody if semaphore.holders.get(one) != change.state.semaphore.holders.get(one)}
     assert differing <= change.touched
     assert len(change.touched) <= MAX_CHANGES

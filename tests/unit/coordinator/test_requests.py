@@ -1,4 +1,4 @@
-"""Reading a FleetLock request, without any HTTP."""
+"""Parsing of FleetLock requests, without HTTP."""
 
 from __future__ import annotations
 

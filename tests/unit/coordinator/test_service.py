@@ -1,4 +1,4 @@
-"""Groups, and what operators ask."""
+"""The lock service: groups, reloads, and operators' commands."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_other_rules_count_from_the_next_call_on() -> None:
             assert isinstance(await locks.call(lock("b")), Denied)
             locks.configure({"workers": Rules(slots=2)})
             assert isinstance(await locks.call(lock("b")), Granted)
-            assert store.current(None).semaphore.slots == 2
+            assert store.current(None).state.semaphore.slots == 2
             locks.configure({"more": Rules(slots=1)})
             answer = await locks.call(lock("a"))
             assert isinstance(answer, Denied)
@@ -68,7 +68,7 @@ def test_the_slots_are_written_down_at_the_start() -> None:
         store = MemoryStore()
         async with service(store, {"workers": Rules(slots=4)}, FakeClock()) as locks:
             await locks.call(lock("a", verb=Verb.STEADY_STATE))
-            assert store.current(None).semaphore.slots == 4
+            assert store.current(None).state.semaphore.slots == 4
 
     run(scenario())
 
@@ -77,12 +77,12 @@ def test_a_person_takes_a_slot_and_names_what_is_not() -> None:
     async def scenario() -> None:
         async with service(MemoryStore(), WORKERS, FakeClock()) as locks:
             await locks.call(lock("a"))
-            assert await locks.take(None, "a", "root", "gone") == ("workers",)
+            assert await locks.force_release(None, "a", "root", "gone") == ("workers",)
             with pytest.raises(TidegateError) as no_holder:
-                await locks.take("workers", "a", "root", "gone")
+                await locks.force_release("workers", "a", "root", "gone")
             assert no_holder.value.kind is ErrorKind.COORDINATOR_NO_HOLDER
             with pytest.raises(TidegateError) as no_group:
-                await locks.take("strangers", "a", "root", "gone")
+                await locks.force_release("strangers", "a", "root", "gone")
             assert no_group.value.kind is ErrorKind.COORDINATOR_UNKNOWN_GROUP
             assert await locks.call(lock("a", verb=Verb.STEADY_STATE)) == Released(held=False)
             assert [(one.what, one.by) for one in await locks.history(None, 10)] == [

@@ -31,7 +31,7 @@ def test_what_is_no_store_is_refused(address: str) -> None:
 
 def test_certificates_without_tls_are_a_mistake() -> None:
     async def scenario() -> None:
-        with pytest.raises(TidegateError, match="no use with etcd://"):
+        with pytest.raises(TidegateError, match="no effect with etcd://"):
             await open_store("etcd://localhost", StoreOptions(ca_file="/etc/ca.pem"))
 
     run(scenario())

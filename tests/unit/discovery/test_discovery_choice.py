@@ -1,4 +1,4 @@
-"""From a graph to the target: a maximal direct edge that is allowed, and never down without leave."""
+"""From a graph to the target: the newest allowed direct successor, and no downgrade unless allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The update graph: what it says is read, and what contradicts itself is refused with its place."""
+"""Parsing of update graphs, and rejection of invalid ones with the place of the fault."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def test_nothing_leads_past_a_barrier(booted: int, candidates: list[int], deferr
     assert [release.age_index for release in offers.candidates] == candidates
     assert [held.release.age_index for held in offers.deferred] == deferred
     barrier = "2.0" if booted < 2 else "4.0"
-    assert {held.reason for held in offers.deferred} <= {f"comes after {barrier}, which no host may pass by"}
+    assert {held.reason for held in offers.deferred} <= {
+        f"comes after the barrier {barrier}, which every host has to go through"
+    }
 
 
 def test_a_barrier_that_is_none_and_a_way_down_past_one() -> None:
@@ -263,7 +265,7 @@ def test_an_edge_that_makes_no_sense(edge: object, what: str) -> None:
 def test_a_circle_is_named_without_what_merely_hangs_on_it() -> None:
     graph = chain(6)
     graph["edges"].append([3, 2])
-    assert "2 releases lead in a circle" in refusal(raw(graph))
+    assert "2 releases form a cycle" in refusal(raw(graph))
     assert "nodes[2] '2.0'" in refusal(raw(graph))
     assert "nodes[5]" not in refusal(raw(graph))
 
@@ -272,7 +274,7 @@ def test_a_long_circle_is_named_in_part() -> None:
     graph = chain(5000)
     graph["edges"].append([4999, 0])
     message = refusal(raw(graph))
-    assert "5000 releases lead in a circle" in message
+    assert "5000 releases form a cycle" in message
     assert message.endswith(" ...")
 
 
@@ -283,7 +285,7 @@ def test_exactly_the_graphs_without_circles_pass(data: st.DataObject) -> None:
     edges = data.draw(st.lists(pairs, max_size=12))
     graph = raw({"nodes": [node(i) for i in range(count)], "edges": edges})
     if _has_circle(count, set(edges)):
-        assert "lead in a circle" in refusal(graph)
+        assert "form a cycle" in refusal(graph)
     else:
         assert set(_edges_of(graph, count)) == set(edges)
 

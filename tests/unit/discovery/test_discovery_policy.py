@@ -1,4 +1,4 @@
-"""The choice among offers: the newest that no rule forbids, and never down without leave."""
+"""The choice among offers: the newest that no rule excludes, and no downgrade unless allowed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_newest_is_the_target() -> None:
     choice = choose(offers(release(6), release(8), release(7)), NO_RULES)
     assert choice.target == release(8)
     assert causes(choice) == {"c6": Cause.SUPERSEDED, "c7": Cause.SUPERSEDED}
-    assert choice.passed_over[0].reason == "8.0 is offered too and goes before it"
+    assert choice.passed_over[0].reason == "is superseded by 8.0, which is offered as well"
 
 
 def test_what_is_denied_gives_way_to_the_next() -> None:

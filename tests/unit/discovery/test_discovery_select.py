@@ -1,4 +1,4 @@
-"""Which source the settings name, and what a Cincinnati server is told."""
+"""Selection of the source by the settings, and the parameters for a Cincinnati server."""
 
 from __future__ import annotations
 

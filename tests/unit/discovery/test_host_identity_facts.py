@@ -1,4 +1,4 @@
-"""Who this host is: its id, its platform, and the reasons not to rely on them."""
+"""The host's identity: its id and platform, and warnings about them."""
 
 from __future__ import annotations
 

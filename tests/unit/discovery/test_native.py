@@ -1,4 +1,4 @@
-"""Discovery from the engine's own source: what its answer comes to, and what its errors are called."""
+"""Discovery from the engine's own source: its offers, and the kinds of its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rollouts: who is offered a release when, and what is refused."""
+"""Phased rollouts: when a release is offered to a host, and rejection of invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers mean: a slot, no slot, another host's word, or nobody knows."""
+"""Interpretation of lock servers' answers: granted, busy, refused, not a lock server, or uncertain."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_server_too_busy_to_take_a_slot_back_is_asked_again(name: str) -> None
         released(answer)
     assert (caught.value.kind, caught.value.message) == (REFUSED, busy.reason)
     assert caught.value.retry_after_secs == busy.retry_after_secs
-    assert "asked again" in caught.value.remedy
+    assert "the agent retries" in caught.value.remedy
 
 
 ELSEWHERE = {"location": "https://me:secret@portal.example/login"}
@@ -210,7 +210,13 @@ def test_the_wish_to_be_left_alone_comes_along() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(400, "identity.group"), (401, "token"), (403, "client certificate"), (404, "base_url"), (413, "asked again")],
+    [
+        (400, "identity.group"),
+        (401, "token"),
+        (403, "client certificate"),
+        (404, "base_url"),
+        (413, "the agent retries"),
+    ],
 )
 def test_remedies(status: int, words: str) -> None:
     with pytest.raises(TidegateError) as caught:

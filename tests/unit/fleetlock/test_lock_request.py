@@ -1,4 +1,4 @@
-"""What is sent to a lock server, and what is not even sent."""
+"""Requests to a lock server, and accounts that are rejected before anything is sent."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_addresses_keep_the_path_of_the_base(base: str, address: str) -> None:
         ("http://h/?a=b", "query or a fragment"),
         ("http://h/?", "query or a fragment"),
         ("http://h/#top", "query or a fragment"),
-        ("file:///locks", "a file cannot be asked"),
+        ("file:///locks", "a file is not a server"),
         ("ftp://h/", "its scheme is 'ftp'"),
         ("locks.example.com", "it has no scheme"),
         ("", "it has no scheme"),
-        ("http://", "it names no host"),
-        ("http://u:se/cret@h", "its host or port makes no sense"),
+        ("http://", "it has no host"),
+        ("http://u:se/cret@h", "its host or port is invalid"),
     ],
 )
 def test_addresses_that_cannot_be_asked(base: str, words: str) -> None:

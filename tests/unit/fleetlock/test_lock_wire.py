@@ -1,4 +1,4 @@
-"""What agent and net-worker say to each other of locks survives the way there and back, and nothing else passes."""
+"""Messages of the lock job: round trips, and rejection of anything else."""
 
 from __future__ import annotations
 

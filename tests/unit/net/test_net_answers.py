@@ -1,4 +1,4 @@
-"""What is read from answers that say no."""
+"""Texts and delays from error responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses: passwords never show, and what cannot be asked is refused with the reason."""
+"""URLs: passwords are masked, and invalid ones are rejected with the reason."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_no_password_shows(password: str, scheme: str) -> None:
     [
         ("ftp://host/", "its scheme is 'ftp'"),
         ("/var/graph.json", "it has no scheme"),
-        ("https:///graph", "it names no host"),
-        ("http://host:http/", "its host or port makes no sense"),
-        ("http://[::1/", "its host or port makes no sense"),
+        ("https:///graph", "it has no host"),
+        ("http://host:http/", "its host or port is invalid"),
+        ("http://[::1/", "its host or port is invalid"),
         ("file://var/graph.json", "this one names the host 'var'"),
-        ("file:graph.json", "it names no absolute path"),
-        ("file:///a%00b", "it names no absolute path"),
+        ("file:graph.json", "it has no absolute path"),
+        ("file:///a%00b", "it has no absolute path"),
     ],
 )
 def test_what_cannot_be_asked(url: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""The lines between agent and net-worker survive the way there and back, and nothing else passes for one."""
+"""The envelope of messages between agent and net-worker: round trips, and rejection of anything else."""
 
 from __future__ import annotations
 

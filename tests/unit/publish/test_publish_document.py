@@ -48,7 +48,7 @@ def test_what_is_not_changed_keeps_its_very_text() -> None:
         (b"[", "not JSON"),
         (raw(node("1", 0), node("1", 1)), "the same version"),
         (raw(node("1", 0), {**node("2", 1), "payload": payload_of("1")}), "the same payload"),
-        (raw(node("1", 0), node("2", 1), edges=[[0, 1], [1, 0]]), "in a circle"),
+        (raw(node("1", 0), node("2", 1), edges=[[0, 1], [1, 0]]), "form a cycle"),
         (raw(node("1", 0), node("2", 1), edges=[[0, 2]]), "numbered 0 to 1"),
         (
             raw(node("1", 0), node("2", 1), edges=[[1, 0]]),

@@ -196,7 +196,7 @@ def test_a_rotation_of_the_targets_key_that_was_interrupted_is_made_good_by_sign
     with pytest.MonkeyPatch.context() as patch:
         cut_before(2, patch)
         refusal(lambda: publisher.rotate(KeyRole.TARGETS))
-    assert "not signed by who this host trusts" in offered(publisher, tmp_path / "known")
+    assert "not signed by a key that this host trusts" in offered(publisher, tmp_path / "known")
     assert "--anew" in refusal(publisher.repository().refresh).remedy
     publisher.repository().sign([publisher.site / STABLE], anew=True)
     assert offered(publisher, tmp_path / "known") == ("2",)

@@ -1,1 +1,1 @@
-"""Where semaphores are kept: :mod:`.etcd` for several coordinators, :mod:`.sqlite` for one."""
+"""Stores of documents with compare-and-swap: :mod:`.etcd` for several coordinators, :mod:`.sqlite` for one."""

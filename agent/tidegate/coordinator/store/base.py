@@ -1,84 +1,130 @@
-"""What a store is: it keeps a semaphore for each group, and replaces it only where nobody else has in between."""
+"""The interface of stores: documents by key, changed together by compare-and-swap.
+
+A store knows nothing of what its documents mean. Keys and layout are the same in every store (:mod:`..group_records`).
+
+A store gives two guarantees: a read is linearizable, and a swap is atomic. A caller may cache what it has read, and a
+watch may refresh such a cache; but nothing may be decided on a cached document whose revision is not in the compare set
+of the swap that the decision leads to, or confirmed by a later read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from tidegate.coordinator.model import AuditEvent, Change, Semaphore
 from tidegate.errors import ErrorKind, TidegateError
 
-HISTORY_LENGTH = 256
-"""Writes of a group whose happenings are kept, at least."""
+PREFIX = "com.coreos.airlock/"
+"""The prefix of every key, airlock's own: an account of etcd needs to read and write nothing else."""
+
+MAX_WRITES = 128
+"""Writes in one swap. etcd takes so many operations in a transaction (3.4, ``--max-txn-ops``), and requests of 1.5 MiB
+(``--max-request-bytes``)."""
+
+CompareSet: TypeAlias = Mapping[str, int]
+"""Keys and their revisions as they were read; 0: there was no such key."""
 
 
-class Version(Protocol):
-    """A group's semaphore as it stood at a revision of the store. Immutable; an old one does no harm.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it was read.
 
-    Raises:
-        TidegateError: ``coordinator.store-unavailable``: there is no answer, and what was asked may or may not have
-            been carried out. Read anew and decide anew; never send the same again. ``coordinator.store-nonsense``:
-            what is kept there cannot be read, and is left as it is.
+    ``revision`` is the store's revision of the last write to it, ``created`` that of the first write since the key
+    exists, and ``version`` counts the writes since then, from 1.
     """
 
-    @property
-    def semaphore(self) -> Semaphore:
-        """What was held."""
-        ...
+    key: str
+    value: bytes
+    created: int
+    revision: int
+    version: int
 
-    @property
-    def revision(self) -> int:
-        """Higher with every change; 0 before the first."""
-        ...
 
-    async def confirmed(self) -> Version:
-        """This very object where it is still the current one, by the word of the whole store; else the current one."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The document at ``start``, or with ``end`` all documents from ``start`` up to but without ``end``."""
 
-    async def swap(self, change: Change) -> Swapped | Conflict:
-        """Put ``change`` in the place of this version, unless that is no longer the current one."""
-        ...
+    start: str
+    end: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Create or replace a document."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a document, if it exists."""
+
+    key: str
+
+
+Write: TypeAlias = Put | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Ranges as they were at one revision of the store, each in the order of its keys."""
+
+    revision: int
+    ranges: tuple[tuple[Document, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """The change is kept: ``version`` is what came of it."""
+    """The writes were carried out, in ``revision``."""
 
-    version: Version
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Nothing was changed: somebody else was faster, and ``version`` is what came of that."""
-
-    version: Version
+    revision: int
 
 
 class Store(Protocol):
-    """Raises as :class:`Version` does."""
+    """A store of documents.
 
-    async def read(self, group: str) -> Version:
-        """The current version, by the word of the whole store."""
+    Raises:
+        TidegateError: ``coordinator.store-unavailable``: there is no answer, and a swap may or may not have been
+            carried out; read again and decide again, never send the same swap again. ``coordinator.store-nonsense``:
+            the store refuses the request, or is not a usable store.
+    """
+
+    async def read(self, ranges: Sequence[Range]) -> Snapshot:
+        """Read ``ranges`` at one revision, linearizably."""
         ...
 
-    async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
-        """What happened last in the group, newest first."""
+    async def swap(self, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]) -> Swapped | Snapshot:
+        """Carry out ``writes`` if every document of ``compare`` is still at its revision; else read ``ranges``.
+
+        Without ``writes`` it confirms linearizably that nothing has changed, in the revision that it returns.
+        """
         ...
 
     async def check(self) -> None:
-        """Whether the store can be read and written at this moment."""
+        """Check that the store can be read and written."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of files and connections. Nothing may be asked afterwards."""
+        """Close files and connections. Nothing may be requested afterwards."""
+        ...
+
+    def unreadable(self, key: str, why: str) -> TidegateError:
+        """The error for a document that its reader cannot parse, with this store's remedy."""
         ...
 
 
+def below(prefix: str) -> Range:
+    """All documents whose key starts with ``prefix``, which has to end in an ASCII character."""
+    return Range(prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
+
 def unavailable(message: str, remedy: str = "") -> TidegateError:
-    """There is no answer, or none that says whether anything has changed."""
+    """An error after which it is unknown whether anything has changed."""
     return TidegateError(ErrorKind.COORDINATOR_STORE_UNAVAILABLE, message, remedy)
 
 
 def nonsense(message: str, remedy: str) -> TidegateError:
-    """What is kept cannot be used; it is left as it is."""
+    """An error about a store, or a document in it, that cannot be used; it is left unchanged."""
     return TidegateError(ErrorKind.COORDINATOR_STORE_NONSENSE, message, remedy)

@@ -1,4 +1,4 @@
-"""From an address to a store."""
+"""Open the store at a configured address."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How to come to an etcd that does not let everybody in. All are paths but ``user``; for SQLite none counts.
+    """TLS files and the account for etcd; not used for SQLite. All are paths but ``user``.
 
-    ``certificate`` has the certificates between it and its authority with it, ``certificate_key`` no password. An etcd
-    with accounts takes a client certificate on this way only where its common name is empty (etcd-io/etcd#10366).
+    ``certificate`` includes its intermediate certificates; ``certificate_key`` is not encrypted. With authentication
+    enabled, etcd's JSON gateway accepts a client certificate only if its common name is empty (etcd-io/etcd#10366).
     """
 
     ca_file: str | None = None
@@ -39,13 +39,13 @@ class StoreOptions:
 
 
 async def open_store(address: str, options: StoreOptions | None = None) -> Store:
-    """The store at ``sqlite:PATH``, ``etcd://HOST:PORT,HOST:PORT`` or ``etcds://...`` (TLS).
+    """Open the store at ``sqlite:PATH``, ``etcd://HOST:PORT,HOST:PORT`` or ``etcds://...`` (TLS).
 
-    An etcd that does not answer yet is no error: it is tried with each call.
+    An etcd that does not answer yet is not an error: every request tries again.
 
     Raises:
-        TidegateError: ``config.invalid``: the address or a file that is named cannot be used;
-            ``coordinator.store-unavailable`` or ``coordinator.store-nonsense`` where the store itself cannot.
+        TidegateError: ``config.invalid``: the address or a named file cannot be used;
+            ``coordinator.store-unavailable`` or ``coordinator.store-nonsense``: the store itself cannot be used.
     """
     scheme, _, rest = address.partition(":")
     match scheme:
@@ -55,13 +55,13 @@ async def open_store(address: str, options: StoreOptions | None = None) -> Store
             return await _open_etcd(scheme, rest[2:].rstrip("/").split(","), options or StoreOptions())
         case _:
             remedy = "use sqlite:/path, etcd://host:2379,... or etcds://host:2379,..."
-            raise _invalid(f"{_shown(address)!r} is no store", remedy)
+            raise _invalid(f"{_shown(address)!r} is not a store", remedy)
 
 
 async def _open_etcd(scheme: str, members: Sequence[str], options: StoreOptions) -> EtcdStore:
     is_tls = scheme == "etcds"
     if not is_tls and (options.ca_file or options.certificate):
-        raise _invalid("certificates are of no use with etcd://", "write etcds:// to use TLS")
+        raise _invalid("certificates have no effect with etcd://", "write etcds:// to use TLS")
     tls = _tls(options) if is_tls else None
     endpoints = [_endpoint(member, tls) for member in members]
     store = EtcdStore(EtcdClient(endpoints, _account(options)))
@@ -71,7 +71,7 @@ async def _open_etcd(scheme: str, members: Sequence[str], options: StoreOptions)
         if error.kind is not ErrorKind.COORDINATOR_STORE_UNAVAILABLE:
             await store.aclose()
             raise
-        _log.warning("the store is not there yet: %s", error)
+        _log.warning("the store does not answer yet: %s", error)
     return store
 
 
@@ -79,13 +79,13 @@ def _endpoint(member: str, tls: ssl.SSLContext | None) -> Endpoint:
     found = _MEMBER.fullmatch(member.strip())
     port = int(found["port"] or DEFAULT_ETCD_PORT) if found else 0
     if found is None or not 0 < port < 2**16:
-        remedy = "write host:2379, with commas between several; an account goes into coordinator.etcd"
-        raise _invalid(f"{_shown(member)!r} is no member of etcd", remedy)
+        remedy = "write host:2379, with commas between several; user and password belong into coordinator.etcd"
+        raise _invalid(f"{_shown(member)!r} is not the address of an etcd member", remedy)
     return Endpoint(found["host"].strip("[]"), port, tls)
 
 
 def _shown(address: str) -> str:
-    """Without what is before an ``@``, which may be a password."""
+    """``address`` without the part before an ``@``, which may have a password."""
     return address.rpartition("@")[2]
 
 
@@ -100,15 +100,15 @@ def _tls(options: StoreOptions) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=options.ca_file)
         if options.certificate is not None:
             context.load_cert_chain(options.certificate, options.certificate_key, password=_no_password)
-    except OSError as error:  # ssl.SSLError is one: the file is there but holds something else
+    except OSError as error:  # ssl.SSLError is one: the file exists but is not such a file
         files = ", ".join(filter(None, (options.ca_file, options.certificate, options.certificate_key)))
         message = f"the certificates for etcd cannot be used ({files}): {error.strerror or error}"
-        raise _invalid(message, "put files in PEM form there, readable here") from error
+        raise _invalid(message, "put files in PEM form there, readable by the coordinator") from error
     return context
 
 
 def _no_password() -> str:
-    """In place of OpenSSL's question on the terminal."""
+    """Answer OpenSSL, which would ask for a password on the terminal."""
     return ""
 
 

@@ -1,65 +1,47 @@
-"""Semaphores in a file: one coordinator on one machine.
+"""A store of documents in an SQLite file, for one coordinator on one machine.
 
-SQLite waits for the disk, so that it has a thread of its own; everything is done there, one after the other.
+Every SQLite call may wait for the disk, so all of them are made in one thread of their own, in order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
-from tidegate.coordinator.model import AuditEvent, Change, Semaphore
-from tidegate.coordinator.store.base import Conflict, Swapped, nonsense, unavailable
-from tidegate.coordinator.store.sqlite_records import (
-    APPLICATION_ID,
-    SCHEMA,
-    SCHEMA_VERSION,
-    read_history,
-    read_revision,
-    read_row,
-    write_change,
+from tidegate.coordinator.store.base import (
+    CompareSet,
+    Delete,
+    Document,
+    Put,
+    Range,
+    Snapshot,
+    Swapped,
+    Write,
+    nonsense,
+    unavailable,
 )
+from tidegate.coordinator.store.sqlite_schema import SCHEMA_VERSION, prepare
 from tidegate.errors import TidegateError
-from tidegate.jsonread import ShapeError
 
 T = TypeVar("T")
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
-"""Of an extended result code: its lowest byte."""
+"""Masks the primary result code in an extended one: its lowest byte."""
 
-
-@dataclass(frozen=True, slots=True)
-class SqliteVersion:
-    """A :class:`~.base.Version`."""
-
-    semaphore: Semaphore
-    revision: int
-    group: str
-    store: SqliteStore = field(repr=False)
-
-    async def confirmed(self) -> SqliteVersion:
-        """A look at the group's row."""
-        is_current = await self.store.revision(self.group) == self.revision
-        return self if is_current else await self.store.read(self.group)
-
-    async def swap(self, change: Change) -> Swapped | Conflict:
-        """One transaction."""
-        revision = await self.store.swap(self.group, self.revision, change)
-        if revision is None:
-            return Conflict(await self.store.read(self.group))
-        return Swapped(SqliteVersion(change.semaphore, revision, self.group, self.store))
+_COLUMNS = "SELECT key, value, created, revision, version FROM documents"
+_PUT = """INSERT INTO documents (key, value, created, revision, version) VALUES (?1, ?2, ?3, ?3, 1)
+ON CONFLICT (key) DO UPDATE SET value = ?2, revision = ?3, version = version + 1"""
 
 
 class SqliteStore:
-    """A :class:`~.base.Store` in a file that belongs to this process as long as this is open."""
+    """A :class:`~tidegate.coordinator.store.base.Store` in a file, which this process locks while it is open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,40 +49,36 @@ class SqliteStore:
         self._database: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Make the file if there is none, and take it.
+        """Create the file if there is none, lock it, and migrate it if its schema is older.
 
         Raises:
-            TidegateError: another process has it; it is something else, or damaged; it cannot be written.
+            TidegateError: another process has locked it; it is of another program, newer, or damaged; it cannot be
+                written.
         """
-        await self._do(self._open)
+        await self._run(self._open)
 
-    async def read(self, group: str) -> SqliteVersion:
-        """The current version."""
-        row = await self._do(lambda: read_row(self._connection, group))
-        return SqliteVersion(row.semaphore, row.revision, group, self)
+    async def read(self, ranges: Sequence[Range]) -> Snapshot:
+        """Read the file: no other process can write it."""
+        return await self._run(lambda: _snapshot(self._connection, ranges))
 
-    async def revision(self, group: str) -> int:
-        """The current one; 0 where there is no such group."""
-        return await self._do(lambda: read_revision(self._connection, group))
-
-    async def swap(self, group: str, revision: int, change: Change) -> int | None:
-        """The revision in which ``change`` is written; None where ``revision`` is no longer the current one."""
-        return await self._do(lambda: write_change(self._connection, group, revision, change))
-
-    async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
-        """Newest first."""
-        return await self._do(lambda: read_history(self._connection, group, limit))
+    async def swap(self, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]) -> Swapped | Snapshot:
+        """Compare and write in one transaction, which is on the disk when this returns."""
+        return await self._run(lambda: _swap(self._connection, compare, writes, ranges))
 
     async def check(self) -> None:
-        """Writes, since a full disk can still be read."""
-        await self._do(self._probe)
+        """Write to the file: on a full disk it could still be read."""
+        await self._run(self._probe)
 
     async def aclose(self) -> None:
-        """Give the file back, once what was begun is done."""
+        """Close the file, after the calls in progress."""
         try:
-            await self._do(self._close)
+            await self._run(self._close)
         finally:
             self._thread.shutdown(wait=False)
+
+    def unreadable(self, key: str, why: str) -> TidegateError:
+        """Name the file and the key."""
+        return nonsense(f"{self._path}: {key}: {why}", _restore(self._path))
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -108,20 +86,24 @@ class SqliteStore:
             raise unavailable(f"{self._path} is closed")
         return self._database
 
-    async def _do(self, work: Callable[[], T]) -> T:
-        """In the thread. Who is cancelled meanwhile does not know what came of it, as of any lost answer."""
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in the thread. If the caller is cancelled meanwhile, it may still be carried out."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
             raise _explained(self._path, error) from error
-        except ShapeError as error:
-            raise nonsense(f"{self._path}: {error}", _restore(self._path)) from error
 
     def _open(self) -> None:
-        # Used in the one thread only, which is where SQLite wants to find itself again.
         database = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
-            _take(database, self._path)
+            # An exclusive lock lasts until the file is closed; after a crash, the kernel releases it.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA synchronous = FULL")
+            prepare(database, self._path)
+            database.execute("PRAGMA journal_mode = WAL")
+        except ValueError as error:
+            database.close()
+            raise nonsense(f"{self._path} cannot be migrated: {error}", _restore(self._path)) from error
         except BaseException:
             database.close()
             raise
@@ -138,7 +120,11 @@ class SqliteStore:
 
 
 async def open_sqlite(path: Path) -> SqliteStore:
-    """The store in ``path``; raises as :meth:`SqliteStore.open` does."""
+    """Open the store in ``path``.
+
+    Raises:
+        TidegateError: as of :meth:`SqliteStore.open`.
+    """
     store = SqliteStore(path)
     try:
         await store.open()
@@ -148,32 +134,70 @@ async def open_sqlite(path: Path) -> SqliteStore:
     return store
 
 
-def _take(database: sqlite3.Connection, path: Path) -> None:
-    """The exclusive mode lasts until the file is closed, also by a crash: then the kernel lets go of its locks."""
-    database.execute("PRAGMA locking_mode = EXCLUSIVE")
-    (application_id,) = database.execute("PRAGMA application_id").fetchone()
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables and application_id != APPLICATION_ID:
-        raise nonsense(f"{path} is a database of something else", "name another file in coordinator.store")
-    if version > SCHEMA_VERSION:
-        message = f"{path} was written by a newer version (schema {version}, this one has {SCHEMA_VERSION})"
-        raise nonsense(message, "use that version, or name another file in coordinator.store")
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    database.executescript(SCHEMA)
+def _swap(
+    database: sqlite3.Connection, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]
+) -> Swapped | Snapshot:
+    if not writes:
+        return _compared(database, compare, ranges)
+    with database:  # commits, or rolls back
+        database.execute("BEGIN IMMEDIATE")
+        result = _compared(database, compare, ranges)
+        if isinstance(result, Snapshot):
+            return result
+        revision = result.revision + 1
+        for write in writes:
+            _write(database, write, revision)
+        database.execute("UPDATE store SET revision = ?", (revision,))
+    return Swapped(revision)
+
+
+def _compared(database: sqlite3.Connection, compare: CompareSet, ranges: Sequence[Range]) -> Swapped | Snapshot:
+    query = "SELECT revision FROM documents WHERE key = ?"
+    for key, revision in compare.items():
+        (found,) = database.execute(query, (key,)).fetchone() or (0,)
+        if found != revision:
+            return _snapshot(database, ranges)
+    return Swapped(_revision(database))
+
+
+def _snapshot(database: sqlite3.Connection, ranges: Sequence[Range]) -> Snapshot:
+    return Snapshot(_revision(database), tuple(tuple(_documents(database, one)) for one in ranges))
+
+
+def _revision(database: sqlite3.Connection) -> int:
+    (revision,) = database.execute("SELECT revision FROM store").fetchone()
+    return int(revision)
+
+
+def _documents(database: sqlite3.Connection, wanted: Range) -> Iterator[Document]:
+    if wanted.end is None:
+        rows = database.execute(f"{_COLUMNS} WHERE key = ?", (wanted.start,))
+    else:
+        rows = database.execute(f"{_COLUMNS} WHERE key >= ? AND key < ? ORDER BY key", (wanted.start, wanted.end))
+    for key, value, created, revision, version in rows:
+        yield Document(key, value.encode(), created, revision, version)
+
+
+def _write(database: sqlite3.Connection, write: Write, revision: int) -> None:
+    match write:
+        case Put(key=key, value=value):
+            database.execute(_PUT, (key, value, revision))
+        case Delete(key=key):
+            database.execute("DELETE FROM documents WHERE key = ?", (key,))
+        case _:
+            assert_never(write)
 
 
 def _explained(path: Path, error: sqlite3.Error) -> TidegateError:
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
     if code in _BUSY:
         return unavailable(
-            f"{path} is in use by another process", "one coordinator only may use it; for several use etcd"
+            f"{path} is in use by another process", "only one coordinator can use it; for several, use etcd"
         )
     if code in _DAMAGED:
         return nonsense(f"{path}: {error}", _restore(path))
-    return unavailable(f"{path}: {error}", f"make {path.parent} writable for the coordinator, with space on it")
+    return unavailable(f"{path}: {error}", f"make {path.parent} writable for the coordinator, with free space")
 
 
 def _restore(path: Path) -> str:
-    return f"restore it from a backup, or move it and {path.name}-wal away, which forgets who holds"
+    return f"restore it from a backup, or move it and {path.name}-wal away, which forgets who holds slots"

@@ -1,4 +1,4 @@
-"""What operators ask: who holds what, what happened, and to take a slot from a host that will not come back."""
+"""The operators' API: show groups and holders, show the history, and free the slot of a host that is gone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _Handler = Callable[[Request, Caller], Awaitable[Response]]
 
 
 class Admin:
-    """The operators' part of the site. Every call and every refused one goes to the audit log."""
+    """The operators' endpoints. Every call goes to the audit log, a refused one too."""
 
     def __init__(self, locks: Locks, operator_auth: OperatorAuth, clock: Clock) -> None:
         self._operator_auth = operator_auth
@@ -46,7 +46,7 @@ class Admin:
         self._clock = clock
 
     def routes(self) -> Routes:
-        """Three of them."""
+        """The three endpoints, each for operators only."""
         return {
             GROUPS: {"GET": self._for_operators(self._groups)},
             RELEASE: {"POST": self._for_operators(self._release)},
@@ -79,7 +79,7 @@ class Admin:
         reason = _text(form, "reason", MAX_REASON_CHARS)
         on_behalf = _optional(form, "operator", MAX_ON_BEHALF_CHARS)
         by = str(replace(caller, name=f"{caller.name} ({on_behalf})") if on_behalf else caller)
-        freed = await self._locks.take(group, holder, by, reason)
+        freed = await self._locks.force_release(group, holder, by, reason)
         return as_json({"schema": SCHEMA, "id": holder, "freed": [{"group": name} for name in freed]})
 
     async def _history(self, request: Request, caller: Caller) -> Response:  # noqa: ARG002

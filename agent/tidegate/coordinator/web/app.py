@@ -1,4 +1,4 @@
-"""One ASGI application for all that is served: exact paths, JSON for whatever goes wrong, deadlines around it."""
+"""The ASGI application: route by exact path, enforce deadlines, and answer every error as JSON."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tidegate.fleetlock.protocol import EXTENSION, EXTENSIONS_HEADER_NAME
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Routes = Mapping[str, Mapping[str, Endpoint]]
-"""By path, then by method."""
+"""Endpoints by path, then by method."""
 
 BODY_SECS = 10.0
-"""For a body of at most 64 KiB. Who takes longer is broken, or up to something."""
+"""For a body of at most 64 KiB; a client that takes longer is broken or hostile."""
 
 REPLY_SECS = 30.0
-"""The last resort: the store has deadlines of its own, and they are shorter."""
+"""A safety net: the store's own deadlines are shorter."""
 
 SEND_SECS = 30.0
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class RefusedError(Exception):
-    """Ends a request with a refusal."""
+    """Ends a request with an error object. ``status`` replaces the status of the denial's kind."""
 
     def __init__(self, denied: Denied, headers: Mapping[str, str] | None = None, status: int | None = None) -> None:
         super().__init__(denied.value)
@@ -45,16 +45,16 @@ class App:
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
-        self._trouble: str | None = None
+        self._logged_error: str | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Serve one request (ASGI)."""
         try:
             reply = await self._reply(Request(scope, receive))
             reply.headers[EXTENSIONS_HEADER_NAME] = EXTENSION
             async with asyncio.timeout(SEND_SECS):
                 await reply(scope, receive, send)
-        except (ClientDisconnect, TimeoutError):  # nobody is there any more, or nobody who reads
+        except (ClientDisconnect, TimeoutError):  # the client has gone, or does not read
             return
 
     async def _reply(self, request: Request) -> Response:
@@ -71,8 +71,8 @@ class App:
             raise
         except Exception:  # noqa: BLE001 - a defect in one request must not leave its client without an answer
             _log.exception("%s %s failed", request.method, request.scope["path"])
-            return refusal(Denied(DenialKind.INTERNAL, "the lock server has a defect; its log says more"))
-        if request.method == "POST":  # it has been to the store and back
+            return refusal(Denied(DenialKind.INTERNAL, "the lock server has a defect; see its log"))
+        if request.method == "POST":  # it was answered by the store
             self._recovered()
         return reply
 
@@ -88,24 +88,24 @@ class App:
         return endpoint
 
     def _failed(self, error: TidegateError) -> Response:
-        """Told to the client each time, and to the log when it changes."""
+        """Answer with the error, and log it unless the last logged error has the same kind."""
         denied = denial_of(error)
-        if denied.kind in {DenialKind.BACKEND_UNAVAILABLE, DenialKind.INTERNAL} and error.kind != self._trouble:
-            self._trouble = error.kind
+        if denied.kind in {DenialKind.BACKEND_UNAVAILABLE, DenialKind.INTERNAL} and error.kind != self._logged_error:
+            self._logged_error = error.kind
             _log.error("%s: %s", error.kind, error)
         return refusal(denied)
 
     def _recovered(self) -> None:
-        if self._trouble is not None:
-            self._trouble = None
+        if self._logged_error is not None:
+            self._logged_error = None
             _log.info("the store answers again")
 
 
 async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """The body, as soon as it is there; one that is too long is refused before it is.
+    """Read a request's body. One that is declared too long is refused before it is read.
 
     Raises:
-        RefusedError: it is too long or too slow.
+        RefusedError: the body is too long or arrives too slowly.
     """
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:10]) > max_bytes:
@@ -118,7 +118,7 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
                 if len(body) > max_bytes:
                     raise _too_large(max_bytes)
     except TimeoutError:
-        denied = Denied(DenialKind.INVALID_REQUEST, f"the body was not there within {BODY_SECS:.0f} s")
+        denied = Denied(DenialKind.INVALID_REQUEST, f"the body did not arrive within {BODY_SECS:.0f} s")
         raise RefusedError(denied, {"connection": "close"}, REQUEST_TIMEOUT) from None
     return bytes(body)
 

@@ -1,4 +1,4 @@
-"""Who may ask for more than a lock: operators, by the socket on this host, by token or by client certificate."""
+"""Authenticate operators: by the Unix socket on this host, by token, or by client certificate."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tidegate.coordinator.model import DenialKind, Denied
 from tidegate.errors import ErrorKind, TidegateError
 
 MIN_TOKEN_CHARS = 16
-"""A shorter one can be guessed over the network."""
+"""A shorter token could be guessed over the network."""
 
 MAX_TOKEN_FILE_BYTES = 64 * 1024
 
 CERTIFICATE_NAMES = "certificate_names"
-"""Where a connection keeps the names in its client certificate: ``scope["state"]``."""
+"""The key in ``scope["state"]`` of the names in the connection's client certificate."""
 
 LOCAL_UID = "local_uid"
-"""Where a connection by the operators' socket keeps the user at its other end."""
+"""The key in ``scope["state"]`` of the user id of the peer, on the operators' socket."""
 
 _NAME_AND_TOKEN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An operator: by the name of token or certificate, or the user's id, and from where."""
+    """An operator: the name of the token or certificate, or the user id, and the peer's address."""
 
     name: str
     address: str
@@ -42,30 +42,30 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token's name and the digest by which it is recognised; the token itself is not kept."""
+    """A token's name and digest; the token itself is not kept."""
 
     name: str
     digest: bytes
 
     @classmethod
     def of(cls, name: str, secret: str) -> Token:
-        """What to keep of a secret."""
+        """Make the entry for a token."""
         return cls(name, _digest(secret))
 
 
 class OperatorAuth:
-    """Lets operators in. Over plain HTTP only those on this host: a token must not travel in the clear."""
+    """Authenticates operators. Over plain HTTP only those on this host: a token must not travel in the clear."""
 
     def __init__(self, tokens: Sequence[Token], certificate_names: Sequence[str]) -> None:
         self.allow(tokens, certificate_names)
 
     def allow(self, tokens: Sequence[Token], certificate_names: Sequence[str]) -> None:
-        """From now on, these."""
+        """Replace the accepted tokens and certificate names."""
         self._tokens = tuple(tokens)
         self._names = frozenset(certificate_names)
 
     def admit(self, request: Request) -> Caller | Denied:
-        """Who this is, or why not."""
+        """The operator who sent a request, or the denial for anybody else."""
         address, state = address_of(request), request.scope.get("state", {})
         if LOCAL_UID in state:
             return Caller(f"uid {state[LOCAL_UID]}", "localhost")
@@ -75,10 +75,13 @@ class OperatorAuth:
             if name in self._names:
                 return Caller(name, address)
         name = self._token_name(request.headers.get("authorization", ""))
-        return Caller(name, address) if name else _no("this needs an operator's token or client certificate")
+        return Caller(name, address) if name else _no("an operator's token or client certificate is required")
 
     def _token_name(self, header: str) -> str | None:
-        """The name of the token in an ``Authorization`` header. Takes as long for a wrong one as for a right one."""
+        """The name of the token in an ``Authorization`` header; None where there is no such token.
+
+        The time does not depend on how much of a token is right.
+        """
         scheme, _, secret = header.partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -88,12 +91,12 @@ class OperatorAuth:
 
 
 def address_of(request: Request) -> str:
-    """Where a request came from: the peer of its connection. What a proxy says about it is not believed."""
+    """The address of the connection's peer. Headers of a proxy are not trusted."""
     return request.client.host if request.client else ""
 
 
 def names_in(certificate: Mapping[str, object]) -> tuple[str, ...]:
-    """The common names and DNS names of a peer's certificate, as :meth:`ssl.SSLSocket.getpeercert` has it."""
+    """The common names and DNS names of a certificate, in the form of :meth:`ssl.SSLSocket.getpeercert`."""
     subject = cast(Iterable[Iterable[tuple[str, str]]], certificate.get("subject", ()))
     alternatives = cast(Iterable[tuple[str, str]], certificate.get("subjectAltName", ()))
     common = [value for part in subject for name, value in part if name == "commonName"]
@@ -101,10 +104,10 @@ def names_in(certificate: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:
-    """The tokens in a file: one a line, or a name and a token; empty lines and those that begin with ``#`` are none.
+    """The tokens in a file: a line has a token, or a name and a token; empty lines and lines with ``#`` are skipped.
 
     Raises:
-        TidegateError: ``config.invalid``: it cannot be read, or has a token that is too short, or none.
+        TidegateError: ``config.invalid``: the file cannot be read, has no token, or has one that is too short.
     """
     try:
         with path.open("rb") as file:
@@ -120,14 +123,14 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
 
 def _token(path: Path, number: int, words: list[str]) -> Token:
     if len(words) > _NAME_AND_TOKEN:
-        raise _bad(path, f"has more than a name and a token in its {number}. entry")
+        raise _bad(path, f"has more than a name and a token in entry {number}")
     if len(words[-1]) < MIN_TOKEN_CHARS:
-        raise _bad(path, f"has a token of less than {MIN_TOKEN_CHARS} characters in its {number}. entry")
+        raise _bad(path, f"has a token of less than {MIN_TOKEN_CHARS} characters in entry {number}")
     return Token.of(words[0] if len(words) == _NAME_AND_TOKEN else "operator", words[-1])
 
 
 def _digest(secret: str) -> bytes:
-    """All of one length, so that comparing them tells nothing of the secret's."""
+    """A digest of fixed length, so that the time of a comparison does not depend on the secret's length."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 

@@ -1,7 +1,7 @@
-"""Limits on connections that uvicorn has not: how many, and how long and how large a request's head may be.
+"""Limit connections as uvicorn does not: their number, and the duration and size of a request's head.
 
-Of uvicorn 0.54, the time between two requests is bounded and the time within the head of one is not; httptools does not
-bound the head's size. What uvicorn says itself to broken requests is plain text, where this protocol has JSON.
+uvicorn 0.54 bounds the time between two requests but not the time within the head of one, and httptools does not bound
+the head's size. uvicorn answers malformed requests with plain text, where this protocol has JSON.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from tidegate.coordinator.web.operator_socket import peer_uid
 from tidegate.fleetlock.protocol import EXTENSION, EXTENSIONS_HEADER_NAME
 
 HEAD_SECS = 10.0
-"""From the connection, or from the first byte of a request on a kept one, to the end of its head."""
+"""From the connection's start, or on a kept connection from the first byte of a request, to the end of its head."""
 
 MAX_HEAD_BYTES = 16 * 1024
-"""A client sends a few hundred bytes; each connection may make the server keep so many."""
+"""A client sends a few hundred bytes; this is the most that one connection makes the server buffer."""
 
 MAX_DRAINED_BYTES = 8 * 1024 * 1024
-"""Of a body that was refused already. A client that is still sending would never see the answer if the connection were
-cut off, so some is read and dropped."""
+"""How much of a refused body is read and dropped: if the connection were closed at once, a client that is still sending
+would get a reset instead of the answer."""
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class _Cycle(Protocol):
-    """A request that uvicorn is serving."""
+    """The part of uvicorn's request state that is used here."""
 
     response_complete: bool
     more_body: bool
 
 
 class _Inner(Protocol):
-    """What this uses of uvicorn's protocol classes, both of which have it."""
+    """The part of uvicorn's protocol classes (httptools and h11) that is used here."""
 
     app: Application
     cycle: _Cycle | None
@@ -58,13 +58,13 @@ class _Inner(Protocol):
     def resume_writing(self) -> None: ...
 
 
-def guarded(max_connections: int) -> type[asyncio.Protocol]:
-    """What to pass to uvicorn as ``http``."""
-    return cast(type[asyncio.Protocol], partial(GuardedProtocol, max_connections))  # it only calls it
+def limited_protocol(max_connections: int) -> type[asyncio.Protocol]:
+    """The protocol class to pass to uvicorn as ``http``; ``max_connections`` counts for each listener."""
+    return cast(type[asyncio.Protocol], partial(LimitedProtocol, max_connections))  # uvicorn only calls it
 
 
-class GuardedProtocol(asyncio.Protocol):
-    """A connection: uvicorn's own protocol, behind limits."""
+class LimitedProtocol(asyncio.Protocol):
+    """A connection: uvicorn's own protocol, with limits in front of it."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class GuardedProtocol(asyncio.Protocol):
         self._pending_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let it in, unless there are too many."""
+        """Accept the connection, unless there are too many."""
         self._transport = cast(asyncio.Transport, transport)
-        self._inner.app = _with_state(self._inner.app, _who(transport))
+        self._inner.app = _with_state(self._inner.app, _peer(transport))
         self._inner.connection_made(transport)
         if len(self._connections) > self._max_connections:
             self._refuse(429, f"there are {self._max_connections} connections already", DenialKind.RATE_LIMITED)
@@ -94,59 +94,59 @@ class GuardedProtocol(asyncio.Protocol):
             self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on, and see whether a whole head has arrived by now."""
+        """Pass data on, and count it against the head's limit until the head is complete."""
         if self._transport is None or self._transport.is_closing():
             return
         self._inner.data_received(data)
         cycle = self._inner.cycle
         if cycle is not None and not cycle.response_complete:
             self._pending_bytes = 0
-            self._relax()
+            self._cancel_deadline()
         else:
             self._count(len(data), MAX_DRAINED_BYTES if cycle is not None and cycle.more_body else MAX_HEAD_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Clear up."""
-        self._relax()
+        """Cancel the deadline and pass it on."""
+        self._cancel_deadline()
         self._transport = None
         self._inner.connection_lost(exc)
 
     def eof_received(self) -> bool | None:
-        """The client sends no more."""
+        """Pass it on: the client sends no more."""
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        """The client reads slowly."""
+        """Pass it on: the client reads slowly."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Pass it on: the client reads again."""
         self._inner.resume_writing()
 
     def _count(self, received_bytes: int, max_bytes: int) -> None:
-        """Outside of a request: the head of the next one, or the rest of a refused one."""
+        """Count data outside of a request: the head of the next one, or the rest of a refused one."""
         self._pending_bytes += received_bytes
         if self._pending_bytes > max_bytes:
-            self._refuse(431, f"the head of a request has more than {MAX_HEAD_BYTES} bytes")
+            self._refuse(431, f"the head of the request has more than {MAX_HEAD_BYTES} bytes")
         elif self._deadline is None:
             self._expect_head()
 
     def _expect_head(self) -> None:
         self._deadline = asyncio.get_running_loop().call_later(HEAD_SECS, self._too_slow)
 
-    def _relax(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _too_slow(self) -> None:
         self._deadline = None
-        self._refuse(408, f"the head of a request was not there within {HEAD_SECS:.0f} s")
+        self._refuse(408, f"the head of the request did not arrive within {HEAD_SECS:.0f} s")
 
     def _refuse(self, status: int, why: str, kind: DenialKind = DenialKind.INVALID_REQUEST) -> None:
-        """Say so and hang up."""
+        """Send an error object and close the connection."""
         if self._transport is not None and not self._transport.is_closing():
-            self._relax()
+            self._cancel_deadline()
             self._transport.write(_refusal(status, why, kind))
             self._transport.close()
 
@@ -160,8 +160,8 @@ def _refusal(status: int, why: str, kind: DenialKind) -> bytes:
     return head.encode() + body
 
 
-def _who(transport: asyncio.BaseTransport) -> dict[str, object]:
-    """What is known of the other end by the connection itself."""
+def _peer(transport: asyncio.BaseTransport) -> dict[str, object]:
+    """The peer's identity as the connection proves it: the user id on a Unix socket, names in a client certificate."""
     own: socket.socket | None = transport.get_extra_info("socket")
     if own is not None and own.family == socket.AF_UNIX:
         return {LOCAL_UID: peer_uid(own)}
@@ -173,8 +173,8 @@ def _with_state(app: Application, state: dict[str, object]) -> Application:
     if not state:
         return app
 
-    async def stated(scope: Scope, receive: Receive, send: Send) -> None:
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] |= state
         await app(scope, receive, send)
 
-    return stated
+    return with_state

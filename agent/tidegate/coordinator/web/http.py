@@ -1,4 +1,4 @@
-"""The FleetLock protocol over HTTP, and what says how the server is. The locks themselves are behind :class:`Locks`."""
+"""Endpoints for clients and monitoring: the FleetLock protocol, health, metrics and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class FleetLock:
         self._clock = clock
 
     def routes(self) -> Routes:
-        """Both, POST only."""
+        """Both endpoints, POST only."""
         return {f"/v1/{verb.value}": {"POST": self._endpoint(verb)} for verb in Verb}
 
     def _endpoint(self, verb: Verb) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             self._metrics.incoming(verb)
-            begun_secs = self._clock.now().boot_secs
+            began_secs = self._clock.now().boot_secs
             name = DenialKind.INTERNAL.value
             try:
                 answer = await self._answer(verb, request)
@@ -48,7 +48,7 @@ class FleetLock:
                 name = denial_of(error).kind.value
                 raise
             finally:
-                self._metrics.answered(verb, name, self._clock.now().boot_secs - begun_secs)
+                self._metrics.answered(verb, name, self._clock.now().boot_secs - began_secs)
             return answered(answer)
 
         return endpoint
@@ -62,14 +62,14 @@ class FleetLock:
 
 
 class Health:
-    """``/healthz``, ``/metrics`` and ``/openapi.json``: open to whoever reaches them, and without anybody's id."""
+    """``/healthz``, ``/metrics`` and ``/openapi.json``: open to all who can connect; none contains a host's id."""
 
     def __init__(self, locks: Locks, metrics: Metrics) -> None:
         self._locks = locks
         self._metrics = metrics
 
     def routes(self) -> Routes:
-        """All three, GET only."""
+        """All three endpoints, GET only."""
         return {
             HEALTHZ: {"GET": self._healthz},
             "/metrics": {"GET": self._exposition},
@@ -88,6 +88,7 @@ class Health:
 
 
 def _name(answer: Answer) -> str:
+    """The metric label of an answer."""
     match answer:
         case Granted():
             return "granted"

@@ -1,7 +1,13 @@
-"""What is served where.
+"""The coordinator's listeners, and which routes each of them serves.
 
-Three doors: the locks for clients; the operators' socket for people on this host; and, where one is configured, a
-listener for operators and monitoring. Without the last, operators and monitoring come to the locks' door.
+======================  ==================================================  ========================================
+listener                serves                                              access
+======================  ==================================================  ========================================
+``coordinator.listen``  locks and ``/healthz``; without ``admin.listen``    clients; with a client CA only those
+                        also what the next one serves                       with a certificate
+``admin.listen``        operators' API, health, metrics, OpenAPI document   operators by token or client certificate
+``admin.socket``        the same, on a Unix socket                          root and the coordinator's own user
+======================  ==================================================  ========================================
 """
 
 from __future__ import annotations
@@ -19,23 +25,23 @@ from tidegate.coordinator.web.admin import Admin
 from tidegate.coordinator.web.app import App
 from tidegate.coordinator.web.auth import OperatorAuth, Token, read_tokens
 from tidegate.coordinator.web.http import HEALTHZ, FleetLock, Health
-from tidegate.coordinator.web.listening import ServerTls, bound, open_socket
 from tidegate.coordinator.web.metrics import Metrics
 from tidegate.coordinator.web.operator_socket import default_path, open_operator_socket
 from tidegate.coordinator.web.server import Listener
+from tidegate.coordinator.web.sockets import ServerTls, bound_address, open_socket
 from tidegate.errors import TidegateError
 
 _log = logging.getLogger(__name__)
 
 
 class Listeners:
-    """The listeners, open from the moment that this is made."""
+    """The open listeners. ``descriptions`` are lines for the log."""
 
     def __init__(self, own: Coordinator, locks: Locks, clock: Clock) -> None:
-        """Open them.
+        """Open the listeners.
 
         Raises:
-            TidegateError: an address is taken, or a certificate or token file cannot be used.
+            TidegateError: an address is in use, or a certificate or token file cannot be used.
         """
         metrics = Metrics(locks, clock)
         self._operator_auth = OperatorAuth(_tokens(own), own.admin.certificate_names)
@@ -43,20 +49,20 @@ class Listeners:
         health = Health(locks, metrics).routes()
         operators = {**health, **Admin(locks, self._operator_auth, clock).routes()}
         self._tls: list[ServerTls] = []
-        self.places: list[str] = []
+        self.descriptions: list[str] = []
         self.listeners: list[Listener] = []
-        self._here: Path | None = None
+        self._socket_path: Path | None = None
         if own.admin.listen is None:
             self._open(
-                own, own.listen, "locks, operators and metrics", App({**clients, **operators}), clients_must=True
+                own, own.listen, "locks, operators and metrics", App({**clients, **operators}), require_certificate=True
             )
         else:
-            self._open(own, own.listen, "locks", App({**clients, HEALTHZ: health[HEALTHZ]}), clients_must=True)
-            self._open(own, own.admin.listen, "operators and metrics", App(operators), clients_must=False)
-        self._open_here(own, App(operators))
+            self._open(own, own.listen, "locks", App({**clients, HEALTHZ: health[HEALTHZ]}), require_certificate=True)
+            self._open(own, own.admin.listen, "operators and metrics", App(operators), require_certificate=False)
+        self._open_operator_socket(own, App(operators))
 
     def reload(self, own: Coordinator) -> None:
-        """Take certificates, tokens and names from the new settings; those that cannot be used change nothing."""
+        """Apply new certificates, tokens and operators' names; if a file cannot be used, log it and change nothing."""
         try:
             tokens = _tokens(own)
             for tls in self._tls:
@@ -67,28 +73,31 @@ class Listeners:
         self._operator_auth.allow(tokens, own.admin.certificate_names)
 
     def close(self) -> None:
-        """Remove the operators' socket, which would stay behind; the listeners close when their server stops."""
-        if self._here is not None:
-            self._here.unlink(missing_ok=True)
+        """Remove the operators' socket from the file system. The server closes the listeners themselves."""
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
 
-    def _open(self, own: Coordinator, address: Address, what: str, app: App, *, clients_must: bool) -> None:
-        tls = ServerTls(own.tls, clients_must=clients_must) if own.tls.certificate is not None else None
-        self._tls += [] if tls is None else [tls]
-        door = open_socket(address)
-        self.listeners.append(Listener(door, app, tls))
-        self.places.append(f"serving {what} at {'http' if tls is None else 'https'}://{bound(door)}")
+    def _open(self, own: Coordinator, address: Address, what: str, app: App, *, require_certificate: bool) -> None:
+        tls = None
+        if own.tls.certificate is not None:
+            tls = ServerTls(own.tls, require_certificate=require_certificate)
+            self._tls.append(tls)
+        listener = open_socket(address)
+        self.listeners.append(Listener(listener, app, tls))
+        scheme = "http" if tls is None else "https"
+        self.descriptions.append(f"serving {what} at {scheme}://{bound_address(listener)}")
 
-    def _open_here(self, own: Coordinator, app: App) -> None:
-        """Operators on this host; a coordinator without them still serves locks."""
+    def _open_operator_socket(self, own: Coordinator, app: App) -> None:
+        """Open the Unix socket; a failure is only logged, since locks can be served without it."""
         path = Path(own.admin.socket) if own.admin.socket is not None else default_path()
         try:
-            door: socket.socket = open_operator_socket(path)
+            listener: socket.socket = open_operator_socket(path)
         except TidegateError as error:
             _log.warning("%s", error)
             return
-        self._here = path
-        self.listeners.append(Listener(door, app))
-        self.places.append(f"serving operators on this host at unix:{path}")
+        self._socket_path = path
+        self.listeners.append(Listener(listener, app))
+        self.descriptions.append(f"serving operators on this host at unix:{path}")
 
 
 def _tokens(own: Coordinator) -> Sequence[Token]:

@@ -1,4 +1,4 @@
-"""What can be watched: under our names, and the state of locks under the reference server's too, for its dashboards."""
+"""Prometheus metrics. The state of the locks has airlock's metric names as well, for existing dashboards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BUCKETS_SECS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 
 
 class Metrics:
-    """Counters of this process, and gauges of the store at the moment of the scrape."""
+    """Counters of this process, and gauges of the store's content at the time of the scrape."""
 
     def __init__(self, locks: Locks, clock: Clock) -> None:
         self._locks = locks
@@ -38,16 +38,16 @@ class Metrics:
         )
 
     def incoming(self, verb: Verb) -> None:
-        """A request has arrived, whatever comes of it."""
+        """Count a request, whatever its answer will be."""
         self._incoming[verb].inc()
 
     def answered(self, verb: Verb, answer: str, elapsed_secs: float) -> None:
-        """A request has been answered; ``answer`` is granted, released or the kind of a denial."""
+        """Count an answer, which is granted, released or the kind of a denial, and observe its time."""
         self._answers.labels(verb.value, answer).inc()
         self._seconds.observe(elapsed_secs)
 
     async def exposition(self) -> bytes:
-        """All of it in Prometheus' text format. Without the store, what is counted here and ``store_up 0``."""
+        """All metrics in Prometheus' text format. If the store does not answer: this process's, and ``store_up 0``."""
         try:
             self._held.views = await self._locks.groups()
         except TidegateError:
@@ -60,14 +60,14 @@ class Metrics:
 
 
 class _Held(Collector):
-    """The groups as they were read last."""
+    """Collects gauges from the groups as last read; ``views`` is None where the store did not answer."""
 
     def __init__(self, clock: Clock) -> None:
         self.views: Sequence[GroupView] | None = None
         self._clock = clock
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """All gauges; none of a store that does not answer."""
+        """The gauges; without the store only ``store_up``, and the others without a sample."""
         yield GaugeMetricFamily(f"{PREFIX}_store_up", "Whether the store answers", value=0 if self.views is None else 1)
         views = self.views or ()
         for prefix in (PREFIX, REFERENCE_PREFIX) if self.views is not None else ():
@@ -77,7 +77,7 @@ class _Held(Collector):
             holders = [len(view.holders) for view in views]
             yield _by_group(f"{prefix}_database_semaphore_lock_holders", "Holders of slots", views, holders)
         waiting = [len(view.denials) for view in views]
-        yield _by_group(f"{PREFIX}_waiting", "Clients that were lately told to wait", views, waiting)
+        yield _by_group(f"{PREFIX}_waiting", "Clients that were denied lately", views, waiting)
         yield _by_group(f"{PREFIX}_oldest_holder_seconds", "Age of the oldest slot", views, self._ages(views))
         flagged = [
             sum(one.since is None or one.conflicting_boot_id is not None for one in view.holders) for view in views

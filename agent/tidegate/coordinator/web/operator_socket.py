@@ -1,6 +1,6 @@
-"""The door for operators on the coordinator's own host: a Unix socket, whose mode is the permission.
+"""The Unix socket for operators on the coordinator's host; its file mode is the permission.
 
-The kernel says who is at the other end, so nobody needs a token here, and the audit log has the user's id.
+The kernel identifies the peer, so that no token is needed and the audit log has the user's id.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RUNTIME_FOLDER = Path("/run/tidegate-coordinator")
 FILE = "operator.sock"
 
 OWNER_ONLY_UMASK = 0o177
-"""Root and the coordinator's user may connect: mode 0600 from the moment that the socket exists."""
+"""Makes the socket's mode 0600 from its creation on: root and the coordinator's user may connect."""
 
 _BACKLOG = 64
 _CONNECT_SECS = 1.0
@@ -26,22 +26,22 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """In the folder that systemd made for the service, or where it would be; a person who is not root has their own."""
-    given = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given) / FILE
-    own = environment.get("XDG_RUNTIME_DIR", "")
-    folder = RUNTIME_FOLDER if os.geteuid() == 0 or not own else Path(own) / RUNTIME_FOLDER.name
+    """The socket's path: in the service's runtime folder; for users other than root in their own runtime folder."""
+    service_folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if service_folder:
+        return Path(service_folder) / FILE
+    user_folder = environment.get("XDG_RUNTIME_DIR", "")
+    folder = RUNTIME_FOLDER if os.geteuid() == 0 or not user_folder else Path(user_folder) / RUNTIME_FOLDER.name
     return folder / FILE
 
 
 def open_operator_socket(path: Path) -> socket.socket:
-    """A socket at ``path``, in place of one that nobody serves any more.
+    """A listening socket at ``path``; a stale one of an earlier process is replaced.
 
     Raises:
-        TidegateError: ``coordinator.cannot-listen``: another coordinator serves it, or it cannot be made.
+        TidegateError: ``coordinator.cannot-listen``: another coordinator serves it, or it cannot be created.
     """
-    if _served(path):
+    if _is_served(path):
         raise _cannot(path, "another coordinator serves it")
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(OWNER_ONLY_UMASK)
@@ -59,18 +59,18 @@ def open_operator_socket(path: Path) -> socket.socket:
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The user at the other end."""
+    """The user id of the connection's peer."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     uid: int = _CREDENTIALS.unpack(credentials)[1]
     return uid
 
 
-def _served(path: Path) -> bool:
+def _is_served(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_CONNECT_SECS)
         try:
             probe.connect(str(path))
-        except TimeoutError:  # its backlog is full: somebody is there
+        except TimeoutError:  # its backlog is full, so another process listens
             return True
         except OSError:
             return False

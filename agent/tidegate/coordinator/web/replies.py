@@ -1,4 +1,4 @@
-"""What goes back to clients: JSON, with one error object for everything that is refused."""
+"""Replies to clients: JSON, and one error object for every refusal."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ STATUS: Mapping[DenialKind, int] = {
     DenialKind.BACKEND_UNAVAILABLE: 503,
     DenialKind.INTERNAL: 500,
 }
-"""Clients take every 2xx for yes and everything else for no; the number is for people, proxies and dashboards."""
+"""The HTTP status of each kind. Clients only tell 2xx from the rest; the number is for people, proxies, dashboards."""
 
 REQUEST_TIMEOUT = 408
-"""In place of the status of ``invalid_request`` where the rest of a request does not come."""
+"""Replaces the status of ``invalid_request`` where the rest of a request does not arrive."""
 
 BUSY_RETRY_AFTER_SECS = 60
-"""For a full group without a better guess: a reboot takes minutes."""
+"""For a full group without a better estimate: a reboot takes minutes."""
 
 AWAY_RETRY_AFTER_SECS = 5
-"""A store elects a new leader within seconds."""
+"""etcd elects a new leader within seconds."""
 
 _RETRY_AFTER_SECS: Mapping[DenialKind, int] = {
     DenialKind.SEMAPHORE_FULL: BUSY_RETRY_AFTER_SECS,
@@ -51,22 +51,22 @@ _KINDS: Mapping[ErrorKind, DenialKind] = {
 
 
 def as_json(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A reply that is this document."""
+    """A reply with ``document`` as its body."""
     text = json.dumps(document, separators=(",", ":"))
     return Response(text, status, dict(headers or {}), "application/json")
 
 
 def refusal(denied: Denied, headers: Mapping[str, str] | None = None, status: int | None = None) -> Response:
-    """The error object, with ``Retry-After`` where asking again makes sense."""
-    told = dict(headers or {})
+    """The error object, with ``Retry-After`` where a retry makes sense. ``status`` replaces that of the kind."""
+    fields = dict(headers or {})
     wait_secs = denied.retry_after_secs or _RETRY_AFTER_SECS.get(denied.kind)
     if wait_secs is not None:
-        told["retry-after"] = str(wait_secs)
-    return as_json({"kind": denied.kind.value, "value": denied.value}, status or STATUS[denied.kind], told)
+        fields["retry-after"] = str(wait_secs)
+    return as_json({"kind": denied.kind.value, "value": denied.value}, status or STATUS[denied.kind], fields)
 
 
 def answered(answer: Answer) -> Response:
-    """An answer of the locks. The bodies of a yes are for clients of the extension; others pass over them."""
+    """The reply for an answer of the lock service. Only clients of the extension read the body of a success."""
     match answer:
         case Granted(revision=revision):
             return as_json({"grant": f"g1-{revision}"})
@@ -77,12 +77,12 @@ def answered(answer: Answer) -> Response:
 
 
 def denial_of(error: TidegateError) -> Denied:
-    """What a client is told of an error here; the facts are for the log."""
+    """The denial for an error of the lock service. Details of the store and of defects go to the log only."""
     kind = _KINDS.get(error.kind, DenialKind.INTERNAL)
     match kind:
         case DenialKind.BACKEND_UNAVAILABLE:
             return Denied(kind, "the store of the lock server does not answer; nothing is known to have changed")
         case DenialKind.INTERNAL:
-            return Denied(kind, "the lock server has a defect; its log says more")
+            return Denied(kind, "the lock server has a defect; see its log")
         case _:
             return Denied(kind, error.message)

@@ -1,9 +1,9 @@
-"""From bytes to a call, or to why not. Pure: what a client sends is judged here and nowhere else.
+"""Parse and validate a client's request. Pure.
 
-Strict about who asks, because two readers of one request must not come to two hosts: one protocol header, JSON in UTF-8
-without a byte order mark, no key twice where it matters, nothing after the document. Lenient about everything else, so
-that newer clients are understood: unknown keys are passed over, and an ``update_params`` that is malformed or too large
-counts as absent, since it only decorates a lock and a host that holds a slot must be able to give it back.
+Strict about who asks, because two parsers of one request must not see two different hosts: one protocol header, JSON in
+UTF-8 without a byte order mark, no duplicate key where it matters, nothing after the document. Lenient about everything
+else, so that newer clients are understood: unknown keys are ignored, and an ``update_params`` that is malformed or too
+large counts as absent: it is informative only, and a host must be able to release its slot.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tidegate.fleetlock.protocol import (
 from tidegate.jsonread import DuplicateKeys, mark_duplicate_keys
 
 MAX_BODY_BYTES = 64 * 1024
-"""A request with everything in it is under two kilobytes; newer clients may add to it."""
+"""A request with every field is under 2 KiB; the rest is room for newer clients."""
 
 MAX_UPDATE_PARAMS_BYTES = 16 * 1024
 MAX_GROUP_CHARS = 256
 MAX_TAG_CHARS = 256
-"""Of a version or digest: "sha512:" and its digits are 135."""
+"""For a version or a digest: "sha512:" with its digits has 135."""
 
 MAX_AGENT_CHARS = 128
 
@@ -42,11 +42,11 @@ _OWS = b" \t"
 
 
 class _Refused(Exception):
-    """The request cannot be used; the text says why."""
+    """The request is invalid; the text says why."""
 
 
 def read_call(verb: Verb, body: bytes, address: str) -> Call | Denied:
-    """The call that a body asks for. ``address`` is where it came from."""
+    """Parse a body into a call, or a denial that says what is wrong. ``address`` is that of the client."""
     try:
         document = _object(_parsed(body), "the body")
         client = _client(_object(document.get("client_params"), "`client_params`"))
@@ -56,15 +56,16 @@ def read_call(verb: Verb, body: bytes, address: str) -> Call | Denied:
 
 
 def denied_headers(headers: Iterable[tuple[bytes, bytes]]) -> Denied | None:
-    """Why a request without the protocol's header is refused. The first of several counts, as in the other servers.
+    """The denial for a request without the protocol's header; None where it is there. The first of several counts.
 
-    Browsers cannot be made to send it across sites without asking first, which is what it is for.
+    The header protects against requests forged across sites: browsers do not send it without a CORS preflight. Other
+    servers take the first of several, too (airlock a3585ed, poseidon/fleetlock c42d494).
     """
     value = next((value.strip(_OWS) for name, value in headers if name == _HEADER), None)
     if value == HEADER_VALUE.encode():
         return None
-    found = "it is missing" if value is None else "it has another value"
-    return Denied(DenialKind.MISSING_HEADER, f"a FleetLock request has the header `{HEADER_NAME}: true`, and {found}")
+    found = "is missing" if value is None else "has another value"
+    return Denied(DenialKind.MISSING_HEADER, f"the header `{HEADER_NAME}: true` of FleetLock {found}")
 
 
 def _parsed(body: bytes) -> object:
@@ -78,39 +79,39 @@ def _parsed(body: bytes) -> object:
         raise _Refused(f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise _Refused("the body is nested too deeply") from None
-    except ValueError:  # more digits than int() takes
+    except ValueError:  # int() takes 4,300 digits at most (Python 3.11)
         raise _Refused("the body has a number with too many digits") from None
 
 
 def _no_constant(name: str) -> object:
-    raise _Refused(f"the body is not JSON: {name} is no number")
+    raise _Refused(f"the body is not JSON: {name} is not a number")
 
 
 def _object(value: object, name: str) -> Mapping[str, object]:
     if isinstance(value, DuplicateKeys):
-        raise _Refused(f"{name} has a key twice, so it is not clear what is meant")
+        raise _Refused(f"{name} has a duplicate key, so that its meaning is ambiguous")
     if not isinstance(value, dict):
-        raise _Refused(f"{name} is missing or no object")
+        raise _Refused(f"{name} is missing or not an object")
     return cast(dict[str, object], value)
 
 
 def _client(params: Mapping[str, object]) -> ClientParams:
     client_id, group = params.get("id"), params.get("group")
     if not isinstance(client_id, str) or not client_id:
-        raise _Refused("`client_params.id` is missing, empty or no string")
+        raise _Refused("`client_params.id` is missing, empty or not a string")
     if len(client_id) > MAX_ID_CHARS:
         raise _Refused(f"`client_params.id` has more than {MAX_ID_CHARS} characters")
     if not client_id.isprintable():  # it goes to logs and terminals
         raise _Refused("`client_params.id` has characters that cannot be printed")
     if not isinstance(group, str) or not group:
-        raise _Refused("`client_params.group` is missing, empty or no string")
+        raise _Refused("`client_params.group` is missing, empty or not a string")
     if len(group) > MAX_GROUP_CHARS or not GROUP_PATTERN.fullmatch(group):
         raise _Refused(f"`client_params.group` takes letters, digits, dots and dashes, {MAX_GROUP_CHARS} at most")
     return ClientParams(client_id, group)
 
 
 def _update(value: object, body_bytes: int) -> UpdateParams | None:
-    """The extension, field by field; one that cannot be used is left out."""
+    """Parse ``update_params`` field by field; a malformed field is left out. None without a usable field."""
     if not isinstance(value, dict) or isinstance(value, DuplicateKeys):
         return None
     fields = cast(dict[str, object], value)
@@ -141,7 +142,7 @@ def _tag(value: object) -> ReleaseTag | None:
 
 
 def _boot_id(value: object) -> str | None:
-    """As the kernel writes it or without dashes."""
+    """A boot id, which may be written as the kernel does or without dashes; None where it is malformed."""
     text = value.replace("-", "").lower() if isinstance(value, str) else ""
     return text if _BOOT_ID.fullmatch(text) else None
 

@@ -1,4 +1,4 @@
-"""uvicorn, held on a short leash: our sockets, our signals, our limits, no log of its own."""
+"""Run uvicorn with our sockets, signal handling and limits, and without its logging."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
-from tidegate.coordinator.web.connections import guarded
-from tidegate.coordinator.web.listening import BACKLOG, ServerTls
+from tidegate.coordinator.web.connections import limited_protocol
+from tidegate.coordinator.web.sockets import BACKLOG, ServerTls
 
 KEEP_ALIVE_SECS = 30
 """Clients ask every few minutes, or every few seconds while they wait for a slot; the latter keep their connection."""
 
 GRACE_SECS = 10
-"""For requests that are under way when the server stops. Its store answers sooner, or never."""
+"""For requests in progress when the server stops; longer than the deadline of the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket and what is served there."""
+    """A bound socket, the application that is served there, and its TLS (None: plain HTTP)."""
 
     socket: socket.socket
     app: ASGIApp
@@ -31,19 +31,19 @@ class Listener:
 
 
 class Servers:
-    """All listeners as one."""
+    """One uvicorn server for each listener, started and stopped together."""
 
     def __init__(self, listeners: Sequence[Listener], max_connections: int) -> None:
         self._listeners = listeners
         self._servers = [_Server(_config(one, max_connections)) for one in listeners]
 
     async def run(self) -> None:
-        """Serve until :meth:`stop`; what is under way by then is answered."""
+        """Serve until :meth:`stop`; requests in progress are answered first."""
         pairs = zip(self._servers, self._listeners, strict=True)
         await asyncio.gather(*(server.serve(sockets=[one.socket]) for server, one in pairs))
 
     def stop(self) -> None:
-        """Take no more connections; asked a second time, do not wait for those that there are."""
+        """Accept no more connections; on a second call, do not wait for the open ones either."""
         for server in self._servers:
             server.force_exit = server.should_exit
             server.should_exit = True
@@ -52,14 +52,14 @@ class Servers:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Signals are taken once for all listeners, and uvicorn would raise them again at the end."""
+        """Leave signals to the process: uvicorn would handle them for each server, and raise them again at the end."""
         yield
 
 
 def _config(listener: Listener, max_connections: int) -> uvicorn.Config:
     config = uvicorn.Config(
         listener.app,
-        http=guarded(max_connections),
+        http=limited_protocol(max_connections),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -71,5 +71,5 @@ def _config(listener: Listener, max_connections: int) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_SECS,
     )
     config.load()
-    config.ssl = listener.tls.context if listener.tls is not None else None  # of its own it makes another one
+    config.ssl = listener.tls.context if listener.tls is not None else None  # replaces the context that load() made
     return config

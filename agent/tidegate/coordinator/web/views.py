@@ -1,4 +1,4 @@
-"""The state of the locks as documents for operators. Keys are never renamed; new ones may be added."""
+"""Documents of the operators' API. Keys are never renamed; new ones may be added."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OVER_LIMIT = "over-limit"
 
 
 def group_document(view: GroupView, now: datetime) -> Mapping[str, object]:
-    """A group, its holders with the oldest first, and who was told to wait."""
+    """A group, its holders (those without a time first, then the oldest), and the hosts that were denied lately."""
     return {
         "name": view.name,
         "slots": view.rules.slots,
@@ -33,20 +33,20 @@ def group_document(view: GroupView, now: datetime) -> Mapping[str, object]:
     }
 
 
-def audit_event_document(one: AuditEvent) -> Mapping[str, object]:
-    """A line of the history."""
+def audit_event_document(event: AuditEvent) -> Mapping[str, object]:
+    """An entry of the history."""
     return {
-        "at": rfc3339(one.at),
-        "group": one.group,
-        "id": one.id,
-        "what": one.what,
-        "by": one.by,
-        "detail": one.detail,
+        "at": rfc3339(event.at),
+        "group": event.group,
+        "id": event.id,
+        "what": event.what,
+        "by": event.by,
+        "detail": event.detail,
     }
 
 
 def _oldest_first(holder: Holder) -> tuple[bool, float, str]:
-    """Those without a time come first: they need somebody to look."""
+    """A sort key. Holders without a time come first: they never expire, so an operator has to check them."""
     since = holder.since
     return (since is not None, since.timestamp() if since else 0.0, holder.id)
 

@@ -1,1 +1,1 @@
-"""The etcd store: groups as keys, changed by compare-and-swap over etcd's JSON gateway."""
+"""The store in etcd, over its JSON gateway."""

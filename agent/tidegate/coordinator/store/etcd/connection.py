@@ -1,7 +1,7 @@
-"""HTTP/1.1 to one member of etcd: connections that stay open, POST, and nothing else.
+"""Persistent HTTP/1.1 connections to one member of etcd, for POST only.
 
-Every lock and unlock waits for an exchange of a few hundred bytes, and there is one at a time for a group. For such a
-one httpx 0.28 takes 2 ms of a processor and this 0.3, which is most of what a lone client waits for.
+Every lock and unlock waits for an exchange of a few hundred bytes, one at a time for each group. httpx 0.28 takes 2 ms
+of CPU for it and this 0.3 ms, which is most of a lone client's latency.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import h11
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""The details of the 40,000 holders that fit into a group are 25 MiB."""
+"""The documents of the 40,000 holders that fit into a group have 25 MiB."""
 
 _PIECE_BYTES = 256 * 1024
 _CLOSE_SECS = 1.0
@@ -27,7 +27,7 @@ class EtcdConnectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer, whatever its status."""
+    """A response, whatever its status."""
 
     status: int
     body: bytes
@@ -35,7 +35,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a member listens; ``tls`` is None for plain HTTP."""
+    """A member's client address; ``tls`` is None for plain HTTP."""
 
     host: str
     port: int
@@ -47,20 +47,20 @@ class Endpoint:
 
 
 class EtcdConnection:
-    """Connections to one member. After an error all of them count as lost, the idle ones too."""
+    """The connections to one member. After an error all of them are closed, the idle ones too."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._idle: list[_Connection] = []
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
-        """Send ``body`` and wait for the answer; the caller sees to the time.
+        """Send ``body`` and wait for the answer, without a deadline of its own.
 
         Raises:
-            LinkError: there is none, or none that is HTTP.
+            EtcdConnectionError: there is no answer, or it is not HTTP.
         """
         try:
-            connection = self._take() or await _Connection.open(self.endpoint)
+            connection = self._idle_connection() or await _Connection.open(self.endpoint)
             answer = await connection.exchange(str(self.endpoint), path, body, headers)
         except (OSError, h11.ProtocolError, EOFError) as error:
             await self.aclose()
@@ -70,13 +70,13 @@ class EtcdConnection:
         return answer
 
     async def aclose(self) -> None:
-        """Close what is idle."""
+        """Close the idle connections."""
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.aclose()
 
-    def _take(self) -> _Connection | None:
-        """One that the member has not closed meanwhile, as far as that can be seen."""
+    def _idle_connection(self) -> _Connection | None:
+        """An idle connection that the member has not closed, as far as is known; None without one."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
@@ -86,7 +86,7 @@ class EtcdConnection:
 
 
 class _Connection:
-    """One connection, for one exchange at a time. Whatever interrupts an exchange ends it."""
+    """One connection, for one exchange at a time. If an exchange is interrupted, the connection is closed."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -94,21 +94,21 @@ class _Connection:
 
     @classmethod
     async def open(cls, endpoint: Endpoint) -> _Connection:
-        """Connect."""
+        """Connect to a member."""
         return cls(*await asyncio.open_connection(endpoint.host, endpoint.port, ssl=endpoint.tls))
 
     @property
     def is_open(self) -> bool:
-        """Whether another exchange can begin."""
+        """Whether another exchange can be started."""
         return self._http.our_state is h11.IDLE and not self._reader.at_eof()
 
     async def exchange(self, origin: str, path: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
-        """A request and its answer."""
+        """Send a request and read its response."""
         try:
             self._writer.write(self._request(origin, path, body, headers))
             await self._writer.drain()
             answer = await self._answer()
-        except BaseException:  # cancelled as well: the answer may still come, and would be taken for that to the next
+        except BaseException:  # cancelled, too: the late answer would be taken for that to the next request
             self.abort()
             raise
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
@@ -118,14 +118,14 @@ class _Connection:
         return answer
 
     async def aclose(self) -> None:
-        """Close it; there is nothing on its way."""
+        """Close the connection while it is idle."""
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECS):
                 await self._writer.wait_closed()
 
     def abort(self) -> None:
-        """Drop it at once."""
+        """Close the connection without waiting for buffered data."""
         self._writer.transport.abort()
 
     def _request(self, origin: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -153,7 +153,7 @@ class _Connection:
                     raise EOFError("the connection was closed")
                 case _ if event is h11.NEED_DATA:
                     self._http.receive_data(await self._reader.read(_PIECE_BYTES))
-                case _:  # "100 Continue" and its like
+                case _:  # informational, such as 100 Continue
                     pass
 
 

@@ -1,8 +1,8 @@
-"""What is said to etcd's JSON gateway and what it answers: every body is made here, and nowhere else.
+"""Encode requests to etcd's JSON gateway, and decode its replies. Pure.
 
-The gateway (3.4) passes over keys that it does not know: a misspelt ``compare`` makes a transaction unconditional, and
-a misspelt ``mod_revision`` compares with 0. So nobody else writes these words, and :mod:`.proof` tries them on the
-real thing before the first lock. It leaves out what is zero, false or empty; 64-bit numbers come as strings; bytes are
+The gateway (3.4) ignores unknown keys: a misspelt ``compare`` makes a transaction unconditional, and a misspelt
+``mod_revision`` compares with 0. So all bodies are made here and nowhere else, and :mod:`.proof` tests them on the
+real etcd before the first swap. The gateway omits zero, false and empty values; 64-bit numbers are strings; bytes are
 base64.
 """
 
@@ -11,118 +11,70 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
+from tidegate.coordinator.store.base import CompareSet, Delete, Document, Put, Range
 from tidegate.jsonread import Node, ShapeError
 
 Body = dict[str, object]
+Operation: TypeAlias = Range | Put | Delete
 
 TXN_PATH = "/v3/kv/txn"
 AUTHENTICATE_PATH = "/v3/auth/authenticate"
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
-    """Holds while ``key`` was last changed in ``mod_revision``; 0: while there is no such key."""
-
-    key: str
-    mod_revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Read ``key``, or with ``end`` every key from it up to that."""
-
-    key: str
-    end: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Write ``key``."""
-
-    key: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Remove ``key``."""
-
-    key: str
-
-
-Operation = Range | Put | Delete
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """A key as etcd has it. ``version`` counts its changes since ``create_revision``."""
-
-    key: str
-    value: bytes
-    create_revision: int
-    mod_revision: int
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
 class TxnReply:
-    """``succeeded``: every comparison held. ``ranges`` are the answers to the reads that were done, in order."""
+    """``succeeded``: every comparison held. ``ranges`` are the results of the reads that were done, in order."""
 
     succeeded: bool
     revision: int
-    ranges: tuple[tuple[KeyValue, ...], ...]
+    ranges: tuple[tuple[Document, ...], ...]
 
 
-def below(prefix: str) -> Range:
-    """Every key that starts with ``prefix``, which ends in an ASCII character."""
-    return Range(prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
-
-
-def txn_body(compare: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation] = ()) -> Body:
-    """A transaction: ``success`` where everything in ``compare`` holds, else ``failure``."""
+def txn_body(compare: CompareSet, success: Sequence[Operation], failure: Sequence[Operation] = ()) -> Body:
+    """A transaction: ``success`` if every key of ``compare`` is at its revision, else ``failure``."""
     return {
-        "compare": [_compare(one) for one in compare],
+        "compare": [_compare(key, revision) for key, revision in compare.items()],
         "success": [_operation(one) for one in success],
         "failure": [_operation(one) for one in failure],
     }
 
 
 def txn_reply(document: object) -> TxnReply:
-    """The answer to a transaction.
+    """Decode the reply to a transaction.
 
     Raises:
-        ShapeError: it is none.
+        ShapeError: it is not such a reply.
     """
     node = Node.root(document)
     found = (one.optional_child("response_range") for one in node.children("responses"))
-    ranges = tuple(tuple(map(_key_value, one.children("kvs"))) for one in found if one is not None)
+    ranges = tuple(tuple(map(_document, one.children("kvs"))) for one in found if one is not None)
     return TxnReply(node.flag("succeeded"), _number(node.child("header"), "revision"), ranges)
 
 
 def authenticate_body(name: str, password: str) -> Body:
-    """Ask for a token."""
+    """A request for a token."""
     return {"name": name, "password": password}
 
 
 def authenticate_reply(document: object) -> str:
-    """The token, which goes into ``Authorization`` as it is.
+    """Decode the token, which goes into ``Authorization`` without a scheme.
 
     Raises:
-        ShapeError: there is none.
+        ShapeError: the reply has no token.
     """
     return Node.root(document).text("token")
 
 
-def _compare(one: Compare) -> Body:
-    return {"key": _encoded(one.key), "target": "MOD", "result": "EQUAL", "mod_revision": str(one.mod_revision)}
+def _compare(key: str, revision: int) -> Body:
+    return {"key": _encoded(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
 
 
 def _operation(one: Operation) -> Body:
     match one:
-        case Range(key=key, end=end):
-            return {"request_range": {"key": _encoded(key)} | ({} if end is None else {"range_end": _encoded(end)})}
+        case Range(start=start, end=end):
+            return {"request_range": {"key": _encoded(start)} | ({} if end is None else {"range_end": _encoded(end)})}
         case Put(key=key, value=value):
             return {"request_put": {"key": _encoded(key), "value": _encoded(value)}}
         case Delete(key=key):
@@ -131,14 +83,14 @@ def _operation(one: Operation) -> Body:
             assert_never(one)
 
 
-def _key_value(node: Node) -> KeyValue:
+def _document(node: Node) -> Document:
     try:
         key = b64decode(node.text("key"), validate=True).decode()
         value = b64decode(node.optional_text("value") or "", validate=True)
     except ValueError as error:
         raise ShapeError(f"{node.where}: {error}") from error
     numbers = (_number(node, name) for name in ("create_revision", "mod_revision", "version"))
-    return KeyValue(key, value, *numbers)
+    return Document(key, value, *numbers)
 
 
 def _number(node: Node, key: str) -> int:

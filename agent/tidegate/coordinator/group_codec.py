@@ -1,4 +1,4 @@
-"""Holders, happenings and times as JSON, the same in every store. Keys are never renamed; new ones may be added."""
+"""Encode what is kept of a group as JSON, and decode it. Pure. Keys are never renamed; new ones may be added."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from tidegate.coordinator.group_state import HostInFlight
 from tidegate.coordinator.model import AuditEvent, Holder, Semaphore
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams
 from tidegate.jsonread import Node, ShapeError
 
 
 def dump(document: object) -> str:
-    """Compact JSON; the characters of other scripts as they are."""
+    """Compact JSON, with characters beyond ASCII unescaped."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def parse(text: str | bytes) -> Node:
-    """A JSON object.
+    """Parse a JSON object.
 
     Raises:
-        ShapeError: it is none.
+        ShapeError: it is not a JSON object.
     """
     try:
         return Node.root(json.loads(text))
@@ -29,7 +30,7 @@ def parse(text: str | bytes) -> Node:
 
 
 def holder_document(holder: Holder) -> Mapping[str, object]:
-    """A holder but for its id, which is the key under which this is kept."""
+    """A holder without its id, which is part of the document's key."""
     fields = {
         "since": instant_text(holder.since),
         "last_seen": instant_text(holder.last_seen),
@@ -41,7 +42,11 @@ def holder_document(holder: Holder) -> Mapping[str, object]:
 
 
 def read_holder(holder_id: str, node: Node) -> Holder:
-    """The inverse of :func:`holder_document`."""
+    """The inverse of :func:`holder_document`.
+
+    Raises:
+        ShapeError: it is not such a document; so for the following.
+    """
     update = node.optional_child("update")
     return Holder(
         holder_id,
@@ -53,30 +58,30 @@ def read_holder(holder_id: str, node: Node) -> Holder:
     )
 
 
-def audit_event_document(one: AuditEvent) -> Mapping[str, object]:
-    """A happening but for its group."""
-    return {"at": instant_text(one.at), "id": one.id, "what": one.what, "by": one.by, "detail": one.detail}
+def host_document(host: HostInFlight) -> Mapping[str, object]:
+    """A host in flight without its id, which is part of the document's key."""
+    return {"since": instant_text(host.since), "last_seen": instant_text(host.last_seen)}
+
+
+def read_host(node: Node) -> HostInFlight:
+    """The inverse of :func:`host_document`."""
+    return HostInFlight(node.instant("since"), node.instant("last_seen"))
+
+
+def audit_event_document(event: AuditEvent) -> Mapping[str, object]:
+    """An audit event without its group, which is part of the document's key."""
+    return {"at": instant_text(event.at), "id": event.id, "what": event.what, "by": event.by, "detail": event.detail}
 
 
 def read_audit_event(group: str, node: Node) -> AuditEvent:
-    """The inverse of :func:`happening_document`."""
+    """The inverse of :func:`audit_event_document`."""
     return AuditEvent(
         node.instant("at"), group, node.text("id"), node.text("what"), node.text("by"), node.text("detail")
     )
 
 
-def instant_text(instant: datetime | None) -> str | None:
-    """RFC 3339 to the microsecond: a time that is read back is never before the one that was written."""
-    return None if instant is None else instant.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def read_instant(node: Node, key: str) -> datetime | None:
-    """The inverse of :func:`instant_text`; None where the key is missing or null."""
-    return None if node.fields.get(key) is None else node.instant(key)
-
-
 def times_document(semaphore: Semaphore) -> Mapping[str, object]:
-    """The times of a semaphore; slots and holders are kept apart from them."""
+    """The times of a semaphore, without its slots and holders."""
     return {
         "as_of": instant_text(semaphore.as_of),
         "granted_at": instant_text(semaphore.granted_at),
@@ -88,6 +93,16 @@ def read_times(node: Node) -> Semaphore:
     """The inverse of :func:`times_document`."""
     freed = tuple(child.instant("at") for child in node.children("freed"))
     return Semaphore(freed=freed, granted_at=read_instant(node, "granted_at"), as_of=read_instant(node, "as_of"))
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    """RFC 3339 to the microsecond, so that an instant is never read back as an earlier one."""
+    return None if instant is None else instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def read_instant(node: Node, key: str) -> datetime | None:
+    """The inverse of :func:`instant_text`; None where the key is missing or null."""
+    return None if node.fields.get(key) is None else node.instant(key)
 
 
 def _update_document(update: UpdateParams) -> Mapping[str, object]:
