@@ -39,7 +39,7 @@ class PlanStep(StrEnum):
     ARM = "arm"
     CONFIRM_LOCK = "confirm_lock"
     RECHECK_GATES = "recheck_gates"
-    RECHECK_LOCAL_GATES = "recheck_local_gates"
+    RECHECK_AFTER_STOP = "recheck_after_stop"
     """After the workload has stopped, which may take as long as its units are given."""
     REQUEST_REBOOT = "request_reboot"
 
@@ -66,14 +66,14 @@ UNDO: Mapping[PlanStep, Undo | None] = MappingProxyType(
         PlanStep.ARM: Undo.DISARM,
         PlanStep.CONFIRM_LOCK: None,
         PlanStep.RECHECK_GATES: None,
-        PlanStep.RECHECK_LOCAL_GATES: None,
+        PlanStep.RECHECK_AFTER_STOP: None,
         PlanStep.REQUEST_REBOOT: None,  # the last step: what follows is waited for before anything is undone
     }
 )
 """Every step with its undo, or None where there is nothing to undo."""
 
 _LAST_LOOK = (PlanStep.CONFIRM_LOCK, PlanStep.RECHECK_GATES)
-_STOP = (PlanStep.STOP_WORKLOAD, PlanStep.RECHECK_LOCAL_GATES)
+_STOP = (PlanStep.STOP_WORKLOAD, PlanStep.RECHECK_AFTER_STOP)
 
 ORDERS: Mapping[Order, tuple[PlanStep, ...]] = MappingProxyType(
     {

@@ -95,7 +95,7 @@ RULES: Mapping[PlanStep, StepRule] = {
     PlanStep.RECHECK_GATES: StepRule(
         ask, asked_again, not_asked_again, "asking every gate once more before the reboot into {}"
     ),
-    PlanStep.RECHECK_LOCAL_GATES: StepRule(
-        ask, asked_again, not_asked_again, "asking the local gates once more before the reboot into {}"
+    PlanStep.RECHECK_AFTER_STOP: StepRule(
+        ask, asked_again, not_asked_again, "asking every gate a last time before the reboot into {}"
     ),
 }
