@@ -170,7 +170,7 @@ class FakeEngine:
     """Implements :class:`tidegate.engines.base.Engine` over a :class:`FakeHost`, within its ``traits``.
 
     What the traits exclude raises ``engine.unsupported-verb``. An engine that stages unlocked leaves a staged release
-    to any shutdown; one that reboots takes the host down from within ``arm``. :meth:`slow` waits with ``sleep``.
+    to any shutdown; one that reboots calls ``reboot`` from within whatever arms. :meth:`slow` waits with ``sleep``.
     """
 
     def __init__(
@@ -180,8 +180,10 @@ class FakeEngine:
         name: str = "ostree",
         traits: EngineTraits = DEFAULT_TRAITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        reboot: Callable[[], None] | None = None,
     ) -> None:
         self.host = host
+        self._reboot = reboot or host.reboot
         self.calls: list[Call] = []
         self.releases: list[Release] = []
         """What ``stage`` was called with, metadata included."""
@@ -264,6 +266,12 @@ class FakeEngine:
             )
         await self._fetch(release, progress)
         host.staged = StagedDeployment(release.version, release.payload, locked=self._traits.stages_locked)
+        if not self._traits.stages_locked:
+            self._armed()
+
+    def _armed(self) -> None:
+        if self._traits.reboots is RebootOwner.ENGINE:
+            self._reboot()
 
     async def arm(self, payload: str) -> None:
         await self._begin("arm", payload)
@@ -271,8 +279,7 @@ class FakeEngine:
         if "arm" in self._lies:
             return
         self.host.staged = replace(staged, locked=False)
-        if self._traits.reboots is RebootOwner.ENGINE:
-            self.host.reboot()
+        self._armed()
 
     async def disarm(self, payload: str) -> None:
         self._require("disarm", able=self._traits.can_disarm)
@@ -281,7 +288,7 @@ class FakeEngine:
         if "disarm" in self._lies:
             return
         if host.staged is not None and host.staged.payload == payload:
-            host.staged = replace(host.staged, locked=True)
+            host.staged = replace(host.staged, locked=True) if self._traits.stages_locked else None
         elif host.entries[0].payload == payload:
             host.entries.sort(key=lambda entry: entry != host.booted)
 
@@ -294,10 +301,10 @@ class FakeEngine:
     async def prune_rollback(self) -> None:
         await self._begin("prune_rollback")
         host = self.host
+        unused = [entry for entry in host.entries if entry != host.booted]
         host.entries = [host.booted]
-        kept = {host.booted.payload, host.staged.payload if host.staged else ""}
-        for payload in set(host.on_disk) - kept:
-            del host.on_disk[payload]
+        for entry in unused:
+            host.on_disk.pop(entry.payload, None)
 
     async def rollback(self, payload: str) -> None:
         self._require("rollback", able=self._traits.can_rollback)
@@ -309,6 +316,7 @@ class FakeEngine:
             return
         host.staged = None
         host.entries.sort(key=lambda entry: entry != previous)
+        self._armed()
 
     async def mark_good(self, payload: str) -> None:
         await self._begin("mark_good", payload)

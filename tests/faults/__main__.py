@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from tests.faults.harness import table, trials
+from tests.faults.orders import ORDERED, WAYS_BACK
 from tests.faults.scenarios import SCENARIOS
 
 
 def main() -> int:
     """Run all trials."""
-    done = [trial for scenario in SCENARIOS for trial in trials(scenario)]
+    done = [trial for scenario in (*SCENARIOS, *ORDERED, *WAYS_BACK) for trial in trials(scenario)]
     print(table(done))
     return 1 if any(trial.broken for trial in done) else 0
 

@@ -20,7 +20,7 @@ from tests.fakes.lock_server import FakeLocks
 from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
-from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, Latest, ProgressSink
+from tidegate.engines.base import EngineStatus, EngineTraits, Latest, ProgressSink, RebootOwner
 from tidegate.engines.registry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
@@ -157,14 +157,19 @@ class FaultyStore:
 
 
 class FaultyEngine:
-    """The fake engine; each verb is a point. ``arm`` checks that the intent is on disk."""
+    """The fake engine within its ``traits``; each verb is a point. Whatever arms checks that the intent is on disk.
+
+    An engine that reboots calls ``reboot``, which has to find the lock and the gates asked, as logind does.
+    """
 
     name = "ostree"
-    traits = DEFAULT_TRAITS
 
-    def __init__(self, host: FakeHost, points: Points, store: Disk) -> None:
+    def __init__(
+        self, host: FakeHost, points: Points, store: Disk, traits: EngineTraits, reboot: Callable[[], None]
+    ) -> None:
         self._host = host
-        self._engine = FakeEngine(host)
+        self.traits = traits
+        self._engine = FakeEngine(host, traits=traits, reboot=reboot)
         self._points = points
         self._store = store
 
@@ -176,19 +181,25 @@ class FaultyEngine:
         return await self._engine.latest()
 
     async def stage(self, release: Release, progress: ProgressSink) -> None:
+        if not self.traits.stages_locked:
+            self._about_to_arm(release.payload)
         kind = self._points.before("engine stage")
         await self._engine.stage(release, progress)
         self._points.after(kind, "engine stage")
 
     async def arm(self, payload: str) -> None:
-        intent = self._store.kept.intent
-        if intent is None or intent.target.payload != payload:
-            raise BrokenRuleError("armed without an intent on disk")
-        self._points.gates_asked_since_arming = False
-        self._points.lock_granted_since_arming = False
+        self._about_to_arm(payload)
         kind = self._points.before("engine arm")
         await self._engine.arm(payload)
         self._points.after(kind, "engine arm")
+
+    def _about_to_arm(self, payload: str) -> None:
+        intent = self._store.kept.intent
+        if intent is None or intent.target.payload != payload:
+            raise BrokenRuleError("armed without an intent on disk")
+        if self.traits.reboots is RebootOwner.AGENT:
+            self._points.gates_asked_since_arming = False
+            self._points.lock_granted_since_arming = False
 
     async def disarm(self, payload: str) -> None:
         kind = self._points.before("engine disarm")
@@ -199,15 +210,18 @@ class FaultyEngine:
         await self._engine.discard(payload)
 
     async def prune_rollback(self) -> None:
+        kind = self._points.before("engine prune_rollback")
         await self._engine.prune_rollback()
+        self._points.after(kind, "engine prune_rollback")
 
     async def rollback(self, payload: str) -> None:
         intent = self._store.kept.intent
         if intent is None or intent.purpose != Purpose.ROLLBACK:
             raise BrokenRuleError("made the old release the default without an intent on disk")
-        lock = self._store.kept.lock
-        self._points.gates_asked_since_arming = False
-        self._points.lock_granted_since_arming = lock is not None and lock.boot != self._host.boot
+        if self.traits.reboots is RebootOwner.AGENT:
+            lock = self._store.kept.lock
+            self._points.gates_asked_since_arming = False
+            self._points.lock_granted_since_arming = lock is not None and lock.boot != self._host.boot
         kind = self._points.before("engine rollback")
         await self._engine.rollback(payload)
         self._points.after(kind, "engine rollback")
@@ -216,6 +230,40 @@ class FaultyEngine:
         kind = self._points.before("engine mark_good")
         await self._engine.mark_good(payload)
         self._points.after(kind, "engine mark_good")
+
+
+@dataclass
+class FaultyWorkload:
+    """Units that run from each boot on until they are stopped; each verb is a point."""
+
+    points: Points
+    running: bool = True
+    handed_over: bool = False
+    stops: int = 0
+
+    def boot(self) -> None:
+        self.running, self.handed_over = True, False
+
+    async def hand_over(self) -> None:
+        kind = self.points.before("workload hand_over")
+        self.handed_over = True
+        self.points.after(kind, "workload hand_over")
+
+    async def end_hand_over(self) -> None:
+        kind = self.points.before("workload end_hand_over")
+        self.handed_over = False
+        self.points.after(kind, "workload end_hand_over")
+
+    async def stop(self) -> None:
+        kind = self.points.before("workload stop")
+        self.running = False
+        self.stops += 1
+        self.points.after(kind, "workload stop")
+
+    async def start(self) -> None:
+        kind = self.points.before("workload start")
+        self.running = True
+        self.points.after(kind, "workload start")
 
 
 @dataclass
@@ -236,11 +284,19 @@ class Logind:
     async def shutting_down(self) -> bool:
         return self.going_down
 
-    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
+    def reboot(self) -> None:
+        """The engine takes the host down itself."""
+        self._permitted()
+        self.going_down = True
+
+    def _permitted(self) -> None:
         if not self.points.gates_asked_since_arming:
             raise BrokenRuleError("a reboot is asked for, and no gate was asked after arming")
         if self.locked and not self.points.lock_granted_since_arming:
             raise BrokenRuleError("a reboot is asked for, and the lock was not granted after arming")
+
+    async def go_down(self, kind: RebootKind, announcement: str) -> RebootAnswer:
+        self._permitted()
         self.asked_at.append(self.clock.now().wall)
         fault = self.points.before("logind reboot")
         self.requests += 1
@@ -356,7 +412,8 @@ class FaultyLocks:
     """The way to the lock servers; each request is a point. What is on disk by then is checked.
 
     ``script``: what happens after each answer to a pre-reboot, in order. ``down_until``: nobody answers before.
-    ``kept_in``: the releases from which the lock must not be given back.
+    ``kept_in``: the releases from which the lock must not be given back. ``armed_for_good``: an arming stays with its
+    intent, after the attempt was called off and its lock was given back.
     """
 
     points: Points
@@ -368,6 +425,7 @@ class FaultyLocks:
     down_until: datetime | None = None
     hangs: bool = False
     kept_in: set[str] = field(default_factory=set[str])
+    armed_for_good: bool = False
 
     async def acquire(self, account: LockAccount, update: UpdateParams | None) -> LockGranted | LockBusy:
         record = self.disk.kept.lock
@@ -384,7 +442,8 @@ class FaultyLocks:
 
     async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
         record, intent = self.disk.kept.lock, self.disk.kept.intent
-        if intent is not None and intent.boot == self.host.boot:
+        stays_armed = intent is not None and intent.requested is None and self.armed_for_good
+        if intent is not None and intent.boot == self.host.boot and not stays_armed:
             raise BrokenRuleError("a lock is given back amid a reboot")
         if self.host.booted.version in self.kept_in and record is not None:
             raise BrokenRuleError("a lock is given back from a release that is not well")

@@ -41,11 +41,17 @@ def _require(agent_waits: bool, what: str) -> None:
         raise BrokenRuleError(what)
 
 
+def _require_boots(rig: Rig, at_most: int) -> None:
+    """Boots beside those of power cuts, and those that the engine makes in vain."""
+    allowed = at_most + rig.vain_boots + 2 * rig.power_cuts
+    _require(len(rig.host.boots) <= allowed, f"{len(rig.host.boots)} boots")
+
+
 def _steady(rig: Rig) -> bool:
     return rig.state is not None and isinstance(rig.state.phase, Steady) and rig.state.records.intent is None
 
 
-def _on(version: str) -> Callable[[Rig], bool]:
+def is_on(version: str) -> Callable[[Rig], bool]:
     """Settled in ``version``, verified, with nothing further to do."""
 
     def reached(rig: Rig) -> bool:
@@ -59,9 +65,9 @@ def _owes(rig: Rig) -> bool:
     return rig.state is not None and (rig.state.records.lock is not None or rig.state.lock.task is not None)
 
 
-def _on_denied(version: str) -> Callable[[Rig], bool]:
+def is_on_denied(version: str) -> Callable[[Rig], bool]:
     """Settled in ``version``, with a release denied."""
-    return lambda rig: _on(version)(rig) and bool(rig.disk.load().denied)
+    return lambda rig: is_on(version)(rig) and bool(rig.disk.load().denied)
 
 
 def _denied(rig: Rig) -> bool:
@@ -85,7 +91,7 @@ def _common(rig: Rig) -> None:
     _require(records.lock is None and not rig.has_slot, "the lock was never given back")
 
 
-def _applied(rig: Rig) -> None:
+def applied(rig: Rig) -> None:
     _common(rig)
     records = rig.disk.load()
     last = records.history[-1]
@@ -95,7 +101,9 @@ def _applied(rig: Rig) -> None:
     _require(not records.denied, f"denied without evidence: {records.denied}")
     others = [attempt for attempt in records.history[:-1] if attempt.outcome != Outcome.NOT_ATTEMPTED]
     _require(not others, f"outcomes that nothing explains: {others}")
-    _require(len(rig.host.boots) <= 2 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots for one update")
+    _require(
+        len(rig.host.boots) <= 2 + rig.vain_boots + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots for one update"
+    )
 
 
 def _fell_back(rig: Rig) -> None:
@@ -166,7 +174,7 @@ def _not_well(action: FailureAction, version: str) -> Callable[[Rig], None]:
     return prepare
 
 
-def _rolled_back(rig: Rig) -> None:
+def rolled_back(rig: Rig) -> None:
     _common(rig)
     records = rig.disk.load()
     _require([one.release.payload for one in records.denied] == [payload_of("2")], "2 is not denied, once")
@@ -177,11 +185,11 @@ def _rolled_back(rig: Rig) -> None:
     outcomes = [attempt.outcome for attempt in records.history if attempt.outcome != Outcome.NOT_ATTEMPTED]
     _require(outcomes == [Outcome.REJECTED, Outcome.APPLIED], f"the outcomes are {outcomes}")
     _require(records.rollback is None, "the way back is due still")
-    _require(len(rig.host.boots) <= 3 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots")
+    _require_boots(rig, 3)
 
 
 def _kept_on_record(rig: Rig) -> None:
-    _applied(rig)
+    applied(rig)
     _require("kept though not well" in rig.disk.load().history[-1].detail, "nothing on record")
 
 
@@ -198,7 +206,9 @@ def _paused(rig: Rig) -> None:
     _require(not records.denied, "denied, though nobody wants it left")
     _require(records.verification is not None and bool(records.verification.bad), "the verdict is not on disk")
     _require(rig.has_slot or not rig.logind.locked, "the lock was given back")
-    _require(len(rig.host.boots) <= 2 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots for one update")
+    _require(
+        len(rig.host.boots) <= 2 + rig.vain_boots + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots for one update"
+    )
 
 
 def _both_unhealthy(rig: Rig) -> None:
@@ -220,7 +230,7 @@ def _resumed(rig: Rig) -> bool:
     """A person says so as soon as the host is paused."""
     if rig.state is not None and isinstance(rig.state.phase, Paused):
         rig.asked.append(ResumeAsked(1, "it is only a test"))
-    return _on("2")(rig)
+    return is_on("2")(rig)
 
 
 def _repaired(rig: Rig) -> bool:
@@ -228,7 +238,7 @@ def _repaired(rig: Rig) -> bool:
     if rig.state is not None and isinstance(rig.state.phase, Paused):
         rig.health.broken.clear()
         rig.locks.kept_in.clear()
-    return _on("2")(rig)
+    return is_on("2")(rig)
 
 
 def _long_watch(rig: Rig) -> None:
@@ -237,9 +247,9 @@ def _long_watch(rig: Rig) -> None:
 
 def _sent_back(rig: Rig) -> bool:
     """A person wants the old release back as soon as the new one is applied."""
-    if _on("2")(rig) and rig.disk.load().denied == ():
+    if is_on("2")(rig) and rig.disk.load().denied == ():
         rig.asked.append(RollbackAsked(1, "it is slow"))
-    return _on("1")(rig) and bool(rig.disk.load().denied)
+    return is_on("1")(rig) and bool(rig.disk.load().denied)
 
 
 def _sent_back_check(rig: Rig) -> None:
@@ -249,7 +259,7 @@ def _sent_back_check(rig: Rig) -> None:
     _require(
         (rig.host.booted.version, rig.host.entries[0].version) == ("1", "1"), "not on the release that was asked for"
     )
-    _require(len(rig.host.boots) <= 3 + 2 * rig.power_cuts, f"{len(rig.host.boots)} boots")
+    _require_boots(rig, 3)
 
 
 def _with_lock(prepare: Callable[[Rig], None]) -> Callable[[Rig], None]:
@@ -263,7 +273,7 @@ def _with_lock(prepare: Callable[[Rig], None]) -> Callable[[Rig], None]:
     return prepared
 
 
-def _server_down_on_the_way_back(rig: Rig) -> None:
+def _server_down_going_back(rig: Rig) -> None:
     """From the last look before the update on, for an hour."""
     _with_lock(_not_well(FailureAction.ROLLBACK, "2"))(rig)
     rig.locks.script.extend([lambda: None, lambda: _go_down(rig)])
@@ -323,7 +333,7 @@ def _go_down(rig: Rig) -> None:
 
 
 def _went_on_meanwhile(rig: Rig) -> None:
-    _applied(rig)
+    applied(rig)
     end = rig.locks.down_until
     _require(
         end is not None and rig.staged_at is not None and rig.staged_at < end, "no staging while the server was down"
@@ -331,7 +341,7 @@ def _went_on_meanwhile(rig: Rig) -> None:
 
 
 def _checked_meanwhile(rig: Rig) -> None:
-    _applied(rig)
+    applied(rig)
     end = rig.locks.down_until
     checks = 0 if end is None else sum(1 for wall in rig.discovery.asked_at if end - HOUR < wall < end)
     _require(end is None or checks >= 3, f"{checks} checks in the hour in which the server was down")
@@ -377,7 +387,7 @@ def _somebody_logged_in(rig: Rig) -> None:
 
 
 def _noticed(rig: Rig) -> None:
-    _applied(rig)
+    applied(rig)
     _require(bool(rig.people.told), "nobody was told")
     asked, (first, *_) = rig.logind.asked_at, rig.people.told
     _require(all((wall - first.wall).total_seconds() >= GRACE_SECS for wall in asked), "the grace was cut short")
@@ -393,47 +403,47 @@ def _two_hosts(rig: Rig) -> None:
 
 def _both_applied(rig: Rig) -> None:
     for one in (rig, *rig.beside):
-        _applied(one)
+        applied(one)
 
 
 PAUSE, CONTINUE, ROLLBACK = FailureAction
 
 SCENARIOS = (
-    Scenario("update", ("1", "2"), _nothing, _on("2"), _applied),
-    Scenario("slow health", ("1", "2"), _slow_health, _on("2"), _applied),
-    Scenario("gate closes at the last look", ("1", "2"), _second_thoughts, _on("2"), _applied),
-    Scenario("logind refuses twice", ("1", "2"), _logind_refuses, _on("2"), _applied),
+    Scenario("update", ("1", "2"), _nothing, is_on("2"), applied),
+    Scenario("slow health", ("1", "2"), _slow_health, is_on("2"), applied),
+    Scenario("gate closes at the last look", ("1", "2"), _second_thoughts, is_on("2"), applied),
+    Scenario("logind refuses twice", ("1", "2"), _logind_refuses, is_on("2"), applied),
     Scenario("boot loader falls back", ("1", "2"), _loader_falls_back, _denied, _fell_back),
-    Scenario("switch fails once", ("1", "2"), _finalize_fails_once, _on("2"), _finalize_failed_then_applied),
+    Scenario("switch fails once", ("1", "2"), _finalize_fails_once, is_on("2"), _finalize_failed_then_applied),
     Scenario("logind says yes, host stays up", ("1", "2"), _deaf, _gave_up, _deaf_check),
-    Scenario("long watch", ("1", "2"), _long_watch, _on("2"), _applied),
-    Scenario("not well: rolled back", ("1", "2"), _not_well(ROLLBACK, "2"), _on_denied("1"), _rolled_back),
-    Scenario("not well: kept", ("1", "2"), _not_well(CONTINUE, "2"), _on("2"), _kept_on_record),
+    Scenario("long watch", ("1", "2"), _long_watch, is_on("2"), applied),
+    Scenario("not well: rolled back", ("1", "2"), _not_well(ROLLBACK, "2"), is_on_denied("1"), rolled_back),
+    Scenario("not well: kept", ("1", "2"), _not_well(CONTINUE, "2"), is_on("2"), _kept_on_record),
     Scenario("not well: paused", ("1", "2"), _not_well(PAUSE, "2"), _paused_in("2"), _paused),
-    Scenario("not well: paused, resumed", ("1", "2"), _not_well(PAUSE, "2"), _resumed, _applied),
-    Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _repaired, _applied),
+    Scenario("not well: paused, resumed", ("1", "2"), _not_well(PAUSE, "2"), _resumed, applied),
+    Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _repaired, applied),
     Scenario("not well, nor what was before", ("1", "2"), _not_well(ROLLBACK, "2"), _neither, _both_unhealthy),
     Scenario("a person goes back", ("1", "2"), _nothing, _sent_back, _sent_back_check),
-    Scenario("lock: rolled back", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _on_denied("1"), _rolled_back),
-    Scenario("lock: rolled back, server down", ("1", "2"), _server_down_on_the_way_back, _on_denied("1"), _rolled_back),
+    Scenario("lock: rolled back", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), is_on_denied("1"), rolled_back),
+    Scenario("lock: rolled back, server down", ("1", "2"), _server_down_going_back, is_on_denied("1"), rolled_back),
     Scenario("lock: paused", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _paused_in("2"), _paused),
-    Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _repaired, _applied),
+    Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _repaired, applied),
     Scenario("lock: neither is well", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _neither, _both_unhealthy),
     Scenario("lock: a person goes back", ("1", "2"), _locked, _sent_back, _sent_back_check),
-    Scenario("lock: granted", ("1", "2"), _locked, _on("2"), _applied),
-    Scenario("lock: given back after the boot", ("1", "2"), _locked_until_the_boot, _on("2"), _applied),
-    Scenario("lock: denied, then granted", ("1", "2"), _slot_taken, _on("2"), _applied),
-    Scenario("lock: window shuts after the grant", ("1", "2"), _window_shuts, _on("2"), _applied),
-    Scenario("lock: lost before the last look", ("1", "2"), _slot_lost, _on("2"), _applied),
-    Scenario("lock: server down at start", ("1", "2"), _server_down, _on("2"), _went_on_meanwhile),
-    Scenario("lock: server hangs at start", ("1", "2"), _server_hangs, _on("2"), _went_on_meanwhile),
-    Scenario("lock: server down after boot", ("1", "2"), _server_down_after_the_boot, _on("2"), _checked_meanwhile),
-    Scenario("lock: logind refuses twice", ("1", "2"), _refused_with_lock, _on("2"), _applied),
+    Scenario("lock: granted", ("1", "2"), _locked, is_on("2"), applied),
+    Scenario("lock: given back after the boot", ("1", "2"), _locked_until_the_boot, is_on("2"), applied),
+    Scenario("lock: denied, then granted", ("1", "2"), _slot_taken, is_on("2"), applied),
+    Scenario("lock: window shuts after the grant", ("1", "2"), _window_shuts, is_on("2"), applied),
+    Scenario("lock: lost before the last look", ("1", "2"), _slot_lost, is_on("2"), applied),
+    Scenario("lock: server down at start", ("1", "2"), _server_down, is_on("2"), _went_on_meanwhile),
+    Scenario("lock: server hangs at start", ("1", "2"), _server_hangs, is_on("2"), _went_on_meanwhile),
+    Scenario("lock: server down after boot", ("1", "2"), _server_down_after_the_boot, is_on("2"), _checked_meanwhile),
+    Scenario("lock: logind refuses twice", ("1", "2"), _refused_with_lock, is_on("2"), applied),
     Scenario("lock: boot loader falls back", ("1", "2"), _falls_back_with_lock, _denied, _fell_back),
-    Scenario("lock: switch fails once", ("1", "2"), _switch_fails_with_lock, _on("2"), _finalize_failed_then_applied),
+    Scenario("lock: switch fails once", ("1", "2"), _switch_fails_with_lock, is_on("2"), _finalize_failed_then_applied),
     Scenario("lock: host stays up", ("1", "2"), _deaf_with_lock, _gave_up_unlocked, _deaf_check_with_lock),
-    Scenario("lock: somebody is logged in", ("1", "2"), _somebody_logged_in, _on("2"), _noticed),
-    Scenario("lock: two hosts, one slot", ("1", "2"), _two_hosts, _on("2"), _both_applied),
+    Scenario("lock: somebody is logged in", ("1", "2"), _somebody_logged_in, is_on("2"), _noticed),
+    Scenario("lock: two hosts, one slot", ("1", "2"), _two_hosts, is_on("2"), _both_applied),
 )
 
 LOCKED = tuple(scenario for scenario in SCENARIOS if scenario.name.startswith("lock: "))

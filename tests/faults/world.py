@@ -26,6 +26,7 @@ from tests.faults.parts import (
     FaultyEngine,
     FaultyLocks,
     FaultyStore,
+    FaultyWorkload,
     HostWentDown,
     Logind,
     NoUnits,
@@ -36,15 +37,16 @@ from tests.faults.parts import (
     ScriptedGate,
     ScriptedHealth,
 )
+from tidegate.engines.base import DEFAULT_TRAITS
 from tidegate.fleetlock.account import FleetLocking
 from tidegate.gates.base import Gate
 from tidegate.loop import Keeper
 from tidegate.machine.effects import Announce, Effect, Reply, Task
 from tidegate.machine.events import Event, Tick
+from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import State
 from tidegate.machine.step import next_wakeup
 from tidegate.runner import Host, Runner, World
-from tidegate.workload.none import NoWorkload
 
 __all__ = ["BrokenRuleError", "Fault", "FaultKind", "Rig"]
 
@@ -79,11 +81,14 @@ class Rig:
         self.people = People(self.points, self.clock)
         self.keeper = keeper
         self.locks = FaultyLocks(self.points, self.clock, locks or FakeLocks(), self.disk, self.host)
+        self.workload = FaultyWorkload(self.points)
+        self.traits = DEFAULT_TRAITS
         self.policy = quick()
         self.beside: list[Rig] = []
         self.boot_into: list[str | None] = []
         self.starts = 0
         self.power_cuts = 0
+        self.vain_boots = 0
         self.said: list[str] = []
         self.replies: dict[int, object] = {}
         self.asked: deque[Event] = deque()
@@ -122,8 +127,7 @@ class Rig:
             except PowerLost:
                 self.power_cuts += 1
                 self.host.power_cut(self._loader_choice())
-                self.clock.new_boot()
-                self.logind.going_down = False
+                self._boots()
             except AgentKilled:
                 if self.logind.going_down:
                     self._reboot()
@@ -137,17 +141,21 @@ class Rig:
         if self.logind.locked and not self.has_slot:
             raise BrokenRuleError("the host goes down without its lock")
         self.host.reboot(self._loader_choice())
+        self._boots()
+
+    def _boots(self) -> None:
         self.clock.new_boot()
         self.logind.going_down = False
+        self.workload.boot()
 
     def _loader_choice(self) -> str | None:
         return self.boot_into.pop(0) if self.boot_into else None
 
     async def _run_agent(self, until: Callable[[Rig], bool]) -> None:
         store = FaultyStore(self.disk, self.points)
-        engine = FaultyEngine(self.host, self.points, self.disk)
+        engine = FaultyEngine(self.host, self.points, self.disk, self.traits, self.logind.reboot)
         gates: tuple[Gate, ...] = (self.gate, self.people)
-        host = Host(engine, self.logind, NoUnits(), self.locks, self.people, NoWorkload())
+        host = Host(engine, self.logind, NoUnits(), self.locks, self.people, self.workload)
         runner = Runner(self.clock, host, World(self.discovery, gates, self.health))
         keeper = self.keeper(self.clock, store, self.host.boot, self.policy, store.load())
         pending: deque[Task] = deque()
@@ -206,5 +214,10 @@ class Rig:
         )
         if ways_back and records.intent is None:
             raise BrokenRuleError("the next boot leads back and no intent on disk says so")
+        begun = () if records.attempt is None else records.attempt.begun
+        if not self.workload.running and PlanStep.STOP_WORKLOAD not in begun:
+            raise BrokenRuleError("the workload is stopped and no record on disk says so")
+        if self.workload.handed_over and PlanStep.HAND_OVER not in begun:
+            raise BrokenRuleError("the workload is handed over and no record on disk says so")
         if self.has_slot and records.lock is None:
             raise BrokenRuleError("the lock server counts this host and no record on disk says so")

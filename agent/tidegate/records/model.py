@@ -253,10 +253,6 @@ class Records:
         history = (*self.history, attempt)[-HISTORY_LENGTH:]
         return replace(self, intent=None, attempt=None, verification=None, waiting=None, history=history)
 
-    def abandoned(self) -> Records:
-        """With the attempt under way forgotten: it was undone before it could count as one."""
-        return replace(self, intent=None, attempt=None)
-
     @property
     def obligations(self) -> Records:
         """The records without those that the agent can do without while the disk is full.

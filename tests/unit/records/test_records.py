@@ -261,7 +261,7 @@ def test_a_higher_schema_number_is_read_and_kept() -> None:
     document = golden() | {"schema": 99}
     records = decode(document)
     assert records == decode(golden())
-    assert encode(records.abandoned())["schema"] == 99
+    assert encode(replace(records, intent=None))["schema"] == 99
 
 
 def test_words_that_this_agent_does_not_have_are_kept() -> None:
@@ -455,7 +455,6 @@ def test_closing_leaves_the_lock_and_ends_the_waiting() -> None:
     records = Records(intent(), lock_record(), Waiting("aaaa", march))
     closed = records.closed(Outcome.APPLIED, "verified", at(0))
     assert (closed.lock, closed.waiting) == (lock_record(), None)
-    assert records.abandoned() == Records(None, lock_record(), Waiting("aaaa", march))
 
 
 def test_what_is_known_of_a_lock_is_noted_where_there_is_one() -> None:
@@ -466,10 +465,6 @@ def test_what_is_known_of_a_lock_is_noted_where_there_is_one() -> None:
 def test_closing_without_an_intent_changes_nothing() -> None:
     records = Records(history=(attempt(),))
     assert records.closed(Outcome.APPLIED, "", at(0)) is records
-
-
-def test_an_abandoned_intent_leaves_no_trace() -> None:
-    assert Records(intent(), history=(attempt(),)).abandoned() == Records(history=(attempt(),))
 
 
 def test_the_history_is_bounded_and_loses_the_oldest() -> None:

@@ -29,7 +29,7 @@ from tidegate.machine.phases import waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.plan import Undo, undos_of
 from tidegate.machine.topics import Topic
-from tidegate.records.model import Outcome
+from tidegate.records.model import Intent, Outcome
 from tidegate.release import Purpose, Release
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def finished(state: State, phase: Undoing, now: Now) -> State:
     closing, intent = phase.closing, state.records.intent
     records = state.records if closing is None else state.records.closed(Outcome.NOT_ATTEMPTED, closing, now)
     stays = intent is not None and _stays_armed(state, intent.target)
-    kept = replace(intent, requested=None) if intent is not None and stays else None
+    kept = _kept(intent, known_by_id=closing is not None) if intent is not None and stays else None
     records = replace(records, intent=kept, attempt=None)
     state = waiting.without_lost_rollback(replace(state, records=records))
     due = state.records.rollback
@@ -174,6 +174,11 @@ def finished(state: State, phase: Undoing, now: Now) -> State:
     if not still_at_hand(state, phase.target):
         return enter(state, Steady())
     return waiting.wait(state, phase.target, phase.since, phase.verdicts, now)
+
+
+def _kept(intent: Intent, *, known_by_id: bool) -> Intent:
+    """The intent of what stays armed; under an id of its own where an attempt is in the history under the first."""
+    return replace(intent, id=f"{intent.id}-armed" if known_by_id else intent.id, requested=None)
 
 
 def still_at_hand(state: State, target: Release) -> bool:
