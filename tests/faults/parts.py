@@ -27,10 +27,10 @@ from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockR
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import ProbeResult
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore
 from tidegate.release import Purpose, Release
+from tidegate.system.reboot import RebootAccepted, RebootAnswer, RebootKind
 
 
 class FaultKind(StrEnum):

@@ -58,9 +58,9 @@ from tidegate.machine.phases.waiting import RollbackPending, Staged
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootAccepted
 from tidegate.records.model import DenialCause, LockState, Outcome, Records, RollbackDue
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAccepted
 
 IN_2 = host("2", entries=("2", "1"))
 BACK = host("2", entries=("1", "2"))

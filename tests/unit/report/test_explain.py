@@ -41,11 +41,11 @@ from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy, State
-from tidegate.reboot import RebootRefused
 from tidegate.records.model import Records
 from tidegate.release import Purpose
 from tidegate.report.explain import Explainer, Row, explanation, gate_rows, last_verdicts, waits_of
 from tidegate.runner import Report
+from tidegate.system.reboot import RebootRefused
 
 DOCUMENT_KEYS = ["schema", "verdict", "purpose", "release", "staged", "since", "gates"]
 ROW_KEYS = ["gate", "verdict", "reason", "since", "until", "remedy"]

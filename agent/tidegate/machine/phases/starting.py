@@ -27,9 +27,9 @@ from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import rebooting, undoing, verifying, waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootKind
 from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RebootRequest
 from tidegate.release import Purpose, Release
+from tidegate.system.reboot import RebootKind
 
 if TYPE_CHECKING:
     from tidegate.machine.state import State, Step

@@ -18,7 +18,7 @@ from tidegate.machine.phases import executing, rebooting
 from tidegate.machine.phases.step_rule import StepRule
 from tidegate.machine.plan import PlanStep, arming_step
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootAccepted, RebootRefused
+from tidegate.system.reboot import RebootAccepted, RebootRefused
 
 if TYPE_CHECKING:
     from tidegate.machine.phases.executing import Executing
