@@ -21,7 +21,7 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, Latest, ProgressSink
-from tidegate.engines.registry import CHECKSUM_SCHEME
+from tidegate.engines.entry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams

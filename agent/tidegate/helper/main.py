@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tidegate.bus.bus import Bus
-from tidegate.config import DEFAULT_ROOTS, Settings, load
 from tidegate.engines import registry
 from tidegate.engines.base import Engine
 from tidegate.engines.detect import engine_for, read_facts
-from tidegate.engines.registry import AUTO, EngineEntry
+from tidegate.engines.entry import EngineEntry
+from tidegate.engines.registry import AUTO
 from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, TidegateError
@@ -28,6 +28,7 @@ from tidegate.helper.checks_service import ServedChecks
 from tidegate.helper.engine import ServedEngine
 from tidegate.helper.idle import Idle
 from tidegate.services.systemd import Systemd
+from tidegate.settings import DEFAULT_ROOTS, Settings, load
 from tidegate.system.boot import BootInstance, read_boot
 from tidegate.system.sd_notify import Notifier
 

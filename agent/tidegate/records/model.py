@@ -70,7 +70,8 @@ class Intent:
     release that was booted before), so that an entry found after the boot does not prove that this attempt made it.
     ``failed_units`` had failed before the reboot was requested, so that their failure after it says nothing about the
     target. ``rollback_floor``: the lowest version to which the target allows an automatic rollback, according to its
-    publisher; empty if there is no such limit. ``kind``: how the host goes down (:class:`~tidegate.system.reboot.RebootKind`).
+    publisher; empty if there is no such limit. ``kind``: how the host goes down
+    (:class:`~tidegate.system.reboot.RebootKind`).
     """
 
     id: str
