@@ -13,13 +13,22 @@ if TYPE_CHECKING:
 
 
 def gates(_context: click.Context, _option: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The gates that hold a reboot now, for the last of several names with commas between."""
+    """The gates that hold a reboot now and may be overridden, for the last of several names with commas between."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells ask for it
 
     before, comma, last = typed.rpartition(",")
     named = before.split(",")
-    offered = [name for name in _blocked_by() if name.startswith(last) and name not in named]
+    offered = [name for name in _overridable() if name.startswith(last) and name not in named]
     return [CompletionItem(f"{before}{comma}{name}") for name in offered]
+
+
+def _overridable() -> list[str]:
+    blocked = _blocked_by()
+    if not blocked:
+        return []
+    from tidegate.gates.registry import is_overridable  # noqa: PLC0415 - imports every gate
+
+    return [name for name in blocked if is_overridable(name)]
 
 
 def _blocked_by() -> list[str]:

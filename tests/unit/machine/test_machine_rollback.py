@@ -414,6 +414,7 @@ def test_a_release_that_was_staged_before_the_operator_changed_their_mind_is_hel
     assert isinstance(walk.state.phase, Staged)
     assert walk.none(Arm)
     (wait,) = [verdict for verdict in walk.state.phase.verdicts if isinstance(verdict, Wait)]
+    assert wait.gate == "version_policy"
     assert wait.reason == "2 is not the release 1, to which updates.pin keeps this host"
 
 
