@@ -28,6 +28,11 @@ def all_specs() -> tuple[GateSpec, ...]:
     return (*specs(), *STATE_GATES)
 
 
+def etiquette() -> frozenset[str]:
+    """The names of the gates that yield once a deadline has passed."""
+    return frozenset(spec.name for spec in all_specs() if spec.etiquette)
+
+
 def is_overridable(name: str) -> bool:
     """Whether an operator may override the gate ``name``; False where there is no such gate."""
     return any(spec.overridable for spec in all_specs() if spec.name == name)
