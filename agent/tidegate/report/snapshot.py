@@ -143,9 +143,9 @@ def _deployments(host: EngineStatus | None) -> dict[str, object]:
 
 
 def _traits(traits: EngineTraits) -> dict[str, object]:
-    """What the engine can do, by the names of :class:`.EngineTraits`; a set becomes a sorted array."""
-    values = {one.name: getattr(traits, one.name) for one in fields(traits)}
-    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values.items()}
+    """What the engine can do, by the names of :class:`.EngineTraits`; the set of kinds becomes a sorted array."""
+    values: dict[str, object] = {one.name: getattr(traits, one.name) for one in fields(traits)}
+    return values | {"reboot_kinds": sorted(traits.reboot_kinds)}
 
 
 def _lock(state: State) -> dict[str, object] | None:

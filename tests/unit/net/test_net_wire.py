@@ -149,7 +149,7 @@ def test_the_lines_that_are_spoilt_below_are_good() -> None:
         b'{"job":"tidegate.discovery.request"}',
         asked({}),
         b'{"kind":"offers"}',
-        asked(GRAPH_LINE | {"query": {}}),
+        asked(GRAPH_LINE | {"query": dict[str, str]()}),
         asked(GRAPH_LINE | {"query": ["ab"]}),
         asked(GRAPH_LINE | {"trust": False}),
         asked(GRAPH_LINE | {"trust": TRUST_LINE | {"root_file": None}}),
