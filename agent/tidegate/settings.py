@@ -1,8 +1,8 @@
 """The agent's settings, assembled from the sections of their owners, and their configuration files.
 
 A section is a dataclass: a TOML table whose fields are keys, each with its default, its kind of values and its
-documentation. Parsing, errors, ``tidegate config show`` and the reference are derived from these. A gate, a health
-check or an engine brings its section with its own module, and appears here without being named.
+documentation. Parsing, errors, ``tidegate config show`` and the reference are derived from these. Gates and health
+checks bring their sections with their modules, which are found by the registries and not named here.
 """
 
 from __future__ import annotations

@@ -117,10 +117,10 @@ class Gate(Protocol):
 
 
 class Rank:
-    """The order in which gates are asked. Gates of one rank are asked in the order of their names, strategies in the
-    order in which they are configured."""
+    """The order in which gates are asked; those of one rank are asked in the order of their names."""
 
     STRATEGY = 0
+    """Strategies, in the order in which they are configured."""
     CHEAP = 10
     """Answered without asking another process."""
     SERVICE = 20
@@ -129,8 +129,6 @@ class Rank:
     """After every gate whose verdict may depend on the clock, since the gate considers those verdicts."""
     NOTICE = 40
     """Last: users are notified, and their grace period begins, only once no other gate waits."""
-    STATE = 90
-    """Reasons that the agent knows without asking anything; see :mod:`tidegate.gates.state`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +140,8 @@ class GateSpec:
     ``overridable``: an operator may override it by name, for one request. ``etiquette``: it is a courtesy that yields
     once a deadline has passed. ``rank``: see :class:`Rank`.
 
-    ``strategy``: it is asked only where ``updates.strategy`` names it. ``by_clock``: its verdict depends on the clock,
-    even where it allows without an end.
+    ``strategy``: it is asked only where ``updates.strategy`` names it. ``by_clock``: its verdict depends on the clock
+    even where it allows without an end; a verdict with an end depends on it anyway.
 
     ``table`` is the TOML table whose keys ``section`` declares; ``conflicts`` checks those keys against each other, and
     is called only where the gate is in use. ``build`` makes the gate, or none where the settings switch it off; without
@@ -155,7 +153,7 @@ class GateSpec:
     guards: frozenset[Purpose]
     overridable: bool
     etiquette: bool = False
-    rank: int = Rank.STATE
+    rank: int = Rank.SERVICE
     strategy: bool = False
     by_clock: bool = False
     table: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -54,6 +56,17 @@ def test_a_module_of_the_package_is_a_gate_or_holds_no_name_of_one() -> None:
 def _folder() -> Path:
     (folder,) = tidegate.gates.__path__
     return Path(folder)
+
+
+def test_reading_the_keys_loads_nothing_that_acts() -> None:
+    """Commands, the root helper and ``doctor`` read them; the import contracts do not see what a registry imports."""
+    probe = "import sys, tidegate.settings; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"tidegate.gates.sessions", "tidegate.health.checks.file"} <= loaded
+    acting = {"asyncio", "dbus_next", "httpx", "subprocess", "tidegate.bus.bus", "tidegate.services.logind"}
+    acting |= {"tidegate.health.file", "tidegate.health.http", "tidegate.engines.ostree", "tidegate.net.client"}
+    assert loaded & acting == set()
 
 
 def test_sections_are_found_and_replaced_by_their_class() -> None:
