@@ -1,8 +1,9 @@
 """The agent's settings, assembled from the sections of their owners, and their configuration files.
 
 A section is a dataclass: a TOML table whose fields are keys, each with its default, its kind of values and its
-documentation. Parsing, errors, ``tidegate config show`` and the reference are derived from these. Gates and health
-checks bring their sections with their modules, which are found by the registries and not named here.
+documentation. Parsing, errors, ``tidegate config show`` and the reference are derived from these. Gates,
+health checks and engines bring their sections with their modules, which the registries find and which are not named
+here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tidegate.config.keys import S, Section, assembled, having, in_table, key, s
 from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Boolean, Choices, Integer, Text
 from tidegate.config.loader import LoadedAs, Schema, load_as
 from tidegate.discovery import settings as sources
+from tidegate.engines import registry as engines
 from tidegate.engines.settings import Engine
 from tidegate.gates import registry
 from tidegate.gates.base import GateSpec
@@ -32,6 +34,7 @@ DEFAULT_ROOTS = (
 _VERSION = re.compile(r"\S{1,256}")
 
 _Gates = assembled("Gates", {spec.table: spec.section for spec in registry.specs() if spec.table and spec.section})
+_Engines = assembled("Engines", {entry.table: entry.section for entry in engines.ENTRIES if entry.section})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,10 @@ class Updates:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of the agent, with their defaults. ``gates`` has the sections of the gates: see :meth:`of`."""
+    """All settings of the agent, with their defaults.
+
+    ``gates`` and ``engines`` have the sections of the gates and of the single engines: see :meth:`of`.
+    """
 
     timing: Timing = field(default_factory=Timing, metadata=in_table("agent.timing"))
     identity: Identity = field(default_factory=Identity, metadata=in_table("identity"))
@@ -85,18 +91,19 @@ class Settings:
     health: health.Health = field(default_factory=health.Health, metadata=in_table("health"))
     discovery: sources.Discovery = field(default_factory=sources.Discovery, metadata=in_table("discovery"))
     engine: Engine = field(default_factory=Engine, metadata=in_table("engine"))
+    engines: Section = field(default_factory=_Engines, metadata=in_table(""))
 
     def of(self, section: type[S]) -> S:
-        """The settings of a gate, by the class of its section.
+        """The settings of a gate or an engine, by the class of its section.
 
         Raises:
-            KeyError: no gate has that section.
+            KeyError: none of them has that section.
         """
-        return section_of(self.gates, section)
+        return section_of(section, self.gates, self.engines)
 
     def having(self, *sections: Section) -> Settings:
-        """A copy with other settings of gates, each in the place of the section of its class."""
-        return replace(self, gates=having(self.gates, *sections))
+        """A copy with other settings of gates and engines, each in the place of the section of its class."""
+        return replace(self, gates=having(self.gates, *sections), engines=having(self.engines, *sections))
 
     @property
     def strategies(self) -> tuple[GateSpec, ...]:

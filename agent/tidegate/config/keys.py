@@ -150,15 +150,16 @@ def assembled(name: str, tables: Mapping[str, type[Section]]) -> type[Section]:
     return cast(type[Section], make_dataclass(name, declared, frozen=True, slots=True))
 
 
-def section_of(sections: Section, cls: type[S]) -> S:
-    """The section of the class ``cls`` in a dataclass of :func:`assembled`.
+def section_of(cls: type[S], *owners: Section) -> S:
+    """The section of the class ``cls`` in one of several dataclasses of :func:`assembled`.
 
     Raises:
-        KeyError: ``cls`` is not one of its sections.
+        KeyError: none of them has such a section.
     """
-    for one in fields(sections):
-        if isinstance(found := getattr(sections, one.name), cls):
-            return found
+    for owner in owners:
+        for one in fields(owner):
+            if isinstance(found := getattr(owner, one.name), cls):
+                return found
     raise KeyError(cls.__name__)
 
 

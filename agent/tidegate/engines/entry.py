@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegate.engines.base import Engine
 from tidegate.engines.facts import HostFacts
+
+if TYPE_CHECKING:
+    from tidegate.config.keys import Section
 
 CHECKSUM_SCHEME = "checksum"
 """How a graph calls payloads that are OSTree checksums."""
@@ -26,9 +29,12 @@ OCI_SCHEME = "oci"
 class EngineEntry:
     """One engine. ``detect`` says whether it fits a host under ``[engine] kind = "auto"``.
 
-    ``opener`` names a function without arguments that returns the engine of this host. ``doctor`` names what examines
-    the engine for ``tidegate doctor``: a coroutine function that takes a :class:`tidegate.doctor.base.Host`; None where
-    there is nothing to examine. ``rank``: engines are asked whether they fit a host by rank, then by name.
+    ``opener`` names a function that returns the engine of this host. ``section`` declares the keys of ``[engine.NAME]``
+    and is that function's argument; where it is None, there are no such keys and no argument.
+
+    ``doctor`` names what examines the engine for ``tidegate doctor``: a coroutine function that takes a
+    :class:`tidegate.doctor.base.Host`; None where there is nothing to examine. ``rank``: engines are asked whether they
+    fit a host by rank, then by name.
     """
 
     name: str
@@ -38,15 +44,23 @@ class EngineEntry:
     opener: str
     doctor: str | None = None
     rank: int = 100
+    section: type[Section] | None = None
 
-    def open(self) -> Engine:
+    @property
+    def table(self) -> str:
+        """The TOML table of the engine's own keys."""
+        return f"engine.{self.name}"
+
+    def open(self, section: Section | None = None) -> Engine:
         """Return the engine of this host; its modules are imported here and not before.
+
+        ``section`` has the engine's own settings, where it declares keys; unless given, their defaults.
 
         Raises:
             TidegateError: ``engine.unsupported-host``.
         """
-        opener: Callable[[], Engine] = load(self.opener)
-        return opener()
+        opener: Callable[..., Engine] = load(self.opener)
+        return opener() if self.section is None else opener(section or self.section())
 
 
 def load(reference: str) -> Any:

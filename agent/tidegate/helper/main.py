@@ -92,7 +92,9 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
 async def choose_engine() -> Engine:
     """Return the configured engine, or the one that fits this host; where none does, one that raises the reason."""
     try:
-        return (await _entry(_configured_kind())).open()
+        settings = _settings()
+        entry = await _entry(settings.engine.kind)
+        return entry.open(None if entry.section is None else settings.of(entry.section))
     except TidegateError as err:
         _log.warning("%s", err)
         return UnsupportedEngine(err.failure)
@@ -111,12 +113,12 @@ async def _this_boot(bus: Bus) -> BootInstance:
     return read_boot(await Systemd(bus).soft_reboots_count())
 
 
-def _configured_kind() -> str:
-    """``[engine] kind``, or its default under a bad configuration: the agent reports that, and needs a status."""
+def _settings() -> Settings:
+    """The settings, or the defaults under a bad configuration: the agent reports that, and needs a status."""
     loaded = load(DEFAULT_ROOTS)
     for problem in loaded.problems:
         _log.warning("%s", problem)
-    return (loaded.settings or Settings()).engine.kind
+    return loaded.settings or Settings()
 
 
 def _agent_and_root() -> frozenset[int]:

@@ -76,7 +76,7 @@ def test_sections_are_found_and_replaced_by_their_class() -> None:
     assert changed.of(PeriodicSettings) == plain.of(PeriodicSettings)
     assert having(changed.gates, IntervalSettings()) == plain.gates
     with pytest.raises(KeyError, match="UnitCheck"):
-        section_of(plain.gates, UnitCheck)
+        section_of(UnitCheck, plain.gates, plain.engines)
 
 
 def test_only_values_of_the_type_are_declarations() -> None:

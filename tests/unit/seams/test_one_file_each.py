@@ -66,13 +66,16 @@ def test_a_strategy(tmp_path: Path) -> None:
 
 
 def test_an_engine(tmp_path: Path) -> None:
-    good, bad = '[engine]\nkind = "paper"\n', '[engine]\nkind = "papyrus"\n'
+    good = '[engine]\nkind = "paper"\n\n[engine.paper]\npages = 7\n'
+    bad = '[engine]\nkind = "papyrus"\n[engine.paper]\npages = 1000\n'
     found = observed(tmp_path, "engine", "tidegate.engines.entries.paper", good, bad)
     assert found["show"][0] == 0
     assert f"\n{good}" in found["show"][1]
     assert found["check"][0] == 1
     assert "bad.toml:2: `engine.kind`: 'papyrus' is not known; did you mean \"paper\"?" in found["check"][1]
+    assert "bad.toml:4: `engine.paper.pages`: 1000 is out of range" in found["check"][1]
     assert found["names"] == ["ostree", "paper"]
+    assert found["pages"] == [1, 7]
     assert found["kinds"] == 'one of "auto", "ostree", "paper"'
     assert (found["opened"], found["scheme"], found["payloads"]) == ("paper", "page", [True, False])
 
