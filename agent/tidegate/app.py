@@ -18,13 +18,11 @@ from tidegate.agent_api.properties import AgentProperties
 from tidegate.agent_api.service import serve_agent
 from tidegate.bus.bus import Bus
 from tidegate.clock import Clock, Now, monotonic_usec
-from tidegate.config import DEFAULT_ROOTS
 from tidegate.configured import ConfigurationReader, Configured, Dependencies
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
-from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.fleetlock.client import NetLock
-from tidegate.gates import terminals
+from tidegate.gates import fleet_lock, terminals
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
 from tidegate.gates.select import GateSources
@@ -47,6 +45,7 @@ from tidegate.services.logind import Logind
 from tidegate.services.power import LogindPower
 from tidegate.services.systemd import Systemd
 from tidegate.services.timedate import Timedate
+from tidegate.settings import DEFAULT_ROOTS
 from tidegate.system.alarm import Alarm
 from tidegate.system.boot import read_boot
 from tidegate.system.sd_notify import Notifier
@@ -195,7 +194,11 @@ class _Served:
 
     def overridable(self) -> Mapping[str, bool]:
         gates = {gate.name: gate.overridable for gate in self._runner.world.gates}
-        return gates if self._loop.state.policy.fleet_lock is None else {**gates, FLEET_LOCK: True}
+        return (
+            gates
+            if self._loop.state.policy.fleet_lock is None
+            else {**gates, fleet_lock.SPEC.name: fleet_lock.SPEC.overridable}
+        )
 
 
 class _Announcer:

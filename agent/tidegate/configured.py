@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidegate.clock import Clock
-from tidegate.config import Problem, Settings, load
+from tidegate.config.problems import Problem
 from tidegate.discovery.native import AskEngine
 from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
@@ -25,6 +25,7 @@ from tidegate.identity import HostIdentity, identify
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.net.client import NetClient
 from tidegate.runner import World
+from tidegate.settings import Settings, load
 
 _log = logging.getLogger(__name__)
 

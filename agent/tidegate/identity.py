@@ -12,12 +12,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tidegate.config.keys import key
+from tidegate.config.kinds.scalar import Fraction, Text
 from tidegate.errors import ErrorKind, TidegateError
-
-if TYPE_CHECKING:
-    from tidegate.config.settings import Identity
 
 ROOT = Path("/")
 MACHINE_ID_FILE = ROOT / "etc/machine-id"
@@ -34,6 +32,38 @@ _BASEARCHES: Mapping[str, str] = {"armv7l": "armhfp", "i586": "i386", "i686": "i
 _PLATFORM = re.compile(r"[a-zA-Z0-9._-]+")
 _LASTING = "(make /etc writable early enough for systemd-machine-id-commit, or set identity.node_uuid)"
 _REMEDY = "run `systemd-machine-id-setup`, or set identity.node_uuid"
+
+_GROUP = re.compile(r"[a-zA-Z0-9.-]+")
+_STREAM = re.compile(r"[a-zA-Z0-9._/-]+")
+_UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``[identity]``: how update and lock servers know the host."""
+
+    group: str = key(
+        "default",
+        Text(_GROUP, "letters, digits, dots and dashes"),
+        "The group of hosts that this host belongs to, as update servers and the lock server know it.",
+    )
+    node_uuid: str | None = key(
+        None,
+        Text(_UUID, "32 hexadecimal digits, with or without dashes"),
+        "The host's id for those servers and for rollouts. Unless set, it is derived from the machine id.",
+    )
+    rollout_wariness: float | None = key(
+        None,
+        Fraction(),
+        "How late in a rollout the host takes a release: 0.0 first, 1.0 last. Unless set, a Cincinnati server decides; "
+        "with a static graph, it is derived from the host's id and the release.",
+    )
+    stream: str | None = key(
+        None,
+        Text(_STREAM, "letters, digits, and any of . _ / -"),
+        "The stream of releases that the host follows. Unless set, it is the last part of the ref from which the "
+        "running release was deployed.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from tidegate.machine.effects import (
     Task,
 )
 from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, Result, WorkloadDone
-from tidegate.reboot import RebootAnswer, RebootKind
+from tidegate.system.reboot import RebootAnswer, RebootKind
 
 _log = logging.getLogger(__name__)
 

@@ -36,11 +36,11 @@ from tidegate.machine.state import Policy, State
 from tidegate.net.client import NetClient
 from tidegate.publish.publisher import Request, publish
 from tidegate.publish.steps import describe
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.store import FileStore
 from tidegate.report.snapshot import snapshot
 from tidegate.runner import Host, Runner, World
 from tidegate.system.boot import BootInstance
+from tidegate.system.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.workload.none import NoWorkload
 
 

@@ -54,7 +54,8 @@ print(encode_request(GraphRequest(sys.argv[1], sys.argv[2], 60.0, MAX_GRAPH_BYTE
 LOOK = """
 import asyncio, json, subprocess, sys
 from tidegate.clock import SystemClock
-from tidegate.config import DEFAULT_ROOTS, load
+from tidegate.settings import DEFAULT_ROOTS
+from tidegate.settings import load
 from tidegate.bus.bus import Bus
 from tidegate.services.systemd import Systemd
 from tidegate.health.select import checks_for

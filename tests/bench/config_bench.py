@@ -18,8 +18,8 @@ from tidegate.calendar.exclusions import Exclusions, parse_exclusion
 from tidegate.calendar.schedule import Schedule
 from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
-from tidegate.config import load
 from tidegate.config.show import as_json
+from tidegate.settings import load
 
 SNIPPETS = 1_000
 WINDOWS = 10_000

@@ -19,7 +19,7 @@ from tests.e2e.lab.lab import Lab
 from tests.e2e.lock_servers import Coordinator, OddServer, coordinator, odd_server
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World
-from tidegate.config.health import Health
+from tidegate.health.settings import Health
 
 pytestmark = pytest.mark.host
 

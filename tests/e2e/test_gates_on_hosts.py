@@ -22,10 +22,9 @@ from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed
 from tidegate.bus.message import Endpoint
 from tidegate.clock import Now, SystemClock
-from tidegate.config.settings import Sessions as SessionsSettings
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.inhibitors import Inhibitors
-from tidegate.gates.sessions import Sessions
+from tidegate.gates.sessions import Sessions, SessionsSettings
 from tidegate.release import Purpose
 from tidegate.services.logind import MANAGER, Logind
 from tidegate.services.sessions import SESSION_INTERFACE, Session
@@ -51,7 +50,7 @@ print(json.dumps({one.terminal: one.why for one in undelivered}))
 LOOK_AROUND = """
 import asyncio, json
 from tidegate.clock import SystemClock
-from tidegate.config.settings import Settings
+from tidegate.settings import Settings
 from tidegate.bus.bus import Bus
 from tidegate.services.timedate import Timedate
 from tidegate.gates.base import Question, Wait

@@ -26,7 +26,8 @@ LOOKING = """
 import asyncio, json, sys
 from dataclasses import asdict
 from tidegate.clock import SystemClock
-from tidegate.config import DEFAULT_ROOTS, load
+from tidegate.settings import DEFAULT_ROOTS
+from tidegate.settings import load
 from tidegate.bus.bus import Bus
 from tidegate.services.systemd import Systemd
 from tidegate.health.select import checks_for

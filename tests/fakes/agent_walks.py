@@ -34,8 +34,8 @@ from tidegate.fleetlock.account import FleetLocking, LockAccount, LockBusy, Lock
 from tidegate.health.judgement import HealthTerms
 from tidegate.machine.events import PolicyChanged, Progressed
 from tidegate.machine.state import FailureAction, Policy
-from tidegate.reboot import RebootAccepted
 from tidegate.records.model import LockRecord, LockState, Records
+from tidegate.system.reboot import RebootAccepted
 
 ACCOUNT = LockAccount("https://lock.example/", "workers", "0123abcd", 30.0)
 FLEET = quick(Policy(fleet_lock=FleetLocking(ACCOUNT)))

@@ -13,7 +13,7 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits, FinalizeFailure, StagedDeployment
-from tidegate.engines.registry import CHECKSUM_SCHEME
+from tidegate.engines.entry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import FleetLocking, LockAccount, LockGranted, LockRelease, LockReleased
 from tidegate.gates.base import Allow, Wait

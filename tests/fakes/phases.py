@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from inspect import isabstract
 
-from tidegate.machine import step  # noqa: F401 - imports every phase
+from tidegate.machine import step  # noqa: F401  # pyright: ignore[reportUnusedImport]  # imports every phase
 from tidegate.machine.phase import Phase
 
 

@@ -16,6 +16,7 @@ REST: Document = {
     "state": "steady",
     "since": "2026-03-02T11:00:00Z",
     "summary": "up to date",
+    "updates_enabled": True,
     "engine": "ostree",
     "booted": {"version": "1", "payload": "1" * 64},
     "staged": None,

@@ -21,16 +21,16 @@ from tidegate.clock import Now
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.engines.base import EngineStatus, EngineTraits, Latest, ProgressSink, RebootOwner
-from tidegate.engines.registry import CHECKSUM_SCHEME
+from tidegate.engines.entry import CHECKSUM_SCHEME
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait
 from tidegate.health.base import ProbeResult
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.records.model import Records
 from tidegate.records.store import FileStore
 from tidegate.release import Purpose, Release
+from tidegate.system.reboot import RebootAccepted, RebootAnswer, RebootKind
 
 
 class FaultKind(StrEnum):

@@ -21,8 +21,8 @@ from tidegate.machine.phases.steady import Steady
 from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.state_gates import agent_waits
-from tidegate.reboot import RebootRefused
 from tidegate.records.model import DenialCause, Outcome
+from tidegate.system.reboot import RebootRefused
 
 
 @dataclass(frozen=True, slots=True)

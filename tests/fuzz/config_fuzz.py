@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tidegate.config import Loaded, load
+from tidegate.settings import Loaded, load
 
 DEFAULT_COUNT = 100_000
 MAX_PROBLEM_CHARS = 2_000

@@ -46,8 +46,8 @@ from tidegate.machine.mandate import AUTOMATIC, Mandate
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.starting import Starting
 from tidegate.machine.state import Policy, State, Step
-from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.records.model import Denial, DenialCause, LockState, Outcome, Records
+from tidegate.system.reboot import RebootAccepted, RebootRefused
 
 StepFunction = Callable[[State, Event, Now], Step]
 """The machine's door: :func:`tidegate.machine.step.step`."""

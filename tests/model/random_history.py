@@ -78,9 +78,9 @@ from tidegate.machine.phases.verifying import Verifying
 from tidegate.machine.phases.waiting import Available, RollbackPending, Staged
 from tidegate.machine.state import Policy, State
 from tidegate.machine.step import begin, next_wakeup, step
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootRefused
 from tidegate.records.model import LockState, Records
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAccepted, RebootAnswer, RebootRefused
 
 SETTLED_WITHIN = 120
 """Steps from "all is well" to a host settled in the newest release: two updates, their checks, their retries."""

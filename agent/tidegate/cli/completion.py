@@ -13,13 +13,22 @@ if TYPE_CHECKING:
 
 
 def gates(_context: click.Context, _option: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete the last name of a comma-separated list with gates that block a reboot now."""
+    """Complete the last name of a comma-separated list with gates that block a reboot now and can be overridden."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shell completion only
 
     before, comma, last = typed.rpartition(",")
     given = before.split(",")
-    names = [name for name in _blocked_by() if name.startswith(last) and name not in given]
+    names = [name for name in _overridable() if name.startswith(last) and name not in given]
     return [CompletionItem(f"{before}{comma}{name}") for name in names]
+
+
+def _overridable() -> list[str]:
+    blocked = _blocked_by()
+    if not blocked:
+        return []
+    from tidegate.gates.registry import is_overridable  # noqa: PLC0415 - imports every gate
+
+    return [name for name in blocked if is_overridable(name)]
 
 
 def _blocked_by() -> list[str]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from tidegate.config import Loaded, Problem, Settings
     from tidegate.config.keys import S
     from tidegate.config.loader import LoadedAs
+    from tidegate.config.problems import Problem
+    from tidegate.settings import Loaded, Settings
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -37,7 +38,7 @@ def json_option(command: F) -> F:
 
 def load_roots(roots: tuple[Path, ...]) -> Loaded:
     """Load the configuration from ``roots``; from the system's folders if that is empty."""
-    from tidegate.config import DEFAULT_ROOTS, load  # noqa: PLC0415 - `--help` needs no TOML
+    from tidegate.settings import DEFAULT_ROOTS, load  # noqa: PLC0415 - `--help` needs no TOML
 
     return load(roots or DEFAULT_ROOTS)
 
@@ -96,9 +97,9 @@ def show(roots: tuple[Path, ...], *, origin: bool, as_json: bool) -> None:
 
 
 def _load_paths(roots: tuple[Path, ...], paths: tuple[Path, ...]) -> Loaded:
-    from tidegate.config import loader  # noqa: PLC0415 - `--help` needs no TOML
+    from tidegate.settings import load  # noqa: PLC0415 - `--help` needs no TOML
 
-    return loader.load_overlaid(roots, paths)
+    return load(roots, paths)
 
 
 def _check_report(loaded: LoadedAs[S]) -> Mapping[str, object]:

@@ -115,11 +115,11 @@ def _account(given: Mapping[str, str | None]) -> LockAccount:
 def _as_the_agent(client_id: str, group: str | None) -> LockAccount:
     from tidegate.cli.config_cmd import load_roots, settings_or_exit  # noqa: PLC0415
     from tidegate.errors import TidegateError  # noqa: PLC0415
-    from tidegate.fleetlock.settings import lock_account  # noqa: PLC0415
+    from tidegate.fleetlock.settings import FleetLockSettings, lock_account  # noqa: PLC0415
     from tidegate.identity import identify  # noqa: PLC0415
 
     settings = settings_or_exit(load_roots(()))
-    if not settings.fleet_lock.base_url:
+    if not settings.of(FleetLockSettings).base_url:
         raise click.UsageError("no lock server is configured: use --url URL, or set updates.fleet_lock.base_url")
     identity = identify(settings.identity)
     try:

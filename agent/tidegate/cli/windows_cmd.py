@@ -17,7 +17,8 @@ from tidegate.errors import TidegateError
 if TYPE_CHECKING:
     from tidegate.calendar.preview import Preview
     from tidegate.calendar.schedule import ClockChange, Opening, Schedule
-    from tidegate.config import Settings
+    from tidegate.gates.periodic import PeriodicSettings
+    from tidegate.settings import Settings
 
 DEFAULT_COUNT = 5
 MAX_COUNT = 1000
@@ -56,7 +57,7 @@ def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json
     """
     settings = settings_or_exit(load_roots(roots))
     asked = at or SystemClock().now().wall
-    if not settings.periodic.windows:
+    if not _periodic(settings).windows:
         click.echo(json.dumps(_unscheduled_report(asked), indent=2) if as_json else _unscheduled_text(settings))
         return
     from tidegate.calendar.preview import preview  # noqa: PLC0415 - for configurations with windows only
@@ -69,12 +70,19 @@ def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json
         click.echo("\n".join(_lines(settings, schedule, seen)))
 
 
+def _periodic(settings: Settings) -> PeriodicSettings:
+    from tidegate.gates.periodic import PeriodicSettings  # noqa: PLC0415 - loaded with the settings, not before
+
+    return settings.of(PeriodicSettings)
+
+
 def _schedule(settings: Settings) -> Schedule:
     from tidegate.calendar.schedule import Schedule  # noqa: PLC0415 - as above
     from tidegate.identity import host_id  # noqa: PLC0415 - loads OpenSSL; for spread_minutes only
 
     try:
-        return Schedule.of(settings.periodic, host_id(settings.identity) if settings.periodic.spread_minutes else "")
+        periodic = _periodic(settings)
+        return Schedule.of(periodic, host_id(settings.identity) if periodic.spread_minutes else "")
     except TidegateError as error:
         raise click.ClickException(str(error)) from error
 
@@ -87,7 +95,7 @@ def _report(settings: Settings, schedule: Schedule, seen: Preview) -> dict[str, 
         "until": _rfc3339_or_none(seen.state.until),
         "next": [_opening_report(opening) for opening in seen.upcoming],
         "weekly_minutes": schedule.weekly_minutes,
-        "time_zone": settings.periodic.time_zone,
+        "time_zone": _periodic(settings).time_zone,
         "in_use": PERIODIC in settings.updates.strategy,
         "clock_changes": [
             {"at": rfc3339(change.at), "forward": change.is_forward, "window_minutes": change.window_minutes}
@@ -128,7 +136,7 @@ def _unscheduled_text(settings: Settings) -> str:
 
 def _lines(settings: Settings, schedule: Schedule, seen: Preview) -> Iterator[str]:
     zone = schedule.zone
-    yield f"Schedule: {_duration(schedule.weekly_minutes * 60)} a week, time zone {settings.periodic.time_zone}"
+    yield f"Schedule: {_duration(schedule.weekly_minutes * 60)} a week, time zone {_periodic(settings).time_zone}"
     yield f"      At: {_both(seen.at, zone)}"
     yield f"   State: {_state(seen, zone)}"
     for number, opening in enumerate(seen.upcoming, start=1):

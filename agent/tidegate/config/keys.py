@@ -1,6 +1,6 @@
 """Declare configuration keys as dataclass fields.
 
-Each field of :mod:`tidegate.config.settings` has a default, a kind and its documentation. Parsing, defaults, errors,
+Each field has a default, a kind and its documentation. Parsing, defaults, errors,
 ``config show`` and the reference are derived from those fields, so that a new key is one more field.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from tidegate.config.problems import Fault, FaultyValueError
@@ -136,6 +136,39 @@ def required(kind: Kind[T], doc: str) -> T:
 def in_table(name: str) -> Mapping[str, str]:
     """Metadata for a field whose dataclass declares the keys of the TOML table ``name``."""
     return {_TABLE: name}
+
+
+def assembled(name: str, tables: Mapping[str, type[Section]]) -> type[Section]:
+    """A dataclass ``name`` with one field for each of ``tables``: the section that declares the keys of that table.
+
+    It is for sections that are found at run time, such as those of the gates; :func:`section_of` reads one.
+    """
+    declared = [
+        (table.replace(".", "_"), section, field(default_factory=section, metadata=in_table(table)))
+        for table, section in tables.items()
+    ]
+    return cast(type[Section], make_dataclass(name, declared, frozen=True, slots=True))
+
+
+def section_of(cls: type[S], *owners: Section) -> S:
+    """The section of the class ``cls`` in one of several dataclasses of :func:`assembled`.
+
+    Raises:
+        KeyError: none of them has such a section.
+    """
+    for owner in owners:
+        for one in fields(owner):
+            if isinstance(found := getattr(owner, one.name), cls):
+                return found
+    raise KeyError(cls.__name__)
+
+
+def having(sections: S, *given: Section) -> S:
+    """A copy of a dataclass of :func:`assembled` with ``given``, each in the place of the section of its class."""
+    changed = {
+        one.name: new for one in fields(sections) for new in given if type(getattr(sections, one.name)) is type(new)
+    }
+    return replace(sections, **changed)
 
 
 def keys_of(cls: type[Section], table: str = "") -> Iterator[Key]:

@@ -1,4 +1,4 @@
-"""Load the configuration from its folders: settings, or every problem in them."""
+"""Load a configuration from its folders: settings, or every problem in them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from tidegate.config import layers
+from tidegate.config.conflicts import Conflict
 from tidegate.config.fragments import Tree, key_tree, located, parse_snippet
 from tidegate.config.keys import Key, S, build, keys_of
 from tidegate.config.merge import Fragment, Given, Origin, merge
 from tidegate.config.problems import Fault, FaultyValueError, Problem, shown
-from tidegate.config.rules import Conflict, conflicts
-from tidegate.config.settings import Settings
-
-DEFAULT_ROOTS = (
-    Path("/usr/lib/tidegate/config.d"),
-    Path("/etc/tidegate/config.d"),
-    Path("/run/tidegate/config.d"),
-)
 
 MAX_PROBLEMS_PER_KEY = 50
 """A generated array may have the same fault in each of its entries; more of them say nothing new."""
@@ -44,9 +37,6 @@ class Schema(Generic[S]):
         object.__setattr__(self, "tree", key_tree(self.keys))
 
 
-AGENT = Schema(Settings, conflicts)
-
-
 @dataclass(frozen=True)  # with slots, Python 3.11 fails to make one by its alias
 class LoadedAs(Generic[S]):
     """The result of loading a configuration.
@@ -61,25 +51,12 @@ class LoadedAs(Generic[S]):
     files: tuple[Path, ...]
 
 
-Loaded = LoadedAs[Settings]
-"""The result for the agent's configuration."""
-
-
-def load(roots: Sequence[Path]) -> Loaded:
-    """Load the agent's configuration from ``roots``; snippets in a later root mask those in earlier ones.
-
-    Never raises because of the content of the folders, or their absence.
-    """
-    return load_as(AGENT, roots)
-
-
-def load_overlaid(roots: Sequence[Path], paths: Sequence[Path]) -> Loaded:
-    """Load the agent's configuration from ``roots``, and on top ``paths``: each a snippet of any name, or a root."""
-    return load_as(AGENT, roots, paths)
-
-
 def load_as(schema: Schema[S], roots: Sequence[Path], paths: Sequence[Path] = ()) -> LoadedAs[S]:
-    """Load the configuration that ``schema`` describes; otherwise as :func:`load_overlaid`."""
+    """Load the configuration that ``schema`` describes from ``roots``, and on top ``paths``.
+
+    Snippets in a later root mask those of the same name in earlier ones. Each of ``paths`` is a snippet of any name, or
+    another root. Never raises because of the content of the folders, or their absence.
+    """
     listings, problems = _collect(layers.listing, roots)
     overlaid, overlay_problems = _collect(_listing_or_file, paths)
     return _load_layers(schema, [*listings, *overlaid], [*problems, *overlay_problems])

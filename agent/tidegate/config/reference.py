@@ -1,17 +1,15 @@
-"""Print the reference of the configuration keys for the manual page: ``python -m tidegate.config.reference``."""
+"""Write the reference of configuration keys for a manual page."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import groupby
 
 from tidegate.config.keys import Key, Section, keys_of
-from tidegate.config.settings import Settings
 from tidegate.config.show import toml_value
 
 
-def reference(settings: type[Section] = Settings) -> str:
+def reference(settings: type[Section]) -> str:
     """Every table and key of ``settings`` in Markdown; keys outside of any table come without a title."""
     tables = groupby(keys_of(settings), key=lambda key: key.table)
     return "\n".join(line for table, keys in tables for line in (*_title(table), *_rows(keys)))
@@ -43,7 +41,3 @@ def _default(key: Key) -> str:
     if key.default is None:
         return "Not set by default."
     return f"Default: `{toml_value(key.kind.plain(key.default))}`."
-
-
-if __name__ == "__main__":
-    sys.stdout.write(reference())

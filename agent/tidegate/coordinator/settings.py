@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidegate.config.conflicts import Conflict
 from tidegate.config.keys import in_table, key
 from tidegate.config.kinds.names import AbsoluteFile, Names
 from tidegate.config.kinds.scalar import Boolean, Integer, MergeMode, Text
 from tidegate.config.loader import LoadedAs, Schema
-from tidegate.config.rules import Conflict
 from tidegate.coordinator.addresses import Address, Listen
 from tidegate.coordinator.group_kind import Group, Groups
 from tidegate.coordinator.model import Rules

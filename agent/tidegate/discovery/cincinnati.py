@@ -12,7 +12,8 @@ from tidegate.discovery.address import resolved
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph_keys import MAX_GRAPH_BYTES
 from tidegate.discovery.wire import GraphRequest, OffersEvent
-from tidegate.engines.registry import OCI_SCHEME, scheme_of
+from tidegate.engines.entry import OCI_SCHEME
+from tidegate.engines.registry import scheme_of
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient

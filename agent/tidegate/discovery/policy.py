@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph_keys import SCHEME_KEY
-from tidegate.engines.registry import CHECKSUM_SCHEME
+from tidegate.engines.entry import CHECKSUM_SCHEME
 from tidegate.release import Release
 from tidegate.versions import compare
 

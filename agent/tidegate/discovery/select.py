@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tidegate.clock import Clock
-from tidegate.config.settings import Settings
 from tidegate.discovery import cincinnati, static_graph
 from tidegate.discovery.base import Discovery, Offers
 from tidegate.discovery.cincinnati import Cincinnati
@@ -14,6 +14,9 @@ from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

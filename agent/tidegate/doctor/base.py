@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tidegate.config import Problem, Settings
+from tidegate.config.problems import Problem
 from tidegate.identity import HostIdentity
+from tidegate.settings import Settings
 
 
 class Status(StrEnum):

@@ -9,6 +9,8 @@ from tidegate.bus.bus import Bus
 from tidegate.clock import BUILT_AFTER, Clock, Now, SystemClock, rfc3339
 from tidegate.doctor.base import Area, Finding, Host
 from tidegate.errors import TidegateError
+from tidegate.gates import marker_file
+from tidegate.gates.clock import ClockSettings
 from tidegate.services.timedate import TIMEDATE
 
 AREA = Area("clock")
@@ -46,8 +48,9 @@ async def _read(now: Now) -> Facts:
 
 def _is_needed(host: Host) -> bool:
     """Whether the gate ``clock`` can delay a reboot: always, or with a strategy that depends on the time."""
-    require, chosen = host.settings.clock.require, set(host.settings.updates.strategy)
-    return require == "always" or (require == "auto" and bool(chosen & {"periodic", "marker_file"}))
+    require = host.settings.of(ClockSettings).require
+    depends = any(spec.by_clock or spec is marker_file.SPEC for spec in host.settings.strategies)
+    return require == "always" or (require == "auto" and depends)
 
 
 def judge(facts: Facts, *, needed: bool) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tidegate.calendar.zones import UnknownZoneError, load_zone
 from tidegate.doctor.base import Area, Finding, Host
 from tidegate.doctor.reading import in_thread
+from tidegate.gates.periodic import PeriodicSettings
 
 AREA = Area("configuration")
 SHOWN_PROBLEMS = 5
@@ -15,7 +16,7 @@ _CHECK = "tidegate config check"
 
 async def examine(host: Host) -> Sequence[Finding]:
     """Check the snippets and the zone database."""
-    windows = host.settings.periodic
+    windows = host.settings.of(PeriodicSettings)
     why_not = await in_thread(_zone_error, windows.time_zone)
     return [*judge_snippets(host), *judge_zone(windows.time_zone, why_not, used="periodic" in strategies(host))]
 

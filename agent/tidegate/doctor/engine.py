@@ -12,6 +12,7 @@ from tidegate.doctor.reach import Reached, Unreached, reach
 from tidegate.doctor.reading import Unit, ask, read_units
 from tidegate.engines import registry
 from tidegate.engines.detect import engine_for, read_facts
+from tidegate.engines.entry import load
 from tidegate.engines.facts import HostFacts
 from tidegate.engines.ostree.source import Source, source_of
 from tidegate.engines.ostree.status import Listed, parse_json, parse_text
@@ -58,7 +59,7 @@ async def examine(host: Host) -> Sequence[Finding]:
     entry = engine_for(facts) if kind == registry.AUTO else registry.find(kind)
     if entry is None or entry.doctor is None:
         return chosen
-    examine_engine: Callable[[Host], Awaitable[Sequence[Finding]]] = registry.load(entry.doctor)
+    examine_engine: Callable[[Host], Awaitable[Sequence[Finding]]] = load(entry.doctor)
     return [*chosen, *await examine_engine(host)]
 
 

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.config.health import CommandCheck, Health, UnitCheck
 from tidegate.doctor.base import AS_ROOT, Area, Finding, Host
 from tidegate.doctor.reading import FileFacts, Unit, file_facts, in_thread, read_units
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.health.checks.command import CommandCheck
+from tidegate.health.checks.unit import UnitCheck
+from tidegate.health.settings import Health
+from tidegate.health.spec import specs
 from tidegate.helper.programs import programs
 from tidegate.helper.trusted_file import ROOT, why_not_run
 from tidegate.system.process import ENVIRONMENT
@@ -32,9 +35,9 @@ async def examine(host: Host) -> Sequence[Finding]:
     """Check programs, units and commands."""
     wanted = host.settings.health
     found = await in_thread(_programs, host.root)
-    units = await read_units(*(check.unit for check in wanted.unit))
-    missing = await in_thread(_missing, wanted.command)
-    judged = [*judge_programs(found), *judge_units(wanted.unit, units), *judge_commands(missing)]
+    units = await read_units(*(check.unit for check in wanted.of(UnitCheck)))
+    missing = await in_thread(_missing, wanted.of(CommandCheck))
+    judged = [*judge_programs(found), *judge_units(wanted.of(UnitCheck), units), *judge_commands(missing)]
     return [*judged, summary(wanted, found)]
 
 
@@ -115,8 +118,7 @@ def judge_commands(missing: Mapping[str, str]) -> Iterator[Finding]:
 
 def summary(wanted: Health, found: Sequence[ProgramFacts]) -> Finding:
     """The number of checks of each kind that judge a boot on this host."""
-    counts = {"program": len(found), "unit": len(wanted.unit), "command": len(wanted.command)}
-    counts |= {"http check": len(wanted.http), "file": len(wanted.file)}
+    counts = {"program": len(found)} | {spec.noun or spec.name: len(wanted.of(spec.section)) for spec in specs()}
     checks = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count)
     text = f"a boot is judged by {checks or 'boot-complete.target and failed units'}"
     return AREA.ok("checks", text, f"failure_action: {wanted.failure_action}")

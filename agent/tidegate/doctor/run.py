@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tidegate.config import DEFAULT_ROOTS, Settings, load
 from tidegate.doctor import (
     bootloader,
     clock,
@@ -27,6 +26,7 @@ from tidegate.doctor.reading import json_object
 from tidegate.errors import TidegateError
 from tidegate.identity import identify
 from tidegate.report.status_file import STATUS_FILE
+from tidegate.settings import DEFAULT_ROOTS, Settings, load
 
 AREAS: Mapping[str, Examination] = {
     "units": units.examine,

@@ -13,8 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from tidegate.reboot import RebootKind
 from tidegate.release import Release
+from tidegate.system.reboot import RebootKind
 
 
 class RebootOwner(StrEnum):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from tidegate.engines import registry
+from tidegate.engines.entry import EngineEntry
 from tidegate.engines.facts import BootcAnswer, HostFacts, Owner, owner_of
-from tidegate.engines.registry import EngineEntry
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.system import process
 

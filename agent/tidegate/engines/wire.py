@@ -26,8 +26,8 @@ from tidegate.engines.base import (
     StagedDeployment,
 )
 from tidegate.jsonread import Node
-from tidegate.reboot import RebootKind
 from tidegate.release import Release
+from tidegate.system.reboot import RebootKind
 
 ENGINE = Endpoint("org.tidegate.Engine1", "/org/tidegate/Engine1", "org.tidegate.Engine1")
 

@@ -1,15 +1,23 @@
-"""The protocol of a gate: a question about one reboot, and its verdict."""
+"""The specification of a gate, and its protocol: a question about one reboot, and its verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tidegate.clock import Now
 from tidegate.release import Purpose, Release
+
+if TYPE_CHECKING:
+    from tidegate.config.conflicts import Conflict
+    from tidegate.config.keys import Section
+    from tidegate.gates.select import GateSources
+    from tidegate.settings import Settings
+
+EVERY_PURPOSE = frozenset(Purpose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +114,70 @@ class Gate(Protocol):
             TidegateError: the gate cannot be evaluated, which counts as :class:`Wait`.
         """
         ...
+
+
+class Rank:
+    """The order in which gates are asked; those of one rank are asked in the order of their names."""
+
+    STRATEGY = 0
+    """Strategies, in the order in which they are configured."""
+    CHEAP = 10
+    """Answered without asking another process."""
+    SERVICE = 20
+    """Answered by a local service."""
+    CLOCK = 30
+    """After every gate whose verdict may depend on the clock, since the gate considers those verdicts."""
+    NOTICE = 40
+    """Last: users are notified, and their grace period begins, only once no other gate waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """What the rest of the package needs to know about a gate, and the keys that configure it.
+
+    ``name`` is the gate's name in ``explain``, metrics and ``--override``; ``summary`` completes the sentence "the gate
+    does not allow a reboot while ..." of the manual. ``guards`` are the purposes for which it is asked.
+    ``overridable``: an operator may override it by name, for one request. ``etiquette``: it is a courtesy that yields
+    once a deadline has passed. ``rank``: see :class:`Rank`.
+
+    ``strategy``: it is asked only where ``updates.strategy`` names it. ``by_clock``: its verdict depends on the clock
+    even where it allows without an end; a verdict with an end depends on it anyway.
+
+    ``table`` is the TOML table whose keys ``section`` declares; ``conflicts`` checks those keys against each other, and
+    is called only where the gate is in use. ``build`` makes the gate, or none where the settings switch it off; without
+    ``build`` no gate is asked, since the machine itself knows the verdict.
+    """
+
+    name: str
+    summary: str
+    guards: frozenset[Purpose]
+    overridable: bool
+    etiquette: bool = False
+    rank: int = Rank.SERVICE
+    strategy: bool = False
+    by_clock: bool = False
+    table: str | None = None
+    section: type[Section] | None = None
+    conflicts: Callable[[Any], Iterator[Conflict]] | None = None
+    build: Callable[[Settings, GateSources], Iterator[Gate]] | None = None
+
+
+class SpecifiedGate:
+    """The part of a gate that follows from its specification."""
+
+    spec: ClassVar[GateSpec]
+
+    @property
+    def name(self) -> str:
+        """The name in the specification."""
+        return self.spec.name
+
+    @property
+    def guards(self) -> frozenset[Purpose]:
+        """The purposes in the specification."""
+        return self.spec.guards
+
+    @property
+    def overridable(self) -> bool:
+        """Whether the specification lets an operator override the gate."""
+        return self.spec.overridable

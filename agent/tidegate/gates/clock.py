@@ -5,13 +5,69 @@ The verdict is that of the moment. When the clock is stepped, the agent asks all
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from tidegate.clock import BUILT_AFTER, rfc3339
+from tidegate.config.keys import key
+from tidegate.config.kinds.scalar import Choice
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
+from tidegate.gates.base import (
+    Allow,
+    Gate,
+    GateSpec,
+    Question,
+    Rank,
+    SpecifiedGate,
+    Verdict,
+    Wait,
+    override_command,
+)
 from tidegate.release import Purpose
+
+if TYPE_CHECKING:
+    from tidegate.gates.select import GateSources
+    from tidegate.settings import Settings
+
+REQUIREMENTS = ("auto", "always", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """``[gates.clock]``: whether a reboot needs a synchronised clock."""
+
+    require: str = key(
+        "auto",
+        Choice(REQUIREMENTS),
+        "Whether the clock must be synchronised for a reboot; `auto`: only where windows or an expiry depend on it.",
+    )
+
+
+def _build(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    """The gate, unless it is switched off.
+
+    A strategy that depends on the clock may allow without an end (a window beyond the horizon), which
+    :func:`where_time_is_limited` alone would miss.
+    """
+    require = settings.of(ClockSettings).require
+    if require == "never":
+        return
+    depends = require == "always" or any(spec.by_clock for spec in settings.strategies)
+    yield ClockGate(always if depends else where_time_is_limited, sources.timedate.synchronized)
+
+
+SPEC = GateSpec(
+    "clock",
+    "the clock is not synchronised, or shows a time before this version was built",
+    guards=frozenset({Purpose.UPDATE}),
+    overridable=True,
+    rank=Rank.CLOCK,
+    table="gates.clock",
+    section=ClockSettings,
+    build=_build,
+)
 
 
 def always(_question: Question) -> bool:
@@ -24,16 +80,14 @@ def where_time_is_limited(question: Question) -> bool:
     return question.allowed_until is not None
 
 
-class ClockGate:
+class ClockGate(SpecifiedGate):
     """Waits while the clock is needed and cannot be trusted: it is not synchronised, or shows an impossible time."""
 
-    name = "clock"
-    guards = frozenset({Purpose.UPDATE})
-    overridable = True
+    spec = SPEC
 
     _remedy = (
         "timedatectl set-ntp true, and see timedatectl; where the clock is right without a time server: "
-        f'gates.clock.require = "never"; or {override_command(name)}'
+        f'gates.clock.require = "never"; or {override_command(SPEC.name)}'
     )
 
     def __init__(self, needed: Callable[[Question], bool], synchronized: Callable[[], Awaitable[bool]]) -> None:

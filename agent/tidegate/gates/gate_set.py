@@ -1,11 +1,13 @@
-"""Ask all gates of a host."""
+"""Ask all gates of a host, and apply a deadline to their verdicts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
+from tidegate.clock import rfc3339
 from tidegate.errors import TidegateError
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 
@@ -34,6 +36,25 @@ async def ask_all(
             limits = (verdict.until, question.allowed_until or verdict.until)
             question = replace(question, allowed_until=min(limits))
     return tuple(verdicts)
+
+
+def past_deadline(
+    verdicts: Sequence[Verdict], etiquette: Collection[str], deadline: datetime | None, now: datetime
+) -> tuple[Verdict, ...]:
+    """The verdicts, where those of ``etiquette`` gates no longer hold the reboot once ``deadline`` has passed. Pure.
+
+    ``deadline`` is an instant, None without one; at that instant it has passed. ``etiquette`` are names of gates: see
+    :func:`tidegate.gates.registry.etiquette`. A notice that such a gate waits to give is dropped with its wait.
+    """
+    if deadline is None or now < deadline:
+        return tuple(verdicts)
+    return tuple(_yielding(one, deadline) if one.gate in etiquette else one for one in verdicts)
+
+
+def _yielding(verdict: Verdict, deadline: datetime) -> Verdict:
+    if isinstance(verdict, Allow):
+        return verdict
+    return Allow(verdict.gate, f"the deadline has passed, at {rfc3339(deadline)}; otherwise: {verdict.reason}")
 
 
 async def _ask(gate: Gate, question: Question) -> Verdict:

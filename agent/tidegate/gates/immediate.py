@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from tidegate.gates.base import Allow, Question, Verdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tidegate.gates.base import Allow, Gate, GateSpec, Question, Rank, SpecifiedGate, Verdict
 from tidegate.release import Purpose
 
+if TYPE_CHECKING:
+    from tidegate.gates.select import GateSources
+    from tidegate.settings import Settings
 
-class Immediate:
+
+def _build(_settings: Settings, _sources: GateSources) -> Iterator[Gate]:
+    yield Immediate()
+
+
+SPEC = GateSpec(
+    "immediate",
+    "never",
+    guards=frozenset({Purpose.UPDATE}),
+    overridable=True,
+    rank=Rank.STRATEGY,
+    strategy=True,
+    build=_build,
+)
+
+
+class Immediate(SpecifiedGate):
     """Allows at any time. The other gates are asked nevertheless."""
 
-    name = "immediate"
-    guards = frozenset({Purpose.UPDATE})
-    overridable = True
+    spec = SPEC
 
     async def ask(self, question: Question) -> Verdict:  # noqa: ARG002 - the protocol's signature
         """Allow, whatever the question."""

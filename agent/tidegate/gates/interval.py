@@ -3,11 +3,57 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
+from tidegate.config.keys import key
+from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Integer
+from tidegate.gates.base import (
+    Allow,
+    Gate,
+    GateSpec,
+    Question,
+    Rank,
+    SpecifiedGate,
+    Verdict,
+    Wait,
+    override_command,
+)
 from tidegate.release import Purpose
 from tidegate.system.boot import start_ticks
+
+if TYPE_CHECKING:
+    from tidegate.gates.select import GateSources
+    from tidegate.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalSettings:
+    """``[gates.interval]``: a minimum time between two reboots."""
+
+    min_secs: int = key(
+        0, Integer(0, MAX_INTERVAL_SECS), "Seconds that must pass between the last boot and a reboot for an update."
+    )
+
+
+def _build(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    if min_secs := settings.of(IntervalSettings).min_secs:
+        yield Interval(min_secs, sources.boot_began_secs)
+
+
+SPEC = GateSpec(
+    "interval",
+    "the host has been up for less than `gates.interval.min_secs`",
+    guards=frozenset({Purpose.UPDATE}),
+    overridable=True,
+    etiquette=True,
+    rank=Rank.CHEAP,
+    table="gates.interval",
+    section=IntervalSettings,
+    build=_build,
+)
 
 
 def boot_began_secs() -> float | None:
@@ -20,14 +66,12 @@ def boot_began_secs() -> float | None:
     return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
 
 
-class Interval:
+class Interval(SpecifiedGate):
     """Waits until ``min_secs`` have passed since the boot began, on the boot clock."""
 
-    name = "interval"
-    guards = frozenset({Purpose.UPDATE})
-    overridable = True
+    spec = SPEC
 
-    _remedy = f"wait; a shorter gates.interval.min_secs; or {override_command(name)}"
+    _remedy = f"wait; a shorter gates.interval.min_secs; or {override_command(SPEC.name)}"
 
     def __init__(self, min_secs: int, began_secs: float | None) -> None:
         self._min_secs = min_secs

@@ -10,16 +10,33 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from tidegate.clock import parse_rfc3339, rfc3339
-from tidegate.gates.base import Allow, Question, Verdict, Wait, override_command
+from tidegate.config.keys import key
+from tidegate.config.kinds.names import AbsoluteFile
+from tidegate.gates.base import (
+    Allow,
+    Gate,
+    GateSpec,
+    Question,
+    Rank,
+    SpecifiedGate,
+    Verdict,
+    Wait,
+    override_command,
+)
 from tidegate.jsonread import DuplicateKeys, mark_duplicate_keys
 from tidegate.release import Purpose
+
+if TYPE_CHECKING:
+    from tidegate.gates.select import GateSources
+    from tidegate.settings import Settings
 
 MAX_BYTES = 4096
 """A marker has a few dozen."""
@@ -39,12 +56,39 @@ _FILE_TYPES = (
 )
 
 
-class MarkerFile:
+@dataclass(frozen=True, slots=True)
+class MarkerFileSettings:
+    """``[updates.marker_file]``: the file of the strategy ``marker_file``."""
+
+    path: str = key(
+        "/var/lib/tidegate/allow-reboot.json",
+        AbsoluteFile(),
+        "The file that allows a reboot under the strategy `marker_file`: JSON, `{}` or with `not_after` (RFC 3339, or "
+        "seconds since 1970). The file and the folders of its path must belong to root and be writable by root only.",
+    )
+
+
+def _build(settings: Settings, _sources: GateSources) -> Iterator[Gate]:
+    yield MarkerFile(Path(settings.of(MarkerFileSettings).path))
+
+
+SPEC = GateSpec(
+    "marker_file",
+    "the file is missing, expired or not trusted",
+    guards=frozenset({Purpose.UPDATE}),
+    overridable=True,
+    rank=Rank.STRATEGY,
+    strategy=True,
+    table="updates.marker_file",
+    section=MarkerFileSettings,
+    build=_build,
+)
+
+
+class MarkerFile(SpecifiedGate):
     """Allows while the marker exists, is trusted and has not expired. A reboot does not consume it."""
 
-    name = "marker_file"
-    guards = frozenset({Purpose.UPDATE})
-    overridable = True
+    spec = SPEC
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -6,20 +6,37 @@ listed, somebody is assumed to be logged in.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from tidegate.clock import rfc3339
-from tidegate.config import settings as config
+from tidegate.config.keys import key
+from tidegate.config.kinds.names import Names
+from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Boolean, Integer
 from tidegate.errors import TidegateError
-from tidegate.gates.base import Allow, Notice, Question, Verdict, Wait, override_command
+from tidegate.gates.base import (
+    Allow,
+    Gate,
+    GateSpec,
+    Notice,
+    Question,
+    Rank,
+    SpecifiedGate,
+    Verdict,
+    Wait,
+    override_command,
+)
 from tidegate.gates.grace import NotStarted, Over, Running, TooLong, grace
 from tidegate.gates.people import Ignored, named, present, terminals
 from tidegate.release import Purpose
 from tidegate.services.sessions import Session
+
+if TYPE_CHECKING:
+    from tidegate.gates.select import GateSources
+    from tidegate.settings import Settings
 
 LIST_TIMEOUT_SECS = 10.0
 """For listing all sessions, thousands in practice; well within the time of a gate. After it, logind is taken as not
@@ -27,7 +44,64 @@ answering, and the grace period limits how long that holds a reboot back."""
 
 _LOGIND = "systemctl status systemd-logind.service"
 
+PROGRAMS_CLASSES = ("greeter", "lock-screen", "background", "background-light", "manager", "manager-early")
+"""logind's classes of sessions that are not a user's. Any class that is not listed here counts as a user's."""
+
+MAX_GRACE_SECS = 7 * 24 * 3600
+"""Users are given minutes or hours; more than a week amounts to a host that never reboots."""
+
+_USER = re.compile(r"[^\s:,/]{1,256}")
+_SESSION_CLASS = re.compile(r"[a-z]+(?:-[a-z]+)*")
+
 ListSessions = Callable[[], Awaitable[Sequence[Session]]]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsSettings:
+    """``[gates.sessions]``: notice and grace period for users who are logged in."""
+
+    enabled: bool = key(
+        True,  # noqa: FBT003 - a default
+        Boolean(),
+        "Whether users who are logged in are notified of a reboot and given time.",
+    )
+    grace_secs: int = key(
+        600,
+        Integer(0, MAX_GRACE_SECS),
+        "The grace period: seconds between the notice and the reboot. With 0, users are only notified.",
+    )
+    ignore_users: tuple[str, ...] = key(
+        (), Names(_USER, "names or numbers of users"), "Users whose sessions do not hold a reboot back."
+    )
+    ignore_classes: tuple[str, ...] = key(
+        PROGRAMS_CLASSES,
+        Names(_SESSION_CLASS, "classes of sessions, as `loginctl show-session` has them"),
+        "Session classes that do not hold a reboot back. Unless set, those that are not of users.",
+    )
+    ignore_idle_secs: int = key(
+        0,
+        Integer(0, MAX_INTERVAL_SECS),
+        "Seconds without input after which a session does not hold a reboot back any more; 0 is never.",
+    )
+
+
+def _build(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    sessions = settings.of(SessionsSettings)
+    if sessions.enabled:
+        yield Sessions(sessions, sources.logind.sessions)
+
+
+SPEC = GateSpec(
+    "sessions",
+    "users are logged in who have not been notified, or whose grace period is not over",
+    guards=frozenset({Purpose.UPDATE, Purpose.ROLLBACK}),
+    overridable=True,
+    etiquette=True,
+    rank=Rank.NOTICE,
+    table="gates.sessions",
+    section=SessionsSettings,
+    build=_build,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +116,12 @@ class LoggedIn:
     terminals: tuple[str, ...] = ()
 
 
-class Sessions:
+class Sessions(SpecifiedGate):
     """Waits while users are logged in who have not been notified, or whose grace period has not ended."""
 
-    name = "sessions"
-    guards = frozenset({Purpose.UPDATE, Purpose.ROLLBACK})
-    overridable = True
+    spec = SPEC
 
-    def __init__(self, settings: config.Sessions, list_sessions: ListSessions) -> None:
+    def __init__(self, settings: SessionsSettings, list_sessions: ListSessions) -> None:
         self._grace_secs = settings.grace_secs
         self._ignored = Ignored(
             frozenset(settings.ignore_users), frozenset(settings.ignore_classes), settings.ignore_idle_secs
@@ -64,6 +136,8 @@ class Sessions:
         return self._verdict(users, question)
 
     async def _logged_in(self, question: Question) -> LoggedIn | None:
+        import asyncio  # noqa: PLC0415 - commands that only read the keys above run no event loop
+
         try:
             async with asyncio.timeout(LIST_TIMEOUT_SECS):
                 sessions = await self._list_sessions()
@@ -99,7 +173,7 @@ class Sessions:
 
 
 def _see(users: LoggedIn) -> str:
-    return f"see {users.remedy}; or {override_command(Sessions.name)}"
+    return f"see {users.remedy}; or {override_command(SPEC.name)}"
 
 
 def announcement(question: Question, until: datetime, grace_secs: int) -> str:

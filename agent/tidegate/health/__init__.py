@@ -1,1 +1,5 @@
-"""Health checks, and the verdict on a boot. One file for each kind of check; :mod:`.check` has the protocol."""
+"""Health checks, and the verdict on a boot.
+
+:mod:`.checks` has one file for each kind of check that can be configured, with its specification and keys; a new kind
+is one new file there. :mod:`.check` has the protocol.
+"""

@@ -6,13 +6,16 @@ import asyncio
 import os
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tidegate.clock import Clock
-from tidegate.config.health import FileCheck
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.base import Weight
 from tidegate.health.check import CheckResult
 from tidegate.printable import duration, one_line
+
+if TYPE_CHECKING:
+    from tidegate.health.checks.file import FileCheck
 
 STAT_TIMEOUT_SECS = 10.0
 """Enough for a disk that spins up, or a share that is mounted on demand."""

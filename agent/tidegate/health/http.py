@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from tidegate.config.health import HttpCheck
 from tidegate.health.base import Weight
 from tidegate.health.check import CheckResult
 from tidegate.health.http_wire import HttpCheckEvent, HttpCheckRequest
 from tidegate.net.client import NetClient
+
+if TYPE_CHECKING:
+    from tidegate.health.checks.http import HttpCheck
 
 MAX_WORKERS = 4
 """Each worker is a Python process with httpx: 30 MiB for some seconds, on boards that have 512."""

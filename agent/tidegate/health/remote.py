@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from tidegate.bus.bus import Bus
 from tidegate.bus.errors import LIMITS_EXCEEDED, CallFailed
-from tidegate.config.health import CommandCheck
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.base import Weight
 from tidegate.health.check import CheckResult
 from tidegate.health.wire import CHECKS, COMMAND, weight_of
+
+if TYPE_CHECKING:
+    from tidegate.health.checks.command import CommandCheck
 
 MAX_AT_ONCE = 8
 """Half of the calls that the helper accepts from one caller; the engine's verbs need the rest."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from tidegate.config.health import UnitCheck
+from typing import TYPE_CHECKING
+
 from tidegate.health.base import Weight
 from tidegate.health.check import CheckResult
 from tidegate.services.systemd import Systemd, UnitState
+
+if TYPE_CHECKING:
+    from tidegate.health.checks.unit import UnitCheck
 
 _RUNNING = frozenset({"active", "reloading", "refreshing"})  # the last one from systemd 257 on
 

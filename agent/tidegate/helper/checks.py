@@ -8,16 +8,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tidegate.config import DEFAULT_ROOTS, Settings, load
-from tidegate.config.health import CommandCheck, Health
 from tidegate.config.layers import printable
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.check import CheckResult
+from tidegate.health.checks.command import CommandCheck
+from tidegate.health.settings import Health
 from tidegate.health.wire import COMMAND
 from tidegate.helper.programs import Program, programs
 from tidegate.helper.transient import Job, run, unit_name
 from tidegate.helper.trusted_file import why_not_run
 from tidegate.printable import one_line
+from tidegate.settings import DEFAULT_ROOTS, Settings, load
 from tidegate.system import process
 from tidegate.system.boot import BootInstance
 
@@ -92,7 +93,7 @@ class RootChecks:
 
     def _find(self, name: str) -> Callable[[], Awaitable[CheckResult]]:
         health = self._configuration.health()
-        for command in health.command:
+        for command in health.of(CommandCheck):
             if name == f"{COMMAND}/{command.name}":
                 return partial(self._run_job, _job(command))
         for program in self._programs():

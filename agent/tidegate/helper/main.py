@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tidegate.bus.bus import Bus
-from tidegate.config import DEFAULT_ROOTS, Settings, load
 from tidegate.engines import registry
 from tidegate.engines.base import Engine
 from tidegate.engines.detect import engine_for, read_facts
-from tidegate.engines.registry import AUTO, EngineEntry
+from tidegate.engines.entry import EngineEntry
+from tidegate.engines.registry import AUTO
 from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, TidegateError
@@ -28,6 +28,7 @@ from tidegate.helper.checks_service import ServedChecks
 from tidegate.helper.engine import ServedEngine
 from tidegate.helper.idle import Idle
 from tidegate.services.systemd import Systemd
+from tidegate.settings import DEFAULT_ROOTS, Settings, load
 from tidegate.system.boot import BootInstance, read_boot
 from tidegate.system.sd_notify import Notifier
 
@@ -91,7 +92,9 @@ async def serve(bus: Bus, choose: Callable[[], Awaitable[Engine]], terms: Terms)
 async def choose_engine() -> Engine:
     """Return the configured engine, or the one that fits this host; where none does, one that raises the reason."""
     try:
-        return (await _entry(_configured_kind())).open()
+        settings = _settings()
+        entry = await _entry(settings.engine.kind)
+        return entry.open(None if entry.section is None else settings.of(entry.section))
     except TidegateError as err:
         _log.warning("%s", err)
         return UnsupportedEngine(err.failure)
@@ -110,12 +113,12 @@ async def _this_boot(bus: Bus) -> BootInstance:
     return read_boot(await Systemd(bus).soft_reboots_count())
 
 
-def _configured_kind() -> str:
-    """``[engine] kind``, or its default under a bad configuration: the agent reports that, and needs a status."""
+def _settings() -> Settings:
+    """The settings, or the defaults under a bad configuration: the agent reports that, and needs a status."""
     loaded = load(DEFAULT_ROOTS)
     for problem in loaded.problems:
         _log.warning("%s", problem)
-    return (loaded.settings or Settings()).engine.kind
+    return loaded.settings or Settings()
 
 
 def _agent_and_root() -> frozenset[int]:

@@ -14,9 +14,9 @@ from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import booted_release
 from tidegate.machine.plan import PlanStep, arming_step, plan_for, rollback_plan
 from tidegate.machine.state import State
-from tidegate.reboot import RebootKind
 from tidegate.records.model import AttemptRecord, Intent, Outcome, RebootRequest
 from tidegate.release import Release
+from tidegate.system.reboot import RebootKind
 
 if TYPE_CHECKING:
     from tidegate.machine.phases.executing import Executing

@@ -16,8 +16,8 @@ from tidegate.fleetlock.account import LockAccount
 from tidegate.fleetlock.protocol import UpdateParams
 from tidegate.gates.base import NOT_NOTICED, Notice
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootKind
 from tidegate.release import Purpose, Release
+from tidegate.system.reboot import RebootKind
 
 ARM_SECS = DEFAULT_TRAITS.arm_timeout_secs
 

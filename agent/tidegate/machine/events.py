@@ -11,8 +11,8 @@ from tidegate.fleetlock.account import LockBusy, LockGranted, LockReleased
 from tidegate.gates.base import Verdict
 from tidegate.health.base import ProbeResult
 from tidegate.machine.state import Policy
-from tidegate.reboot import RebootAnswer
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAnswer
 
 
 @dataclass(frozen=True, slots=True)

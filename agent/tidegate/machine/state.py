@@ -18,10 +18,10 @@ from tidegate.health.judgement import HealthTerms
 from tidegate.machine.effects import Effect
 from tidegate.machine.phase import Phase
 from tidegate.machine.plan import Order, downloads_first, plan_for
-from tidegate.reboot import RebootKind
 from tidegate.records.model import Records
 from tidegate.release import Release
 from tidegate.system.boot import BootInstance
+from tidegate.system.reboot import RebootKind
 
 
 class FailureAction(StrEnum):

@@ -1,4 +1,5 @@
-"""State gates: reasons to wait that the agent knows without asking anything. Pure."""
+"""Verdicts of the state gates, which the agent knows without asking anything; :mod:`tidegate.gates.state` has their
+specifications. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from tidegate.clock import Now
 from tidegate.discovery.policy import Rules, unwanted
 from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Verdict, Wait
+from tidegate.gates.state import ATTEMPTS, DENIED, UPDATES, VERSION_POLICY
 from tidegate.machine import lock_duty
 from tidegate.machine.mandate import AUTOMATIC, Mandate
 from tidegate.machine.state import State
@@ -15,8 +17,6 @@ from tidegate.release import Purpose, Release
 
 MAX_ATTEMPTS = 3
 """Attempts in a row that came to nothing, after which only a person or a newer release starts another."""
-
-ATTEMPTS = "attempts"
 
 RETRY_BASE_SECS = 300.0
 """Before the second attempt; doubled before each further one."""
@@ -35,8 +35,8 @@ def agent_waits(state: State, target: Release, mandate: Mandate) -> tuple[Wait, 
     found = (
         state.policy.block,
         _denied(state, target),
-        _unwanted(state, target) if mandate.purpose is not Purpose.ROLLBACK else None,
-        _disabled(state) if mandate.request is None and mandate.purpose is Purpose.UPDATE else None,
+        _unwanted(state, target) if mandate.purpose in VERSION_POLICY.guards else None,
+        _disabled(state) if mandate.request is None and mandate.purpose in UPDATES.guards else None,
         None if _by_a_person_now(mandate) else _exhausted(state, target),
     )
     return tuple(wait for wait in found if wait is not None)
@@ -50,7 +50,9 @@ def agent_waits_before_lock(state: State, target: Release, mandate: Mandate) -> 
 
 
 def _by_a_person_now(mandate: Mandate) -> bool:
-    return mandate.purpose is Purpose.MANUAL or (mandate.purpose is Purpose.ROLLBACK and mandate.request is not None)
+    return mandate.purpose not in ATTEMPTS.guards or (
+        mandate.purpose is Purpose.ROLLBACK and mandate.request is not None
+    )
 
 
 def mandate_of(state: State) -> Mandate:
@@ -64,7 +66,7 @@ def _denied(state: State, target: Release) -> Wait | None:
     if denial is None:
         return None
     why = f"{target.version} is denied: {denial.evidence}"
-    return Wait("denied", why, remedy=f"tidegate allow {target.version} --reason TEXT")
+    return Wait(DENIED.name, why, remedy=f"tidegate allow {target.version} --reason TEXT")
 
 
 def _unwanted(state: State, target: Release) -> Wait | None:
@@ -73,13 +75,13 @@ def _unwanted(state: State, target: Release) -> Wait | None:
     passed_over = unwanted(target, rules)
     if passed_over is None:
         return None
-    return Wait("updates", f"{target.version} {passed_over.reason}", remedy="tidegate config show --origin")
+    return Wait(VERSION_POLICY.name, f"{target.version} {passed_over.reason}", remedy="tidegate config show --origin")
 
 
 def _disabled(state: State) -> Wait | None:
     if state.policy.enabled:
         return None
-    return Wait("updates", "updates.enabled is false", remedy="tidegate apply --now --reason TEXT")
+    return Wait(UPDATES.name, "updates.enabled is false", remedy="tidegate apply --now --reason TEXT")
 
 
 def _exhausted(state: State, target: Release) -> Wait | None:
@@ -88,7 +90,7 @@ def _exhausted(state: State, target: Release) -> Wait | None:
         return None
     last = state.records.history[-1]
     return Wait(
-        ATTEMPTS,
+        ATTEMPTS.name,
         f"{failures} attempts in a row came to nothing, the last one: {last.detail}",
         remedy=f"mend the cause, then: {_by_hand(state)}",
     )
@@ -114,4 +116,4 @@ def after_failed_attempt(state: State, target: Release, now: Now) -> tuple[Wait,
         return ()
     until = now.wall + timedelta(seconds=pause_secs)
     why = f"the last attempt came to nothing: {state.records.history[-1].detail}"
-    return (Wait(ATTEMPTS, why, until, remedy=f"wait, or: {_by_hand(state)}"),)
+    return (Wait(ATTEMPTS.name, why, until, remedy=f"wait, or: {_by_hand(state)}"),)

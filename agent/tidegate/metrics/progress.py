@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from tidegate.gates import registry
 from tidegate.jsonread import Document, instant, items, number, rows, table, text
 from tidegate.metrics.shapes import OTHER, PREFIX, bounded, by_label, gauge, info, known, one_of
 
@@ -14,14 +15,7 @@ STATES = (
     "steady", "disabled", "staging", "staged", "finalizing", "rebooting", "verifying", "paused", "failed",
 )  # fmt: skip
 
-OWN_REASONS = (
-    "config", "record", "updates", "denied", "attempts", "fleet_lock", "host", "health", "engine", "logind", "gates",
-)  # fmt: skip
-"""Gates for the agent's own reasons against a reboot."""
-
-GATES = (
-    *OWN_REASONS, "immediate", "periodic", "marker_file", "interval", "inhibitors", "clock", "sessions",
-)  # fmt: skip
+GATES = tuple(spec.name for spec in registry.all_specs())
 """Values of the label ``gate``."""
 
 DEPLOYMENTS = ("booted", "staged", "rollback", "target")
@@ -50,8 +44,8 @@ def _releases(snapshot: Document) -> Metric:
 
 
 def _checks(snapshot: Document) -> Iterator[Metric]:
-    enabled = "updates" not in items(snapshot, "blocked_by")
-    yield gauge("updates_enabled", "Whether automatic updates are enabled (updates.enabled)", enabled)
+    if isinstance(enabled := snapshot.get("updates_enabled"), bool):
+        yield gauge("updates_enabled", "Whether automatic updates are enabled (updates.enabled)", enabled)
     last, following = instant(snapshot, "last_check"), instant(snapshot, "next_check")
     yield from known("last_check_timestamp_seconds", "When the last successful check for a release was", last)
     yield from known("next_check_timestamp_seconds", "When the next check for a release is due", following)

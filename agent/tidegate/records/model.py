@@ -21,9 +21,9 @@ from types import MappingProxyType
 
 from tidegate.clock import Now
 from tidegate.fleetlock.account import LockAccount, LockRelease
-from tidegate.reboot import RebootKind
 from tidegate.release import Purpose, Release
 from tidegate.system.boot import BootInstance
+from tidegate.system.reboot import RebootKind
 
 HISTORY_LENGTH = 100
 """Attempts kept: two years of a host that updates weekly. The document stays under 64 KiB."""
@@ -70,7 +70,8 @@ class Intent:
     release that was booted before), so that an entry found after the boot does not prove that this attempt made it.
     ``failed_units`` had failed before the reboot was requested, so that their failure after it says nothing about the
     target. ``rollback_floor``: the lowest version to which the target allows an automatic rollback, according to its
-    publisher; empty if there is no such limit. ``kind``: how the host goes down (:class:`~tidegate.reboot.RebootKind`).
+    publisher; empty if there is no such limit. ``kind``: how the host goes down
+    (:class:`~tidegate.system.reboot.RebootKind`).
     """
 
     id: str

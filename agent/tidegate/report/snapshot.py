@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from tidegate.clock import Now, rfc3339
 from tidegate.discovery.base import Deferred
 from tidegate.discovery.policy import PassedOver
-from tidegate.engines.base import EngineStatus
+from tidegate.engines.base import EngineStatus, EngineTraits
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.health.judgement import CheckState
@@ -57,6 +58,7 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "state": public_state(state),
         "since": rfc3339(since),
         "summary": summary(state),
+        "updates_enabled": state.policy.enabled,
         **_deployments(state.host),
         "target": version_and_payload(target_of(state)),
         "prospect": prospect(state),
@@ -128,15 +130,22 @@ def _awaits_reboot(state: State) -> bool:
 
 def _deployments(host: EngineStatus | None) -> dict[str, object]:
     if host is None:
-        return {"engine": None, "booted": None, "staged": None, "rollback": None, "next_boot": None}
+        return {"engine": None, "traits": None, "booted": None, "staged": None, "rollback": None, "next_boot": None}
     staged = host.staged
     return {
         "engine": host.engine,
+        "traits": _traits(host.traits),
         "booted": version_and_payload(host.booted),
         "staged": staged and {"version": staged.version, "payload": staged.payload, "locked": staged.locked},
         "rollback": version_and_payload(host.rollback),
         "next_boot": host.next_boot,
     }
+
+
+def _traits(traits: EngineTraits) -> dict[str, object]:
+    """What the engine can do, by the names of :class:`.EngineTraits`; the set of kinds becomes a sorted array."""
+    values: dict[str, object] = {one.name: getattr(traits, one.name) for one in fields(traits)}
+    return values | {"reboot_kinds": sorted(traits.reboot_kinds)}
 
 
 def _lock(state: State) -> dict[str, object] | None:

@@ -6,8 +6,7 @@ org.freedesktop.login1(5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from tidegate.bus.bus import Bus
@@ -15,7 +14,7 @@ from tidegate.bus.errors import ABSENT, INVALID_ARGS, UNKNOWN_METHOD, CallFailed
 from tidegate.bus.message import Emission, Endpoint, Match
 from tidegate.bus.server import PROPERTIES
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.printable import one_line
+from tidegate.services.inhibitors import Inhibitor
 from tidegate.services.sessions import GONE, SESSION_INTERFACE, Listed, Session, session_of
 
 MANAGER = Endpoint("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
@@ -25,40 +24,6 @@ NO_FLAGS = 0
 
 _NOT_IN_THIS_SYSTEMD = frozenset({UNKNOWN_METHOD, INVALID_ARGS})
 """The errors of systemd before 248 for RebootWithFlags, and of any version for an unknown flag."""
-
-_BLOCKING_MODES = frozenset({"block", "block-weak"})
-"""Both hold callers other than root and the holder, on every version. From 257 on ``block`` holds those two as well,
-and ``block-weak`` is what ``block`` was before. The agent respects both whatever its user: before 257 logind lets root
-through."""
-
-_SHOWN_CHARS = 120
-"""Of the texts ``who`` and ``why`` of an inhibitor, each a sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inhibitor:
-    """An inhibitor lock. ``what`` is a set of operations; ``mode`` is block, block-weak or delay."""
-
-    what: frozenset[str]
-    who: str
-    why: str
-    mode: str
-
-    @property
-    def blocks_shutdown(self) -> bool:
-        """Whether a reboot has to wait until this lock is released."""
-        return "shutdown" in self.what and self.mode in _BLOCKING_MODES
-
-
-def holding(inhibitors: Sequence[Inhibitor]) -> str | None:
-    """Return which inhibitor blocks a reboot, and why, for people; None where none does."""
-    blockers = [inhibitor for inhibitor in inhibitors if inhibitor.blocks_shutdown]
-    if not blockers:
-        return None
-    first, *rest = blockers
-    more = f" (and {len(rest)} more)" if rest else ""
-    who, why = one_line(first.who, _SHOWN_CHARS), one_line(first.why, _SHOWN_CHARS)
-    return f"{who or 'somebody'} holds shutdowns back: {why or 'no reason given'}{more}"
 
 
 class Logind:

@@ -7,8 +7,9 @@ import logging
 from tidegate.bus import errors
 from tidegate.bus.errors import CallFailed
 from tidegate.errors import TidegateError
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind, RebootRefused
-from tidegate.services.logind import Logind, holding
+from tidegate.services.inhibitors import holding
+from tidegate.services.logind import Logind
+from tidegate.system.reboot import RebootAccepted, RebootAnswer, RebootKind, RebootRefused
 
 OPERATION_IN_PROGRESS = "org.freedesktop.login1.OperationInProgress"
 

@@ -13,9 +13,10 @@ from tests.fakes.logind import OPERATION_IN_PROGRESS
 from tests.integration.dbus.real_logind import NOBODY, RealLogind, connect_as, gone, missing, real_logind
 from tidegate.bus.errors import CallFailed
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.reboot import RebootAccepted, RebootKind, RebootRefused
-from tidegate.services.logind import MANAGER, Inhibitor, Logind
+from tidegate.services.inhibitors import Inhibitor
+from tidegate.services.logind import MANAGER, Logind
 from tidegate.services.power import LogindPower
+from tidegate.system.reboot import RebootAccepted, RebootKind, RebootRefused
 
 WHY_NOT = missing()
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]

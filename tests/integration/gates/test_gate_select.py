@@ -18,19 +18,23 @@ from tidegate.bus.bus import Bus
 from tidegate.bus.interface import Interface, Property
 from tidegate.bus.message import Typed
 from tidegate.calendar.spec import WindowSpec
-from tidegate.config.settings import ClockTrust, Interval, Periodic, Sessions, Settings
 from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.clock import ClockSettings
+from tidegate.gates.interval import IntervalSettings
+from tidegate.gates.periodic import PeriodicSettings
 from tidegate.gates.select import GateSources, local_gates
+from tidegate.gates.sessions import SessionsSettings
 from tidegate.release import Purpose
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import TIMEDATE, Timedate
+from tidegate.settings import Settings
 
-ALWAYS_OPEN = Periodic(windows=(WindowSpec((0, 1, 2, 3, 4, 5, 6), 0, 24 * 60),))
-OPEN_FOR_AN_HOUR = Periodic(windows=(WindowSpec((0,), 10 * 60, 60),))  # START is a Monday, at 10:00
+ALWAYS_OPEN = PeriodicSettings(windows=(WindowSpec((0, 1, 2, 3, 4, 5, 6), 0, 24 * 60),))
+OPEN_FOR_AN_HOUR = PeriodicSettings(windows=(WindowSpec((0,), 10 * 60, 60),))  # START is a Monday, at 10:00
 
 
-def settings(*strategies: str, periodic: Periodic = ALWAYS_OPEN) -> Settings:
-    plain = Settings(periodic=periodic)
+def settings(*strategies: str, periodic: PeriodicSettings = ALWAYS_OPEN) -> Settings:
+    plain = Settings().having(periodic)
     return replace(plain, updates=replace(plain.updates, strategy=strategies or ("immediate",)))
 
 
@@ -81,14 +85,14 @@ def test_a_quiet_host_without_any_setting_may_reboot() -> None:
 
 
 def test_the_gates_come_cheapest_first_and_sessions_last() -> None:
-    configured = replace(settings("periodic", "fleet_lock", "immediate"), interval=Interval(60))
+    configured = settings("periodic", "fleet_lock", "immediate").having(IntervalSettings(60))
     verdicts = verdicts_of(configured, FakeLogind())
     assert list(verdicts) == ["periodic", "immediate", "interval", "inhibitors", "clock", "sessions"]
     assert waiting(verdicts) == []
 
 
 def test_gates_can_be_switched_off_and_inhibitors_not() -> None:
-    configured = replace(Settings(), sessions=Sessions(enabled=False), clock=ClockTrust("never"))
+    configured = Settings().having(SessionsSettings(enabled=False), ClockSettings("never"))
     logind = FakeLogind()
     logind.log_in("1")
     logind.inhibit("backup", "backup running")
@@ -122,7 +126,7 @@ def test_somebody_who_is_logged_in_is_found_on_the_bus() -> None:
 def test_a_session_that_says_nothing_of_itself_is_somebody(changed: dict[str, Typed | None]) -> None:
     logind = FakeLogind()
     logind.log_in("1", changed=changed)
-    configured = replace(Settings(), sessions=Sessions(ignore_idle_secs=60))
+    configured = Settings().having(SessionsSettings(ignore_idle_secs=60))
     assert waiting(verdicts_of(configured, logind)) == ["sessions"]
 
 
@@ -152,14 +156,14 @@ def test_idle_is_what_logind_knows_of_each_kind(kind: str, hint: bool, idle_secs
     logind = FakeLogind()
     told = {"Type": Typed("s", kind), "IdleHint": Typed("b", hint), "IdleSinceHint": usec(idle_secs)}
     logind.log_in("1", changed={**told, "TimestampMonotonic": Typed("t", 30_000_000)})
-    configured = replace(Settings(), sessions=Sessions(ignore_idle_secs=60))
+    configured = Settings().having(SessionsSettings(ignore_idle_secs=60))
     assert waiting(verdicts_of(configured, logind)) == (["sessions"] if counted else [])
 
 
 def test_the_grace_period_takes_the_end_of_the_window_into_account() -> None:
     logind = FakeLogind()
     logind.log_in("1")
-    configured = replace(settings("periodic", periodic=OPEN_FOR_AN_HOUR), sessions=Sessions(grace_secs=3600))
+    configured = settings("periodic", periodic=OPEN_FOR_AN_HOUR).having(SessionsSettings(grace_secs=3600))
     verdict = verdicts_of(configured, logind)["sessions"]
     assert isinstance(verdict, Wait)
     assert verdict.notice is None
@@ -172,8 +176,8 @@ def test_the_grace_period_takes_the_end_of_the_window_into_account() -> None:
         (settings("immediate"), False),
         (settings("periodic"), True),  # even where it is open for as long as it looks ahead
         (settings("periodic", periodic=OPEN_FOR_AN_HOUR), True),
-        (replace(settings("periodic"), clock=ClockTrust("never")), False),
-        (replace(settings("immediate"), clock=ClockTrust("always")), True),
+        (settings("periodic").having(ClockSettings("never")), False),
+        (settings("immediate").having(ClockSettings("always")), True),
     ],
 )
 def test_the_clock_matters_where_something_depends_on_it(configured: Settings, waits: bool) -> None:
@@ -185,7 +189,7 @@ def test_without_logind_and_timedated_nothing_is_allowed() -> None:
         with private_bus() as daemon:
             bus = await Bus.connect(daemon.address)
             there = GateSources(Logind(bus), Timedate(bus), None)
-            configured = replace(settings("periodic"), interval=Interval(60))
+            configured = settings("periodic").having(IntervalSettings(60))
             told = {gate.name: gate for gate in local_gates(configured, there)}
             asked = Question(release("2"), Purpose.UPDATE, at(0))
             for name in ("interval", "clock", "sessions"):

@@ -14,12 +14,13 @@ from tests.fakes.asyncs import run
 from tests.fakes.clock import FakeClock
 from tests.fakes.private_bus import private_bus, two
 from tests.fakes.systemd1 import FakeSystemd1
-from tidegate.config.health import FileCheck, UnitCheck
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health import file
 from tidegate.health.base import Weight
 from tidegate.health.boot import BootComplete
 from tidegate.health.check import CheckResult
+from tidegate.health.checks.file import FileCheck
+from tidegate.health.checks.unit import UnitCheck
 from tidegate.health.failed_units import NoFailedUnits
 from tidegate.health.file import FileState
 from tidegate.health.unit import UnitActive

@@ -16,7 +16,6 @@ import pytest
 import tidegate
 from tests.fakes.asyncs import run
 from tests.fakes.private_bus import PrivateBus, connected, private_bus
-from tidegate.config import load
 from tidegate.engines import detect
 from tidegate.engines.facts import BootcAnswer, HostFacts
 from tidegate.engines.ostree import OstreeEngine
@@ -26,6 +25,7 @@ from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.helper import main
 from tidegate.helper.main import choose_engine
+from tidegate.settings import load
 
 OSTREE_HOST = HostFacts(ostree_booted=True, ostree_installed=True, rpm_ostree=False, bootc=BootcAnswer.ABSENT)
 NO_HOST = HostFacts(ostree_booted=False, ostree_installed=False, rpm_ostree=False, bootc=BootcAnswer.ABSENT)

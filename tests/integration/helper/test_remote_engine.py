@@ -25,8 +25,8 @@ from tidegate.engines.unsupported import UnsupportedEngine
 from tidegate.engines.wire import ENGINE
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.helper.main import Terms, serve
-from tidegate.reboot import RebootKind
 from tidegate.release import Release
+from tidegate.system.reboot import RebootKind
 from tidegate.system.sd_notify import Notifier
 
 UNKNOWN_PAYLOAD = "0" * 64

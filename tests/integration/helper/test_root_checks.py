@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tests.fakes.asyncs import run, until
 from tests.fakes.private_bus import connected, private_bus, two
 from tidegate.bus.bus import Bus
-from tidegate.config.health import CommandCheck
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.base import Weight
 from tidegate.health.check import CheckResult
+from tidegate.health.checks.command import CommandCheck
 from tidegate.health.remote import Command, Executables, RemoteChecks
 from tidegate.helper.checks import RootChecks
 from tidegate.helper.checks_service import ServedChecks

@@ -182,7 +182,7 @@ SITUATIONS: dict[str, tuple[Document, set[str]]] = {
     "keeps the slot": ({**WELL, "lock": LOCK}, {"TidegateLockKept"}),
     "owes the slot": ({**WELL, "lock": {**LOCK, "state": "release_owed"}}, {"TidegateLockKept"}),
     "hears nothing": ({**WELL, "last_check": ago(2 * DAY)}, {"TidegateNoCheck"}),
-    "is not to hear": ({**WELL, "last_check": ago(2 * DAY), "state": "disabled", "blocked_by": ["updates"]}, set()),
+    "is not to hear": ({**WELL, "last_check": ago(2 * DAY), "state": "disabled", "updates_enabled": False}, set()),
     "fails": (
         {**WELL, "last_error": {"kind": "engine.no-space", "count": 9, "at": ago(7 * HOUR)}},
         {"TidegateFailing"},

@@ -7,9 +7,8 @@ import subprocess
 
 import pytest
 
-from tidegate.config.settings import Identity
 from tidegate.errors import TidegateError
-from tidegate.identity import APP_ID, identify, read_machine_id
+from tidegate.identity import APP_ID, Identity, identify, read_machine_id
 
 TOOL = shutil.which("systemd-id128")
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from tests.fakes.http_misbehaving import Behaviour, answers, drips, resets, serving, silent
-from tidegate.config.health import HttpCheck
 from tidegate.health.base import Weight
 from tidegate.health.check import CheckResult
+from tidegate.health.checks.http import HttpCheck
 from tidegate.health.http import HttpAnswers
 from tidegate.net.client import NetClient
 

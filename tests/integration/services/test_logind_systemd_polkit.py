@@ -19,11 +19,12 @@ from tidegate.bus.bus import Bus
 from tidegate.bus.errors import CallFailed, ErrorReply
 from tidegate.bus.interface import Caller
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.reboot import RebootAccepted, RebootKind, RebootRefused
-from tidegate.services.logind import Inhibitor, Logind
+from tidegate.services.inhibitors import Inhibitor
+from tidegate.services.logind import Logind
 from tidegate.services.polkit import check_authorization
 from tidegate.services.power import LogindPower
 from tidegate.services.systemd import Systemd, UnitState
+from tidegate.system.reboot import RebootAccepted, RebootKind, RebootRefused
 
 
 @asynccontextmanager

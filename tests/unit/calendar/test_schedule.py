@@ -14,8 +14,8 @@ from tidegate.calendar.exclusions import DateRange
 from tidegate.calendar.preview import preview
 from tidegate.calendar.schedule import Schedule, State
 from tidegate.calendar.spec import MINUTES_A_WEEK, WindowSpec
-from tidegate.config.settings import Periodic
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.gates.periodic import PeriodicSettings
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -54,7 +54,7 @@ class Naive:
 
 
 def schedule_of(*listed: WindowSpec, excluded: tuple[DateRange, ...] = (), spread_minutes: int = 0) -> Schedule:
-    periodic = Periodic(windows=listed, exclude=excluded, spread_minutes=spread_minutes)
+    periodic = PeriodicSettings(windows=listed, exclude=excluded, spread_minutes=spread_minutes)
     return Schedule.of(periodic, "some host")
 
 
@@ -108,9 +108,9 @@ def test_openings_are_in_order_apart_and_open_throughout(
 def test_each_host_opens_at_its_own_moment_in_every_window(
     listed: list[WindowSpec], excluded: tuple[DateRange, ...], at: datetime, spread_minutes: int, host: str
 ) -> None:
-    periodic = Periodic(windows=tuple(listed), exclude=excluded, spread_minutes=spread_minutes)
+    periodic = PeriodicSettings(windows=tuple(listed), exclude=excluded, spread_minutes=spread_minutes)
     schedule = Schedule.of(periodic, host)
-    shared = Schedule.of(Periodic(windows=tuple(listed), exclude=excluded), "")
+    shared = Schedule.of(PeriodicSettings(windows=tuple(listed), exclude=excluded), "")
     for mine, window in zip(islice(schedule.openings(at), 3), islice(shared.openings(at), 3), strict=True):
         assert (mine.start, mine.end) == (window.start, window.end)
         assert mine.start <= mine.opens
@@ -180,7 +180,7 @@ def test_an_excluded_date_drops_its_windows_and_cuts_those_of_the_day_before() -
 
 
 def test_spread_is_even_over_hosts() -> None:
-    window = Periodic(windows=(WindowSpec((SAT,), 0, 120),), spread_minutes=60)
+    window = PeriodicSettings(windows=(WindowSpec((SAT,), 0, 120),), spread_minutes=60)
     late = [next(Schedule.of(window, f"host-{n}").openings(MONDAY)) for n in range(600)]
     quarters = [int((one.opens - one.start) / (15 * MINUTE)) for one in late]
     assert all(100 < quarters.count(quarter) < 200 for quarter in range(4))
@@ -198,5 +198,5 @@ def test_the_preview_lists_the_next_windows_of_this_host() -> None:
 
 def test_a_zone_that_is_gone_is_a_config_error() -> None:
     with pytest.raises(TidegateError) as caught:
-        Schedule.of(Periodic(time_zone="Nowhere/Town"), "")
+        Schedule.of(PeriodicSettings(time_zone="Nowhere/Town"), "")
     assert caught.value.kind is ErrorKind.CONFIG_INVALID

@@ -68,3 +68,10 @@ def test_gates_that_hold_a_reboot_are_offered_each_once(tmp_path: Path, monkeypa
     assert ask("tidegate apply --override ") == {"periodic", "sessions"}
     assert ask("tidegate apply --override se") == {"sessions"}
     assert ask("tidegate apply --override sessions,") == {"sessions,periodic"}
+
+
+def test_gates_that_may_not_be_overridden_are_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "status.json"
+    monkeypatch.setattr(completion, "STATUS_FILE", str(snapshot))
+    snapshot.write_text(json.dumps({"blocked_by": ["inhibitors", "denied", "fleet_lock", "no such gate", 3]}))
+    assert ask("tidegate apply --override ") == {"fleet_lock"}

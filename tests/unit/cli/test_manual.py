@@ -14,8 +14,10 @@ from tests.fakes.clock import START
 from tidegate.bus.bus import Bus
 from tidegate.cli.entry import COMMANDS
 from tidegate.cli.status_cmd import exit_code
-from tidegate.config.settings import STRATEGIES, Interval, Settings
 from tidegate.fleetlock.account import FLEET_LOCK
+from tidegate.gates import registry
+from tidegate.gates.interval import IntervalSettings
+from tidegate.gates.registry import strategies
 from tidegate.gates.select import GateSources, local_gates
 from tidegate.records.model import LockState
 from tidegate.release import Purpose
@@ -23,6 +25,7 @@ from tidegate.report.explain import explanation
 from tidegate.report.snapshot import snapshot
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import Timedate
+from tidegate.settings import Settings
 
 MANUALS = Path(__file__).resolve().parents[3] / "contrib/man"
 COMMANDS_PAGE = (MANUALS / "tidegate.1.md").read_text(encoding="utf-8")
@@ -79,19 +82,28 @@ def test_every_state_of_a_lock_is_told(state: LockState) -> None:
     assert state in table(COMMANDS_PAGE, "state of the lock")
 
 
-def test_every_gate_has_its_row_with_what_it_guards_and_whether_it_may_be_passed_over() -> None:
-    plain = Settings(interval=Interval(60))
-    chosen = tuple(name for name in STRATEGIES if name != "periodic")
+def test_every_gate_has_its_row_with_what_its_specification_says() -> None:
+    rows = table(CONFIG_PAGE, "gate")
+    specs = {spec.name: spec for spec in registry.all_specs()}
+    assert set(rows) == set(specs)
+    for name, spec in specs.items():
+        summary, asked_for, overridable, yields = rows[name]
+        assert summary == spec.summary
+        assert {Purpose(word) for word in asked_for.split(", ")} == spec.guards, name
+        assert (overridable, yields) == tuple("yes" if one else "no" for one in (spec.overridable, spec.etiquette))
+
+
+def test_a_gate_does_what_its_specification_says() -> None:
+    plain = Settings().having(IntervalSettings(60))
+    chosen = tuple(name for name in strategies() if name != "periodic")
     settings = replace(plain, updates=replace(plain.updates, strategy=chosen))
     gates = local_gates(settings, GateSources(Logind(NO_BUS), Timedate(NO_BUS), 0.0))
-    told = table(CONFIG_PAGE, "gate")
+    specs = {spec.name: spec for spec in registry.specs()}
+    assert {gate.name for gate in gates} == set(specs) - {"periodic", FLEET_LOCK}
     for gate in gates:
-        _, asked_for, overridable = told[gate.name]
-        assert {Purpose(word) for word in asked_for.split(", ")} == gate.guards, gate.name
-        assert overridable == ("yes" if gate.overridable else "no"), gate.name
-    assert set(told) == {*(gate.name for gate in gates), "periodic", FLEET_LOCK}
+        assert (gate.guards, gate.overridable) == (specs[gate.name].guards, specs[gate.name].overridable)
 
 
 def test_every_strategy_is_told() -> None:
-    for name in STRATEGIES:
+    for name in strategies():
         assert f"\n**{name}**\n: " in CONFIG_PAGE, name

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config import Problem, Settings, load
+from tidegate.config.problems import Problem
+from tidegate.settings import Settings, load
 
 
 def loaded(folder: Path, text: str) -> tuple[Settings | None, tuple[Problem, ...]]:

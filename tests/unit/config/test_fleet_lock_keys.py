@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config import Loaded, load
-from tidegate.config.settings import FleetLock
+from tidegate.fleetlock.settings import FleetLockSettings
+from tidegate.settings import Loaded, load
 
 TABLE = "updates.fleet_lock"
 SELECTED = "[updates]\nstrategy = 'fleet_lock'\n[updates.fleet_lock]\n"
@@ -20,14 +20,14 @@ def load_text(folder: Path, text: str) -> Loaded:
     return load([folder])
 
 
-def fleet_lock(folder: Path, text: str) -> FleetLock:
+def fleet_lock(folder: Path, text: str) -> FleetLockSettings:
     loaded = load_text(folder, SELECTED + text)
     assert loaded.settings is not None, loaded.problems
-    return loaded.settings.fleet_lock
+    return loaded.settings.of(FleetLockSettings)
 
 
 def test_the_defaults() -> None:
-    assert FleetLock() == FleetLock(
+    assert FleetLockSettings() == FleetLockSettings(
         base_url="",
         timeout_secs=30,
         ca_file=None,
@@ -44,7 +44,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         "timeout_secs = 5\nca_file = '/etc/ca.pem'\nclient_cert_file = '/etc/a.pem'\nclient_key_file = '/etc/a.pem'\n"
         "token_file = '/etc/token'\nrelease = 'after-boot'\nupdate_params = true\n"
     )
-    assert fleet_lock(tmp_path, text) == FleetLock(
+    assert fleet_lock(tmp_path, text) == FleetLockSettings(
         "https://locks.example.com/",
         5,
         "/etc/ca.pem",

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config import Problem, Settings, load
-from tidegate.config.health import CommandCheck, FileCheck, HttpCheck, UnitCheck
 from tidegate.config.kinds.http import Statuses
+from tidegate.config.problems import Problem
 from tidegate.config.show import as_json, as_toml
+from tidegate.health.checks.command import CommandCheck
+from tidegate.health.checks.file import FileCheck
+from tidegate.health.checks.http import HttpCheck
+from tidegate.health.checks.unit import UnitCheck
+from tidegate.settings import Settings, load
 
 
 def loaded(folder: Path, *texts: str) -> tuple[Settings | None, tuple[Problem, ...]]:
@@ -38,10 +42,10 @@ def test_checks_of_all_snippets_accumulate_with_their_defaults(tmp_path: Path) -
         '[[health.command]]\nname = "web"\ncommand = ["/usr/bin/true", "--", ""]\nuser = "www-data"\n'
         '[[health.file]]\nname = "web"\npath = "/run/x"\nmax_age_secs = 60\n',
     ).health
-    assert health.unit == (UnitCheck("web", "web.service"), UnitCheck("db", "db@1.service", "advisory"))
-    assert health.http == (HttpCheck("web", "https://h/x?y", Statuses(200, 399), None, 10, None, "advisory"),)
-    assert health.command == (CommandCheck("web", ("/usr/bin/true", "--", ""), "www-data", 30, "required"),)
-    assert health.file == (FileCheck("web", "/run/x", "present", 60, "required"),)
+    assert health.of(UnitCheck) == (UnitCheck("web", "web.service"), UnitCheck("db", "db@1.service", "advisory"))
+    assert health.of(HttpCheck) == (HttpCheck("web", "https://h/x?y", Statuses(200, 399), None, 10, None, "advisory"),)
+    assert health.of(CommandCheck) == (CommandCheck("web", ("/usr/bin/true", "--", ""), "www-data", 30, "required"),)
+    assert health.of(FileCheck) == (FileCheck("web", "/run/x", "present", 60, "required"),)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,7 @@ def test_checks_of_all_snippets_accumulate_with_their_defaults(tmp_path: Path) -
 )
 def test_statuses(tmp_path: Path, status: str, range_: Statuses) -> None:
     settings = good(tmp_path, f'[[health.http]]\nname = "a"\nurl = "http://h/"\nstatus = {status}\n')
-    assert settings.health.http[0].status == range_
+    assert settings.health.of(HttpCheck)[0].status == range_
     assert (range_.low in range_, range_.high + 1 in range_) == (True, False)
 
 
@@ -60,12 +64,22 @@ def test_statuses(tmp_path: Path, status: str, range_: Statuses) -> None:
         (WEB + "wieght = 1", 4, "health.unit[0].wieght", "did you mean `weight`?"),
         ('[[health.unit]]\nname = "a"', 1, "health.unit[0]", "there is no `unit`"),
         ('[[health.unit]]\nname = ""\nunit = "a.service"', 2, "health.unit[0].name", "'' cannot be used"),
-        ('[[health.unit]]\nname = "a/b"\nunit = "a.service"', 2, "health.unit[0].name", "'a/b' cannot be used"),
+        (
+            '[[health.unit]]\nname = "a/b"\nunit = "a.service"',
+            2,
+            "health.unit[0].name",
+            "'a/b' cannot be used",
+        ),
         ('[[health.unit]]\nname = "a"\nunit = "web"', 3, "health.unit[0].unit", "'web' cannot be used"),
         (WEB + 'weight = "reqired"', 4, "health.unit[0].weight", 'did you mean "required"?'),
         (WEB + "weight = 1", 4, "health.unit[0].weight", "1 is an integer, the wrong type"),
         ('[[health.http]]\nname = "a"\nurl = "h/x"', 3, "health.http[0].url", "does not start with http://"),
-        ('[[health.http]]\nname = "a"\nurl = "http://${group}/"', 3, "health.http[0].url", "variables are not"),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://${group}/"',
+            3,
+            "health.http[0].url",
+            "variables are not",
+        ),
         (
             '[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = 99',
             4,
@@ -78,13 +92,38 @@ def test_statuses(tmp_path: Path, status: str, range_: Statuses) -> None:
             "health.http[0].status",
             "neither a status nor a range",
         ),
-        ('[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = true', 4, "health.http[0].status", "wrong type"),
-        ('[[health.http]]\nname = "a"\nurl = "http://h"\ncontains = "a\\nb"', 4, "health.http[0].contains", "cannot"),
-        ('[[health.command]]\nname = "a"\ncommand = ["true"]', 3, "health.command[0].command", "'true' cannot"),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://h"\nstatus = true',
+            4,
+            "health.http[0].status",
+            "wrong type",
+        ),
+        (
+            '[[health.http]]\nname = "a"\nurl = "http://h"\ncontains = "a\\nb"',
+            4,
+            "health.http[0].contains",
+            "cannot",
+        ),
+        (
+            '[[health.command]]\nname = "a"\ncommand = ["true"]',
+            3,
+            "health.command[0].command",
+            "'true' cannot",
+        ),
         ('[[health.command]]\nname = "a"\ncommand = []', 3, "health.command[0].command", "empty"),
         ('[[health.command]]\nname = "a"\ncommand = "/bin/x"', 3, "health.command[0].command", "wrong type"),
-        ('[[health.command]]\nname = "a"\ncommand = ["/x", "\\u0000"]', 3, "health.command[0].command", "cannot be"),
-        ('[[health.command]]\nname = "a"\ncommand = ["/x"]\nuser = "-x"', 4, "health.command[0].user", "cannot be"),
+        (
+            '[[health.command]]\nname = "a"\ncommand = ["/x", "\\u0000"]',
+            3,
+            "health.command[0].command",
+            "cannot be",
+        ),
+        (
+            '[[health.command]]\nname = "a"\ncommand = ["/x"]\nuser = "-x"',
+            4,
+            "health.command[0].user",
+            "cannot be",
+        ),
         ('[[health.file]]\nname = "a"\npath = "x/../y"', 3, "health.file[0].path", "cannot be used"),
         (
             '[[health.file]]\nname = "a"\npath = "/x"\nstate = "absent"\nmax_age_secs = 1',

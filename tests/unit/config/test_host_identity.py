@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config.settings import Identity
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.identity import app_specific_id, host_id, read_machine_id
+from tidegate.identity import Identity, app_specific_id, host_id, read_machine_id
 
 MACHINE = "2e074e9b299c41a59923c51ae16f279b"
 

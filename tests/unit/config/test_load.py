@@ -13,10 +13,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tidegate.calendar.spec import WindowSpec
-from tidegate.config import Loaded, Problem, Settings, load
 from tidegate.config.fragments import MAX_PROBLEMS_PER_SNIPPET
 from tidegate.config.layers import MAX_SNIPPET_BYTES
-from tidegate.config.settings import Cincinnati, FleetLock, Identity, Periodic, Timing, Updates
+from tidegate.config.problems import Problem
+from tidegate.discovery.settings import Cincinnati
+from tidegate.fleetlock.settings import FleetLockSettings
+from tidegate.gates.periodic import PeriodicSettings
+from tidegate.identity import Identity
+from tidegate.settings import Loaded, Settings, Timing, Updates, load
 
 WINDOW = '[[updates.periodic.window]]\ndays = ["Sat"]\nstart_time = "23:30"\nlength_minutes = 60\n'
 
@@ -51,7 +55,7 @@ def test_the_defaults_are_those_of_zincati() -> None:
     assert settings.timing == Timing(steady_interval_secs=300)
     assert settings.identity == Identity(group="default", node_uuid=None, rollout_wariness=None, stream=None)
     assert settings.updates == Updates(enabled=True, allow_downgrade=False, strategy=("immediate",))
-    assert settings.periodic.time_zone == "UTC"
+    assert settings.of(PeriodicSettings).time_zone == "UTC"
 
 
 def test_a_whole_zincati_configuration(tmp_path: Path) -> None:
@@ -81,8 +85,9 @@ def test_a_whole_zincati_configuration(tmp_path: Path) -> None:
         cincinnati=Cincinnati("http://cincinnati.example.com:80/${stream}"),
         identity=Identity("workers", "27e3ac02-af39-46af-995c-9940e18b0cce", 1.0),
         updates=Updates(enabled=False, allow_downgrade=True, strategy=("fleet_lock",)),
-        fleet_lock=FleetLock("http://fleet-lock.example.com:8080/"),
-        periodic=Periodic(windows=(WindowSpec((5, 6), 425, 25),)),
+    ).having(
+        FleetLockSettings("http://fleet-lock.example.com:8080/"),
+        PeriodicSettings(windows=(WindowSpec((5, 6), 425, 25),)),
     )
 
 
@@ -99,8 +104,8 @@ def test_a_whole_zincati_configuration(tmp_path: Path) -> None:
     ],
 )
 def test_values_that_zincati_ignores_mean_the_defaults(tmp_path: Path, text: str) -> None:
-    expected = FleetLock("not selected") if "not selected" in text else FleetLock()
-    assert settings_of(tmp_path, text) == replace(Settings(), fleet_lock=expected)
+    expected = FleetLockSettings("not selected") if "not selected" in text else FleetLockSettings()
+    assert settings_of(tmp_path, text) == Settings().having(expected)
 
 
 def test_a_value_that_a_later_snippet_replaces_need_not_be_usable(tmp_path: Path) -> None:
@@ -126,7 +131,7 @@ def test_windows_accumulate_unless_a_snippet_replaces_them(tmp_path: Path) -> No
 def load_windows(folder: Path) -> tuple[WindowSpec, ...]:
     loaded = load([folder])
     assert loaded.settings is not None, loaded.problems
-    return loaded.settings.periodic.windows
+    return loaded.settings.of(PeriodicSettings).windows
 
 
 def test_origins_have_file_and_line(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.config import load
 from tidegate.config.layers import Source, overlay
 from tidegate.config.merge import EMPTY, Fragment, Given, Origin, combine, merge
+from tidegate.settings import load
 
 SOURCE = Source("x.toml", "")
 

@@ -13,7 +13,6 @@ from tests.fakes.engine import FakeEngine, FakeHost
 from tidegate.bus.bus import Bus
 from tidegate.calendar.schedule import Schedule
 from tidegate.clock import Now, SystemClock
-from tidegate.config import load
 from tidegate.configured import ConfigurationReader, Configured, Dependencies
 from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.native import Native
@@ -21,11 +20,13 @@ from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FleetLocking, LockAccount
 from tidegate.gates.base import Allow, Question, Wait
+from tidegate.gates.periodic import PeriodicSettings
 from tidegate.gates.select import GateSources
 from tidegate.health.base import HealthProber
 from tidegate.release import Purpose, Release
 from tidegate.services.logind import Logind
 from tidegate.services.timedate import Timedate
+from tidegate.settings import load
 
 GOOD = '[updates]\nenabled = false\n[discovery.static_graph]\nurl = "http://h/${basearch}/${group}.json"\n'
 WINDOW = """\
@@ -155,7 +156,7 @@ def test_the_periodic_strategy_answers_as_the_schedule_does(tmp_path: Path, hour
     verdict = asyncio.run(gate.ask(Question(Release("2", "b" * 64), Purpose.UPDATE, now)))
     settings = load([tmp_path]).settings
     assert settings is not None
-    until = Schedule.of(settings.periodic, "0" * 32).state(now.wall).until
+    until = Schedule.of(settings.of(PeriodicSettings), "0" * 32).state(now.wall).until
     if is_open:
         assert isinstance(verdict, Allow)
     else:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tidegate.discovery.base import Offers
 from tidegate.discovery.graph import SCHEME_KEY
 from tidegate.discovery.policy import Cause, Choice, Rules, choose
-from tidegate.engines.registry import CHECKSUM_SCHEME, OCI_SCHEME, scheme_of
+from tidegate.engines.entry import CHECKSUM_SCHEME, OCI_SCHEME
+from tidegate.engines.registry import scheme_of
 from tidegate.release import Release
 
 NO_RULES = Rules(denied={})

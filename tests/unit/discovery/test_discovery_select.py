@@ -8,18 +8,18 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine, FakeHost
-from tidegate.config.settings import Cincinnati as CincinnatiSettings
-from tidegate.config.settings import Discovery as DiscoverySettings
-from tidegate.config.settings import Settings
-from tidegate.config.settings import StaticGraph as StaticGraphSettings
 from tidegate.discovery.base import Discovery
 from tidegate.discovery.cincinnati import Cincinnati, query
 from tidegate.discovery.native import Native
 from tidegate.discovery.select import Unavailable, discovery_for
+from tidegate.discovery.settings import Cincinnati as CincinnatiSettings
+from tidegate.discovery.settings import Discovery as DiscoverySettings
+from tidegate.discovery.settings import StaticGraph as StaticGraphSettings
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
+from tidegate.settings import Settings
 
 NOBODY = NetClient(argv=("/nonexistent/worker",))
 HOST = HostIdentity("workers", "x86_64", "qemu", "stable", "e0f3745b108f471cbd4883c6fbed8cdd", 0.5)

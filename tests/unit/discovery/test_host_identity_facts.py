@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config.settings import Identity
 from tidegate.identity import (
     HostIdentity,
+    Identity,
     app_specific_id,
     basearch_of,
     boot_options,

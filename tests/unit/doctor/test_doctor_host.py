@@ -12,8 +12,7 @@ import pytest
 
 from tests.fakes.clock import START
 from tidegate.clock import Now
-from tidegate.config import Problem, Settings
-from tidegate.config.health import CommandCheck, UnitCheck
+from tidegate.config.problems import Problem
 from tidegate.discovery.base import Offers
 from tidegate.doctor import clock, configuration, discovery, disk_space, engine, folders, health, identity, lock
 from tidegate.doctor.base import AgentUser, Finding, Host, Status
@@ -24,8 +23,11 @@ from tidegate.engines.facts import BootcAnswer, HostFacts
 from tidegate.engines.ostree.source import Source
 from tidegate.engines.ostree.space import Disk
 from tidegate.errors import ErrorKind, Failure
+from tidegate.health.checks.command import CommandCheck
+from tidegate.health.checks.unit import UnitCheck
 from tidegate.identity import HostIdentity
 from tidegate.release import Release
+from tidegate.settings import Settings
 
 AGENT = AgentUser(991, frozenset({991, 5}))
 WHO = HostIdentity("default", "x86_64", node_uuid="0" * 31 + "1")
@@ -262,7 +264,7 @@ def test_commands_and_programs_are_looked_for_where_they_would_be_run(tmp_path: 
         CommandCheck("nobody", ("true",), user="nobody-of-that-name"),
         CommandCheck("number", ("true",), user="4000000"),
     )
-    settings = replace(Settings(), health=replace(Settings().health, command=commands))
+    settings = replace(Settings(), health=Settings().health.having(*commands))
     found = {one.check: one for one in asyncio.run(health.examine(replace(HOST, settings=settings, root=tmp_path)))}
     assert set(found) == {"required/10-web", "command/gone", "command/nobody", "checks"}
     assert found["required/10-web"].remedy.endswith(f"chmod +x {folder}/10-web")

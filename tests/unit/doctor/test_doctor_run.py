@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from tests.fakes.certificates import Authority
 from tidegate.cli import doctor_cmd
 from tidegate.cli.entry import cli
-from tidegate.config import Settings
 from tidegate.doctor import run
 from tidegate.doctor.base import Area, Examination, Finding, Host, Status
 from tidegate.doctor.reach import Reached, Unreached, reach
@@ -22,6 +21,7 @@ from tidegate.doctor.reading import file_facts, json_object, listed
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.tls import TlsFiles
+from tidegate.settings import Settings
 
 MANUAL = (Path(__file__).resolve().parents[3] / "contrib/man/tidegate.1.md").read_text(encoding="utf-8")
 PATIENT = Host(Settings(), (), {}, HostIdentity("default", "x86_64"), None, 1000)

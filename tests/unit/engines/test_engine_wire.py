@@ -32,8 +32,8 @@ from tidegate.helper.arguments import (
     checked_release,
     checked_version,
 )
-from tidegate.reboot import RebootKind
 from tidegate.release import Release
+from tidegate.system.reboot import RebootKind
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 deployments = st.builds(Deployment, texts, texts)

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from tests.fakes.builders import at, release
 from tests.fakes.clock import START
 from tidegate.clock import Now
-from tidegate.config.settings import PROGRAMS_CLASSES
-from tidegate.config.settings import Sessions as Settings
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates import sessions as module
 from tidegate.gates.base import NOT_NOTICED, Allow, Notice, Question, Verdict, Wait
 from tidegate.gates.grace import STALE_SECS, NotStarted, Over, Running, TooLong, grace
 from tidegate.gates.people import MAX_NAMED, MAX_TERMINALS, Ignored, named, present, terminals
-from tidegate.gates.sessions import Sessions
+from tidegate.gates.sessions import PROGRAMS_CLASSES, Sessions
+from tidegate.gates.sessions import SessionsSettings as Settings
 from tidegate.release import Purpose
 from tidegate.services.sessions import Session
 

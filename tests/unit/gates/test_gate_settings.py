@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config import load
-from tidegate.config.settings import PROGRAMS_CLASSES, ClockTrust, Interval, MarkerFile, Sessions, Settings
+from tidegate.gates.clock import ClockSettings
+from tidegate.gates.interval import IntervalSettings
+from tidegate.gates.marker_file import MarkerFileSettings
+from tidegate.gates.sessions import PROGRAMS_CLASSES, SessionsSettings
+from tidegate.settings import Settings, load
 
 
 def read(tmp_path: Path, text: str) -> Settings:
@@ -37,16 +40,16 @@ min_secs = 86400
 """,
     )
     users = ("core", "1000", "svc$", "a.b@example.com")
-    assert found.marker_file == MarkerFile("/run/ops/allow.json")
-    assert found.sessions == Sessions(
+    assert found.of(MarkerFileSettings) == MarkerFileSettings("/run/ops/allow.json")
+    assert found.of(SessionsSettings) == SessionsSettings(
         enabled=False, grace_secs=0, ignore_users=users, ignore_classes=(), ignore_idle_secs=3600
     )
-    assert (found.clock, found.interval) == (ClockTrust("never"), Interval(86400))
+    assert (found.of(ClockSettings), found.of(IntervalSettings)) == (ClockSettings("never"), IntervalSettings(86400))
 
 
 def test_unset_the_cautious_values_hold(tmp_path: Path) -> None:
-    assert read(tmp_path, "").sessions == Sessions(True, 600, (), PROGRAMS_CLASSES, 0)
-    assert read(tmp_path, '[updates.marker_file]\npath = ""\n').marker_file == MarkerFile()
+    assert read(tmp_path, "").of(SessionsSettings) == SessionsSettings(True, 600, (), PROGRAMS_CLASSES, 0)
+    assert read(tmp_path, '[updates.marker_file]\npath = ""\n').of(MarkerFileSettings) == MarkerFileSettings()
 
 
 @pytest.mark.parametrize(

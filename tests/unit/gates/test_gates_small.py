@@ -15,10 +15,10 @@ from tidegate.clock import BUILT_AFTER, Now, SystemClock
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.gates.base import Allow, Question, Verdict, Wait
 from tidegate.gates.clock import ClockGate, always, where_time_is_limited
-from tidegate.gates.inhibitors import Inhibitors
+from tidegate.gates.inhibitors import SPEC, Inhibitors
 from tidegate.gates.interval import Interval, boot_began_secs
 from tidegate.release import Purpose
-from tidegate.services.logind import Inhibitor
+from tidegate.services.inhibitors import Inhibitor
 
 UNREACHABLE = TidegateError(ErrorKind.BUS_TIMEOUT, "no answer within 25 s", "wait")
 
@@ -77,8 +77,8 @@ def test_what_an_inhibitor_says_of_itself_stays_in_its_line() -> None:
 
 
 def test_inhibitors_hold_whatever_the_reboot_is_for_and_whoever_wants_it() -> None:
-    assert Inhibitors.guards == frozenset(Purpose)
-    assert not Inhibitors.overridable
+    assert SPEC.guards == frozenset(Purpose)
+    assert not SPEC.overridable
 
 
 # --------------------------------------------------------------------------- clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, timedelta
+from typing import cast
 
 import pytest
 
@@ -14,19 +15,25 @@ from tidegate.calendar.exclusions import Exclusions
 from tidegate.calendar.schedule import Schedule
 from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
-from tidegate.config.settings import STRATEGIES, Settings
 from tidegate.fleetlock.account import FLEET_LOCK
-from tidegate.gates.base import Allow, Question, Wait
+from tidegate.gates.base import Allow, Gate, Question, Wait
 from tidegate.gates.gate_set import ask_all
 from tidegate.gates.immediate import Immediate
 from tidegate.gates.periodic import Periodic
-from tidegate.gates.select import strategy_gates
+from tidegate.gates.registry import strategies
+from tidegate.gates.select import GateSources, strategy_gates
 from tidegate.release import Purpose
+from tidegate.settings import Settings
 
 
 def settings(*names: str) -> Settings:
     plain = Settings()
     return replace(plain, updates=replace(plain.updates, strategy=names))
+
+
+def strategies_of(configured: Settings) -> tuple[Gate, ...]:
+    """The strategies of this package ask no service."""
+    return strategy_gates(configured, cast(GateSources, None))
 
 
 def question(purpose: Purpose) -> Question:
@@ -40,31 +47,31 @@ def test_immediate_always_allows_and_guards_updates_alone() -> None:
 
 
 def test_the_default_strategy_is_immediate() -> None:
-    assert [gate.name for gate in strategy_gates(Settings())] == ["immediate"]
+    assert [gate.name for gate in strategies_of(Settings())] == ["immediate"]
 
 
 def test_strategies_keep_their_configured_order() -> None:
-    names = [gate.name for gate in strategy_gates(settings("marker_file", "immediate", "periodic"))]
+    names = [gate.name for gate in strategies_of(settings("marker_file", "immediate", "periodic"))]
     assert names == ["marker_file", "immediate", "periodic"]
 
 
 def test_the_fleet_lock_is_not_a_gate() -> None:
     """To ask for it is to take it: the machine does, after every gate."""
-    assert strategy_gates(settings("fleet_lock")) == ()
+    assert strategies_of(settings("fleet_lock")) == ()
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != FLEET_LOCK])
+@pytest.mark.parametrize("name", [name for name in strategies() if name != FLEET_LOCK])
 def test_every_name_that_the_configuration_takes_is_a_gate_of_that_name(name: str) -> None:
-    (gate,) = strategy_gates(settings(name))
+    (gate,) = strategies_of(settings(name))
     assert gate.name == name
     assert Purpose.UPDATE in gate.guards
 
 
 def test_a_strategy_may_be_overridden_by_name_and_one_that_is_not_there_may_not() -> None:
-    known = {gate.name: gate.overridable for gate in strategy_gates(settings("immediate", "marker_file"))}
+    known = {gate.name: gate.overridable for gate in strategies_of(settings("immediate", "marker_file"))}
     assert known == {"immediate": True, "marker_file": True}
-    assert Periodic.overridable
-    (unknown,) = strategy_gates(settings("astrology"))
+    assert Periodic(WEEKLY).overridable
+    (unknown,) = strategies_of(settings("astrology"))
     assert not unknown.overridable
 
 
@@ -83,7 +90,7 @@ def test_a_window_allows_until_it_closes(secs: float, is_open: bool) -> None:
 
 @pytest.mark.parametrize("purpose", list(Purpose))
 def test_a_strategy_that_this_version_does_not_have_never_allows(purpose: Purpose) -> None:
-    gates = strategy_gates(settings("immediate", "astrology"))
+    gates = strategies_of(settings("immediate", "astrology"))
     *_, verdict = asyncio.run(ask_all(gates, question(purpose)))
     assert isinstance(verdict, Wait)
     assert (verdict.gate, "astrology" in verdict.reason) == ("astrology", True)
@@ -91,5 +98,5 @@ def test_a_strategy_that_this_version_does_not_have_never_allows(purpose: Purpos
 
 
 def test_a_periodic_strategy_without_windows_never_allows() -> None:
-    *_, verdict = asyncio.run(ask_all(strategy_gates(settings("periodic")), question(Purpose.UPDATE)))
+    *_, verdict = asyncio.run(ask_all(strategies_of(settings("periodic")), question(Purpose.UPDATE)))
     assert isinstance(verdict, Wait)

@@ -75,9 +75,9 @@ from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
 from tidegate.machine.step import next_wakeup
-from tidegate.reboot import RebootAccepted
 from tidegate.records.model import LockState, Outcome, Records
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAccepted
 
 BUSY = LockBusy("all 1 semaphore slots currently locked")
 ARMED = host(staged="2", locked=False)

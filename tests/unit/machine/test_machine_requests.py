@@ -53,8 +53,8 @@ from tidegate.machine.state import Policy
 from tidegate.machine.state_gates import agent_waits
 from tidegate.machine.step import next_wakeup
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootAccepted, RebootRefused
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAccepted, RebootRefused
 
 DISABLED = quick(Policy(enabled=False))
 CLOSED = Failure(ErrorKind.REBOOT_REFUSED, "window: the window is closed", "wait")

@@ -60,9 +60,9 @@ from tidegate.machine.phases.waiting import RollbackPending, Staged
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootAccepted
 from tidegate.records.model import DenialCause, LockState, Outcome, Records, RollbackDue
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAccepted
 
 IN_2 = host("2", entries=("2", "1"))
 BACK = host("2", entries=("1", "2"))
@@ -437,6 +437,7 @@ def test_a_release_that_was_staged_before_the_operator_changed_their_mind_is_hel
     assert isinstance(walk.state.phase, Staged)
     assert walk.none(Arm)
     (wait,) = [verdict for verdict in walk.state.phase.verdicts if isinstance(verdict, Wait)]
+    assert wait.gate == "version_policy"
     assert wait.reason == "2 is not the release 1, to which updates.pin keeps this host"
 
 

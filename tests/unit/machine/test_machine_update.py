@@ -52,9 +52,9 @@ from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
 from tidegate.machine.state_gates import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 from tidegate.machine.step import next_wakeup
-from tidegate.reboot import RebootAccepted, RebootKind, RebootRefused
 from tidegate.records.model import Outcome, Records
 from tidegate.release import Purpose
+from tidegate.system.reboot import RebootAccepted, RebootKind, RebootRefused
 
 DISABLED = quick(Policy(enabled=False))
 BLOCKED = quick(Policy(blocked=BAD_CONFIG))

@@ -34,6 +34,7 @@ from tidegate.clock import Now
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockReleased
 from tidegate.gates.base import Allow, Gate, Notice, Question, Verdict, Wait
+from tidegate.gates.registry import all_specs
 from tidegate.loop import Keeper, Loop
 from tidegate.machine.effects import FindOffers, ReadHost, ReleaseLock, Stage, Task
 from tidegate.machine.events import Completed, PolicyChanged, StageAsked
@@ -41,11 +42,12 @@ from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy, State
-from tidegate.reboot import RebootRefused
+from tidegate.records.codec import decode, encode
 from tidegate.records.model import Records
 from tidegate.release import Purpose
 from tidegate.report.explain import Explainer, Row, explanation, gate_rows, last_verdicts, waits_of
 from tidegate.runner import Report
+from tidegate.system.reboot import RebootRefused
 
 DOCUMENT_KEYS = ["schema", "verdict", "purpose", "release", "staged", "since", "gates"]
 ROW_KEYS = ["gate", "verdict", "reason", "since", "until", "remedy"]
@@ -197,6 +199,29 @@ def test_a_bad_configuration_is_a_row_with_or_without_a_staged_release() -> None
 def test_unreadable_records_are_a_row() -> None:
     found = row(explained(walks.sealed()), "record")
     assert (found["verdict"], found["reason"]) == ("wait", "records.json: torn")
+
+
+def test_every_reason_of_the_agent_and_of_its_phases_is_a_gate_with_a_specification() -> None:
+    known = {spec.name for spec in all_specs()} | {"window"}  # the gate of the scenarios
+    for made in walks.EVERY:
+        assert {wait.gate for wait in waits_of(made().state)} <= known, made.__name__
+
+
+def test_a_pin_and_disabled_updates_are_two_rows() -> None:
+    walk = walks.disabled_staged()
+    walk.state = replace(walk.state, policy=replace(walk.state.policy, pin="7"))
+    assert [row(explained(walk), name)["verdict"] for name in ("updates", "version_policy")] == ["wait", "wait"]
+
+
+def test_a_record_of_an_older_agent_may_name_a_gate_otherwise() -> None:
+    """It called a pin ``updates``: the row is there, and since when it waits is not known."""
+    walk = walks.disabled_staged()
+    waiting = walk.state.records.waiting
+    assert waiting is not None
+    records = replace(walk.state.records, waiting=replace(waiting, gates={"updates": START}))
+    walk.state = replace(walk.state, policy=replace(walk.state.policy, enabled=True, pin="7"), records=records)
+    assert decode(encode(records)) == records
+    assert row(explained(walk), "version_policy")["since"] is None
 
 
 def test_updates_that_are_disabled_are_a_row_with_the_way_round() -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -34,6 +34,7 @@ from tests.fakes.builders import (
 from tests.fakes.clock import START
 from tests.fakes.engine import payload_of
 from tidegate.clock import parse_rfc3339
+from tidegate.engines.base import EngineTraits
 from tidegate.fleetlock.account import LockReleased
 from tidegate.gates.base import Wait
 from tidegate.machine.events import PolicyChanged
@@ -112,7 +113,9 @@ BESIDE: dict[str, Callable[[object], bool]] = {
     "writer": _object("version", "pid", "start_ticks"),
     "written_at": _instant,
     "summary": _text,
+    "updates_enabled": lambda value: isinstance(value, bool),
     "engine": _or_null(_text),
+    "traits": _or_null(_object(*(one.name for one in fields(EngineTraits)))),
     "next_boot": _or_null(_text),
     "target": _or_null(_RELEASE),
     "prospect": _object("purpose", "release", "staged", "since"),
@@ -152,7 +155,19 @@ def test_a_host_that_waits_is_told_whole() -> None:
         "state": "staged",
         "since": "2026-03-02T10:00:00Z",
         "summary": "2 is staged and waits: window: closed",
+        "updates_enabled": True,
         "engine": "ostree",
+        "traits": {
+            "stages_locked": True,
+            "can_disarm": True,
+            "can_rollback": True,
+            "can_discard": True,
+            "reboots": "agent",
+            "evidence": "boot_entries",
+            "reboot_kinds": ["reboot"],
+            "arm_timeout_secs": 110.0,
+            "updates_offline": False,
+        },
         "booted": ONE,
         "staged": {**TWO, "locked": True},
         "rollback": {"version": "0", "payload": payload_of("0")},
@@ -211,7 +226,9 @@ def test_a_host_that_waits_is_told_whole() -> None:
 
 def test_before_the_host_was_read_nothing_is_claimed_about_it() -> None:
     told = document(Walk())
-    assert [told[key] for key in ("engine", "booted", "staged", "rollback", "next_boot", "target")] == [None] * 6
+    assert [told[key] for key in ("engine", "traits", "booted", "staged", "rollback", "next_boot", "target")] == [
+        None
+    ] * 7
 
 
 def test_the_watch_is_told_with_every_check() -> None:

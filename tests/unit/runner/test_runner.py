@@ -41,9 +41,9 @@ from tidegate.machine.effects import (
     Task,
 )
 from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed
-from tidegate.reboot import RebootAccepted, RebootAnswer, RebootKind
 from tidegate.release import Purpose
 from tidegate.runner import DEADLINES_SECS, Host, Runner, World
+from tidegate.system.reboot import RebootAccepted, RebootAnswer, RebootKind
 
 SECOND = release("2", 2)
 NOTICE = Notice("a reboot is to come", START, ("pts/3",))

@@ -13,14 +13,14 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine, FakeHost
 from tests.fakes.signed_updates import STABLE, Publisher, TrustingHost, graph
 from tidegate.cli.entry import cli
-from tidegate.config import load
-from tidegate.config.settings import Cincinnati, Discovery, Settings
-from tidegate.config.settings import StaticGraph as StaticGraphSettings
 from tidegate.discovery.select import discovery_for
+from tidegate.discovery.settings import Cincinnati, Discovery
+from tidegate.discovery.settings import StaticGraph as StaticGraphSettings
 from tidegate.discovery.static_graph import TRUST_FOLDER, StaticGraph, trusting
 from tidegate.discovery.wire import Trust
 from tidegate.identity import HostIdentity
 from tidegate.net.client import NetClient
+from tidegate.settings import Settings, load
 
 
 def run(publisher: Publisher, *arguments: str) -> Result:

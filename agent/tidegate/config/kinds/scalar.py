@@ -10,6 +10,9 @@ from tidegate.config.keys import Kind, faulty
 from tidegate.config.kinds.base import StringKind, is_array_of
 from tidegate.config.problems import nearest, shown
 
+MAX_INTERVAL_SECS = 10 * 366 * 24 * 3600
+"""Ten years: a longer interval is a typing error, and timers overflow not far beyond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Boolean(Kind[bool]):
@@ -157,7 +160,7 @@ class Choices(Kind[tuple[str, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Url(StringKind[str]):
-    """A URL, possibly with variables. It is checked only where it is used: see :mod:`tidegate.config.rules`."""
+    """A URL, possibly with variables. It is checked only where it is used: see :mod:`tidegate.config.conflicts`."""
 
     schemes: tuple[str, ...]
     empty_is_default: ClassVar[bool] = True

@@ -21,6 +21,7 @@ from tidegate.clock import Now
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
+from tidegate.gates.state import HOST
 from tidegate.machine import attempts, lock_duty
 from tidegate.machine.effects import NOTICE, Announce, Effect
 from tidegate.machine.events import Result
@@ -37,7 +38,7 @@ from tidegate.release import Release
 if TYPE_CHECKING:
     from tidegate.machine.state import State, Step
 
-GOING_DOWN = Wait("host", "the host is going down already")
+GOING_DOWN = Wait(HOST.name, "the host is going down already")
 NO_TASK = 0
 """Ids of tasks begin at 1."""
 

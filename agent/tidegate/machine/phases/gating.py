@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
+from tidegate.gates.state import GATES
 from tidegate.machine import attempts, lock_duty
 from tidegate.machine.effects import AskGates, Effect, GiveNotice
 from tidegate.machine.events import Result
@@ -52,7 +53,7 @@ def _replanned(state: State, phase: Executing) -> Executing:
 
 def not_asked(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """Gates that cannot be asked do not allow."""
-    return asked(state, phase, (Wait("gates", failure.message, remedy=failure.remedy),), now)
+    return asked(state, phase, (Wait(GATES.name, failure.message, remedy=failure.remedy),), now)
 
 
 def _noticed(state: State, held: tuple[Wait, ...], now: Now) -> Step:
@@ -80,7 +81,7 @@ def asked_again(state: State, phase: Executing, result: Result, now: Now) -> Ste
 
 def not_asked_again(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """Gates that cannot be asked do not allow."""
-    wait = Wait("gates", failure.message, remedy=failure.remedy)
+    wait = Wait(GATES.name, failure.message, remedy=failure.remedy)
     return executing.call_off(troubled(state, failure, now), phase, (wait,), now)
 
 

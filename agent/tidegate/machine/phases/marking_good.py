@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
+from tidegate.gates.state import HEALTH
 from tidegate.health.judgement import CheckState
 from tidegate.machine.effects import NOTICE, Announce, MarkGood
 from tidegate.machine.events import HostView, Result
@@ -79,7 +80,7 @@ class MarkingGood(Phase):
 
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """The engine has to know."""
-        return (Wait("health", "this boot is healthy; marking it as good"),)
+        return (Wait(HEALTH.name, "this boot is healthy; marking it as good"),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """The verdict."""

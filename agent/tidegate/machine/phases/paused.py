@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
+from tidegate.gates.state import HEALTH
 from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import CheckState, failing, updated
 from tidegate.machine.effects import ERROR, WARNING, Announce, Reply
@@ -78,7 +79,7 @@ class Paused(Phase):
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """A person has to decide."""
         remedy = "repair it (checked every minute); or tidegate resume, or tidegate rollback, --reason TEXT"
-        return (Wait("health", f"this boot is unhealthy: {self.reason}", remedy=remedy),)
+        return (Wait(HEALTH.name, f"this boot is unhealthy: {self.reason}", remedy=remedy),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """With the reason."""

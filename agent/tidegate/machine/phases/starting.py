@@ -19,6 +19,7 @@ from tidegate.clock import Now
 from tidegate.engines.base import EngineStatus
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
+from tidegate.gates.state import HOST
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, Effect, ReadHost
 from tidegate.machine.events import HostView, Result
 from tidegate.machine.outcome import decide_outcome
@@ -27,9 +28,9 @@ from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import rebooting, undoing, verifying, waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootKind
 from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RebootRequest
 from tidegate.release import Purpose, Release
+from tidegate.system.reboot import RebootKind
 
 if TYPE_CHECKING:
     from tidegate.machine.state import State, Step
@@ -86,7 +87,7 @@ class Starting(Phase):
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """The host has to be read."""
         why = "" if state.trouble is None else f": {state.trouble.failure.message}"
-        return (Wait("host", f"the host has not been read yet{why}"),)
+        return (Wait(HOST.name, f"the host has not been read yet{why}"),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """The same always: an error is told by the state "failed"."""

@@ -10,6 +10,7 @@ from tidegate.clock import Now
 from tidegate.engines.base import RebootOwner
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
+from tidegate.gates.state import ENGINE, LOGIND
 from tidegate.machine import attempts
 from tidegate.machine.effects import NOTICE, WARNING, Announce, Arm, Prune, Reboot, Rollback, Stage
 from tidegate.machine.events import HostView, Result
@@ -18,7 +19,7 @@ from tidegate.machine.phases import executing, rebooting
 from tidegate.machine.phases.step_rule import StepRule
 from tidegate.machine.plan import PlanStep, arming_step
 from tidegate.machine.topics import Topic
-from tidegate.reboot import RebootAccepted, RebootRefused
+from tidegate.system.reboot import RebootAccepted, RebootRefused
 
 if TYPE_CHECKING:
     from tidegate.machine.phases.executing import Executing
@@ -91,7 +92,7 @@ def armed(state: State, phase: Executing, result: Result, now: Now) -> Step:
 
 def failed(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """The engine could not: called off. It counts as an attempt."""
-    wait = Wait("engine", failure.message, remedy=failure.remedy)
+    wait = Wait(ENGINE.name, failure.message, remedy=failure.remedy)
     return attempt_failed(state, phase, wait, failure, now)
 
 
@@ -139,7 +140,7 @@ def reboot_answered(state: State, phase: Executing, result: Result, now: Now) ->
         case RebootRefused() if state.shutting_down:
             return executing.going_down(state, phase, now)
         case RebootRefused(reason, remedy):
-            return executing.call_off(state, phase, (Wait("logind", reason, remedy=remedy),), now)
+            return executing.call_off(state, phase, (Wait(LOGIND.name, reason, remedy=remedy),), now)
         case _:
             raise executing.unexpected(phase, result)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
+from tidegate.gates.state import HEALTH
 from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import Bad, CheckState, Good, Watching, judge, updated
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, ReadHealth
@@ -106,7 +107,7 @@ class Verifying(Phase):
 
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """The watch has to end."""
-        return (Wait("health", f"this boot is being verified{self.pending and f': {self.pending}'}"),)
+        return (Wait(HEALTH.name, f"this boot is being verified{self.pending and f': {self.pending}'}"),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
         """With what is waited for."""

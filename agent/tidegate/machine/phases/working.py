@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
+from tidegate.gates.state import WORKLOAD
 from tidegate.machine import attempts
 from tidegate.machine.effects import HandOver, StopWorkload
 from tidegate.machine.events import Result, WorkloadDone
@@ -39,7 +40,7 @@ def done(state: State, phase: Executing, result: Result, now: Now) -> Step:
 
 def failed(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """A workload that will not stop is a reason not to go down. It counts as an attempt."""
-    wait = Wait("workload", failure.message, remedy=failure.remedy)
+    wait = Wait(WORKLOAD.name, failure.message, remedy=failure.remedy)
     return switching.attempt_failed(state, phase, wait, failure, now)
 
 

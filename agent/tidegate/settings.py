@@ -1,0 +1,132 @@
+"""The agent's settings, assembled from the sections of their owners, and their configuration files.
+
+A section is a dataclass: a TOML table whose fields are keys, each with its default, its kind of values and its
+documentation. Parsing, errors, ``tidegate config show`` and the reference are derived from these. Gates,
+health checks and engines bring their sections with their modules, which the registries find and which are not named
+here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tidegate.config.conflicts import Conflict
+from tidegate.config.keys import S, Section, assembled, having, in_table, key, section_of
+from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Boolean, Choices, Integer, Text
+from tidegate.config.loader import LoadedAs, Schema, load_as
+from tidegate.discovery import settings as sources
+from tidegate.engines import registry as engines
+from tidegate.engines.settings import Engine
+from tidegate.gates import registry
+from tidegate.gates.base import GateSpec
+from tidegate.health import settings as health
+from tidegate.identity import Identity
+
+DEFAULT_ROOTS = (
+    Path("/usr/lib/tidegate/config.d"),
+    Path("/etc/tidegate/config.d"),
+    Path("/run/tidegate/config.d"),
+)
+
+_VERSION = re.compile(r"\S{1,256}")
+
+_Gates = assembled("Gates", {spec.table: spec.section for spec in registry.specs() if spec.table and spec.section})
+_Engines = assembled("Engines", {entry.table: entry.section for entry in engines.ENTRIES if entry.section})
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """``[agent.timing]``: how often the agent checks for a new release."""
+
+    steady_interval_secs: int = key(300, Integer(1, MAX_INTERVAL_SECS), "Seconds between two checks for a new release.")
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """``[updates]``: whether, when and to which release the host updates."""
+
+    enabled: bool = key(True, Boolean(), "Whether to check for, stage and finalize new releases.")  # noqa: FBT003 - a default
+    allow_downgrade: bool = key(
+        False,  # noqa: FBT003 - a default
+        Boolean(),
+        "Whether the host may move to an older release than the running one.",
+    )
+    strategy: tuple[str, ...] = key(
+        ("immediate",),
+        Choices(registry.strategies()),
+        "When the host may reboot into a staged release. If several strategies are given, all of them must allow it.",
+    )
+    pin: str | None = key(
+        None,
+        Text(_VERSION, "a version, without spaces"),
+        "The only version that this host may move to. Unless set, any.",
+    )
+    max_version: str | None = key(
+        None,
+        Text(_VERSION, "a version, without spaces"),
+        "The newest version that this host may move to, in the order of `systemd-analyze compare-versions`.",
+    )
+    min_release_age_secs: int = key(
+        0,
+        Integer(0, MAX_INTERVAL_SECS),
+        "Seconds for which a release must have been offered to this host before it is staged.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the agent, with their defaults.
+
+    ``gates`` and ``engines`` have the sections of the gates and of the single engines: see :meth:`of`.
+    """
+
+    timing: Timing = field(default_factory=Timing, metadata=in_table("agent.timing"))
+    identity: Identity = field(default_factory=Identity, metadata=in_table("identity"))
+    cincinnati: sources.Cincinnati = field(default_factory=sources.Cincinnati, metadata=in_table("cincinnati"))
+    updates: Updates = field(default_factory=Updates, metadata=in_table("updates"))
+    gates: Section = field(default_factory=_Gates, metadata=in_table(""))
+    health: health.Health = field(default_factory=health.Health, metadata=in_table("health"))
+    discovery: sources.Discovery = field(default_factory=sources.Discovery, metadata=in_table("discovery"))
+    engine: Engine = field(default_factory=Engine, metadata=in_table("engine"))
+    engines: Section = field(default_factory=_Engines, metadata=in_table(""))
+
+    def of(self, section: type[S]) -> S:
+        """The settings of a gate or an engine, by the class of its section.
+
+        Raises:
+            KeyError: none of them has that section.
+        """
+        return section_of(section, self.gates, self.engines)
+
+    def having(self, *sections: Section) -> Settings:
+        """A copy with other settings of gates and engines, each in the place of the section of its class."""
+        return replace(self, gates=having(self.gates, *sections), engines=having(self.engines, *sections))
+
+    @property
+    def strategies(self) -> tuple[GateSpec, ...]:
+        """The specifications of the selected strategies."""
+        return tuple(spec for spec in registry.specs() if spec.strategy and spec.name in self.updates.strategy)
+
+
+def conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Every conflict between keys that are valid one by one."""
+    for spec in registry.specs():
+        in_use = not spec.strategy or spec in settings.strategies
+        if in_use and spec.section is not None and spec.conflicts is not None:
+            yield from spec.conflicts(settings.of(spec.section))
+    yield from sources.conflicts(settings.cincinnati, settings.discovery)
+    yield from health.conflicts(settings.health)
+
+
+SCHEMA = Schema(Settings, conflicts)
+
+Loaded = LoadedAs[Settings]
+"""The result of loading the agent's configuration."""
+
+
+def load(roots: Sequence[Path], paths: Sequence[Path] = ()) -> Loaded:
+    """Load the agent's configuration from ``roots``, and on top ``paths``; see :func:`.load_as`."""
+    return load_as(SCHEMA, roots, paths)
