@@ -85,7 +85,7 @@ def test_an_edge_past_the_barrier_is_not_taken(world: World) -> None:
     host = on_the_way(world)
     look = found(host)
     assert (look["target"], look["error"]) == (None, None)
-    (held,) = look["held_back"]
+    (held,) = look["deferred"]
     assert held["release"]["version"] == last.version
     assert held["reason"] == f"comes after the barrier {barrier.version}, which every host has to go through"
     assert f"{last.version} comes after" in host.machine.sh("tidegate status")

@@ -32,7 +32,7 @@ REST: Document = {
     "next_check": None,
     "next_opening": None,
     "dead_end": None,
-    "held_back": [],
+    "deferred": [],
     "passed_over": [],
     "stale_config": None,
     "last_error": None,
@@ -94,7 +94,7 @@ EVERYTHING: Document = {
     "last_check": "2026-03-02T11:55:00Z",
     "next_check": "2026-03-02T12:05:00Z",
     "dead_end": "the stream has ended",
-    "held_back": [{"release": {"version": "3", "payload": "3" * 64}, "reason": "not yet", "turn_at": None}],
+    "deferred": [{"release": {"version": "3", "payload": "3" * 64}, "reason": "not yet", "turn_at": None}],
     "passed_over": [{"release": {"version": "9", "payload": "9" * 64}, "reason": "too new"}],
     "stale_config": {"kind": "config.invalid", "message": "20.toml:1: bad", "remedy": "tidegate config check"},
     "last_error": {

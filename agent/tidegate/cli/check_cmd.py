@@ -58,7 +58,7 @@ def found(answer: str, snapshot: Document) -> Document:
         "target": snapshot.get("target"),
         "staged": snapshot.get("staged"),
         "passed_over": rows(snapshot, "passed_over"),
-        "held_back": rows(snapshot, "held_back"),
+        "deferred": rows(snapshot, "deferred"),
         "dead_end": snapshot.get("dead_end"),
         "next_check": snapshot.get("next_check"),
     }

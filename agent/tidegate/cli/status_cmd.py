@@ -90,8 +90,8 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
     yield from _deployments(document)
     yield from _health(table(document, "health"), now)
     yield from _rollback_due(table(document, "rollback_due"), now)
-    for held in rows(document, "held_back"):
-        yield from _held_back(held, now)
+    for held in rows(document, "deferred"):
+        yield from _deferral(held, now)
     yield from _passed_over(rows(document, "passed_over"))
     for gate in rows(document, "gates"):
         yield from _wait(gate, now)
@@ -140,7 +140,7 @@ def _rollback_due(due: Document, now: datetime) -> Iterator[str]:
         yield _line("Due", f"back to {_release(table(due, 'release'))}, since {since}: {text(due, 'reason')}")
 
 
-def _held_back(held: Document, now: datetime) -> Iterator[str]:
+def _deferral(held: Document, now: datetime) -> Iterator[str]:
     turn_at = text(held, "turn_at")
     turn = f", this host's turn is {when(turn_at, now)}" if turn_at else ""
     yield _line("Held", f"{text(table(held, 'release'), 'version')} {text(held, 'reason')}{turn}")

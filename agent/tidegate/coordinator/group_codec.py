@@ -36,7 +36,7 @@ def holder_document(holder: Holder) -> Mapping[str, object]:
         "last_seen": instant_text(holder.last_seen),
         "address": holder.address,
         "update": None if holder.update is None else _update_document(holder.update),
-        "rival_boot_id": holder.conflicting_boot_id,
+        "conflicting_boot_id": holder.conflicting_boot_id,
     }
     return _without_none(fields)
 
@@ -54,7 +54,7 @@ def read_holder(holder_id: str, node: Node) -> Holder:
         read_instant(node, "last_seen"),
         node.optional_text("address"),
         None if update is None else _read_update(update),
-        node.optional_text("rival_boot_id"),
+        node.optional_text("conflicting_boot_id") or node.optional_text("rival_boot_id"),  # as older coordinators wrote
     )
 
 

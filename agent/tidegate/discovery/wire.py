@@ -98,7 +98,7 @@ class OffersEvent:
                 "candidates": list(candidates),
                 "booted": booted,
                 "dead_end": str() | None as dead_end,
-                "held_back": list(deferred),
+                "deferred": list(deferred),
             }:
                 return cls(
                     Offers(
@@ -140,7 +140,7 @@ def _offers_to_wire(offers: Offers) -> dict[str, object]:
         "candidates": [_release_to_wire(release) for release in offers.candidates],
         "booted": None if offers.booted is None else _release_to_wire(offers.booted),
         "dead_end": offers.dead_end,
-        "held_back": [_deferred_to_wire(deferred) for deferred in offers.deferred],
+        "deferred": [_deferred_to_wire(deferred) for deferred in offers.deferred],
     }
 
 

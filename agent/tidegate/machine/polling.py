@@ -158,7 +158,7 @@ def asked(state: State, request: Request, now: Now) -> Step:
 def _nothing_new(state: State, now: Now) -> Step:
     steady = isinstance(state.phase, Steady | Available)
     text = "no newer release is offered" if steady else "nothing newer than the staged release is offered"
-    text = "; ".join((text, *(_held_back(held, now) for held in state.deferred)))
+    text = "; ".join((text, *(_deferral(held, now) for held in state.deferred)))
     answers = tuple(Reply(request.id, text) for request in state.requests)
     phase = Steady() if isinstance(state.phase, Steady | Available) else state.phase
     return replace(state, phase=phase, requests=(), poll=replace(state.poll, staging_failures=0)), answers
@@ -218,7 +218,7 @@ def _target_noted(state: State, target: Release, busy: Failure, answers: tuple[E
     return enter(state, phase), (*answers, *refusals)
 
 
-def _held_back(held: Deferred, now: Now) -> str:
+def _deferral(held: Deferred, now: Now) -> str:
     """``42.2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min``."""
     if held.turn_at is None:
         return f"{held.release.version} {held.reason}"

@@ -120,7 +120,7 @@ class Trouble:
 class State:
     """Everything the agent knows. ``records`` is what it keeps on disk; the rest is found out anew at each start.
 
-    ``failed_units``: the systemd units that had failed when the host was looked at last. ``offered``, ``held_back``,
+    ``failed_units``: the systemd units that had failed when the host was looked at last. ``offered``, ``deferred``,
     ``passed_over``, ``dead_end``: what discovery answered last, and what became of it.
     """
 

@@ -51,8 +51,8 @@ def _checks(snapshot: Document) -> Iterator[Metric]:
     yield from known("next_check_timestamp_seconds", "When the next check for a release is due", following)
     dead_end = snapshot.get("dead_end") is not None
     yield gauge("dead_end", "Whether the publisher has marked the booted release as a dead end", dead_end)
-    held, passed = len(items(snapshot, "held_back")), len(items(snapshot, "passed_over"))
-    yield gauge("held_back_releases", "Newer releases that are not offered to this host yet", held)
+    held, passed = len(items(snapshot, "deferred")), len(items(snapshot, "passed_over"))
+    yield gauge("deferred_releases", "Newer releases that are not offered to this host yet", held)
     yield gauge("passed_over_releases", "Offered releases that this host may not update to", passed)
 
 

@@ -71,7 +71,7 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "next_check": _due(poll_due(state), now),
         "next_opening": _next_opening(waits),
         "dead_end": state.dead_end,
-        "held_back": [_deferred(deferred) for deferred in state.deferred],
+        "deferred": [_deferred(deferred) for deferred in state.deferred],
         "passed_over": [_passed_over(passed_over) for passed_over in state.passed_over],
         "health": _health(state, now),
         "rollback_due": _rollback_due(state),

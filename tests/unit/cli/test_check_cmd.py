@@ -18,7 +18,7 @@ from tidegate.errors import ErrorKind, TidegateError
 
 KEYS = {
     "schema", "answer", "error", "checked_at", "booted", "target", "staged",
-    "passed_over", "held_back", "dead_end", "next_check",
+    "passed_over", "deferred", "dead_end", "next_check",
 }  # fmt: skip
 RELEASES: dict[str, dict[str, str]] = {
     version: {"version": version, "payload": payload_of(version)} for version in "123"
@@ -31,7 +31,7 @@ SNAPSHOT: dict[str, object] = {
     "target": RELEASES["2"],
     "staged": None,
     "passed_over": [{"release": RELEASES["3"], "cause": "denied", "reason": "is denied: unhealthy"}],
-    "held_back": [{"release": RELEASES["3"], "reason": "is offered to 34 % of hosts now", "turn_at": None}],
+    "deferred": [{"release": RELEASES["3"], "reason": "is offered to 34 % of hosts now", "turn_at": None}],
     "dead_end": None,
     "last_error": None,
     "history": [{"outcome": "applied"}],
@@ -79,7 +79,7 @@ def test_what_was_found_is_told_as_the_agent_has_it_after_the_look(tell: Tell) -
     assert (done.exit_code, done.stderr) == (0, "")
     assert (document["answer"], document["error"]) == ("2 is available", None)
     assert document["checked_at"] == SNAPSHOT["last_check"]
-    for key in ("booted", "target", "staged", "passed_over", "held_back", "dead_end", "next_check"):
+    for key in ("booted", "target", "staged", "passed_over", "deferred", "dead_end", "next_check"):
         assert document[key] == SNAPSHOT[key]
 
 
@@ -118,7 +118,7 @@ def test_a_look_that_fails_has_the_same_keys_and_nothing_of_an_earlier_one(tell:
     assert done.stderr == "tidegate: nobody answers\n  to do: wait\n"
     error = {"kind": "discovery.unreachable", "message": "nobody answers", "remedy": "wait"}
     assert {key: value for key, value in document.items() if value} == {"schema": 1, "error": error}
-    assert document["passed_over"] == document["held_back"] == []
+    assert document["passed_over"] == document["deferred"] == []
 
 
 def test_an_agent_that_is_not_there_is_told_in_json_too(tell: Tell) -> None:

@@ -362,11 +362,11 @@ def test_the_history_of_a_dead_agent_can_be_read(status_file: Path) -> None:
     assert run("history").exit_code == 0
 
 
-def test_who_the_host_is_and_what_is_held_back() -> None:
+def test_who_the_host_is_and_what_is_deferral() -> None:
     held = {"release": {"version": "2", "payload": "c2"}, "reason": "is offered to 34 % of hosts now"}
     told = {
         **document(steady()),
-        "held_back": [held | {"turn_at": "2026-03-02T13:20:00Z"}],
+        "deferred": [held | {"turn_at": "2026-03-02T13:20:00Z"}],
         "host": {"node_uuid": "e0f3745b108f471cbd4883c6fbed8cdd", "group": "workers", "doubts": ["cloned"]},
     }
     found = list(lines(told, NOW))

@@ -80,7 +80,7 @@ def test_a_host_at_rest_claims_nothing() -> None:
     assert samples["tidegate_state_since_timestamp_seconds"] == NOON - HOUR
     assert samples["tidegate_snapshot_timestamp_seconds"] == NOON
     for name in (
-        "update_available", "update_pending", "dead_end", "config_stale", "rollback_due", "held_back_releases",
+        "update_available", "update_pending", "dead_end", "config_stale", "rollback_due", "deferred_releases",
         "failed_attempts_since_success",
     ):  # fmt: skip
         assert samples[f"tidegate_{name}"] == 0, name
@@ -118,7 +118,7 @@ def test_everything_there_is_to_say_is_said() -> None:
     assert samples.ones("tidegate_lock_state", "state") == ["held"]
     assert samples["tidegate_lock_held_since_timestamp_seconds"] == NOON - HOUR / 2
     assert samples["tidegate_dead_end"] == samples["tidegate_config_stale"] == samples["tidegate_rollback_due"] == 1
-    assert samples["tidegate_held_back_releases"] == samples["tidegate_passed_over_releases"] == 1
+    assert samples["tidegate_deferred_releases"] == samples["tidegate_passed_over_releases"] == 1
     assert (samples["tidegate_staging_progress_ratio"], samples["tidegate_staging_transferred_bytes"]) == (0.25, 1000)
     assert samples["tidegate_rollback_due_since_timestamp_seconds"] == NOON - 60
     assert samples.value("tidegate_failures_in_a_row", kind="discovery.unreachable") == 3

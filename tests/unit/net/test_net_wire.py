@@ -49,7 +49,7 @@ OFFERS_LINE: dict[str, object] = {
     "candidates": [],
     "booted": None,
     "dead_end": None,
-    "held_back": [],
+    "deferred": [],
 }
 ERROR_LINE: dict[str, object] = {
     "kind": "error",
@@ -119,11 +119,11 @@ def test_metadata_comes_back_too() -> None:
         json.dumps(OFFERS_LINE | {"candidates": [1]}).encode(),
         json.dumps(OFFERS_LINE | {"candidates": None}).encode(),
         json.dumps(OFFERS_LINE | {"dead_end": True}).encode(),
-        json.dumps(OFFERS_LINE | {"held_back": None}).encode(),
-        json.dumps(OFFERS_LINE | {"held_back": [RELEASE]}).encode(),
-        json.dumps(OFFERS_LINE | {"held_back": [HELD | {"turn_at": "soon"}]}).encode(),
-        json.dumps(OFFERS_LINE | {"held_back": [HELD | {"turn_at": "2026-11-21T10:00:00"}]}).encode(),
-        json.dumps(OFFERS_LINE | {"held_back": [HELD | {"release": None}]}).encode(),
+        json.dumps(OFFERS_LINE | {"deferred": None}).encode(),
+        json.dumps(OFFERS_LINE | {"deferred": [RELEASE]}).encode(),
+        json.dumps(OFFERS_LINE | {"deferred": [HELD | {"turn_at": "soon"}]}).encode(),
+        json.dumps(OFFERS_LINE | {"deferred": [HELD | {"turn_at": "2026-11-21T10:00:00"}]}).encode(),
+        json.dumps(OFFERS_LINE | {"deferred": [HELD | {"release": None}]}).encode(),
         json.dumps(OFFERS_LINE | {"booted": RELEASE | {"version": 1}}).encode(),
         json.dumps(OFFERS_LINE | {"booted": RELEASE | {"metadata": {"a": 1}}}).encode(),
         json.dumps(ERROR_LINE | {"error": "no.such.kind"}).encode(),
@@ -136,7 +136,7 @@ def test_anything_else_is_no_event(line: bytes) -> None:
 
 
 def test_the_lines_that_are_spoilt_below_are_good() -> None:
-    assert decode_event(json.dumps(OFFERS_LINE | {"held_back": [HELD]}).encode(), OffersEvent)
+    assert decode_event(json.dumps(OFFERS_LINE | {"deferred": [HELD]}).encode(), OffersEvent)
     assert read_request(asked(GRAPH_LINE | {"query": [["a", "b"]], "trust": TRUST_LINE}))
 
 

@@ -63,7 +63,7 @@ def _holder(one: Holder, rules: Rules, now: datetime) -> Mapping[str, object]:
         "address": one.address,
         "agent": update.agent if update else None,
         "boot_id": update.boot_id if update else None,
-        "rival_boot_id": one.conflicting_boot_id,
+        "conflicting_boot_id": one.conflicting_boot_id,
         "from": _tag(update.current if update else None),
         "to": _tag(update.target if update else None),
         "flags": list(_flags(one)),
