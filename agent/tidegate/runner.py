@@ -45,6 +45,7 @@ _log = logging.getLogger(__name__)
 Report = Callable[[Completed | Errored | Progressed], None]
 
 HOUR_SECS = 3600.0
+MARGIN_SECS = 10.0
 DEADLINES_SECS: dict[type[Task], float] = {
     ReadHost: 60.0,
     FindOffers: HOUR_SECS + 60.0,  # the configuration allows an hour
@@ -143,9 +144,9 @@ _Switch = Stage | Arm | Disarm | Rollback | MarkGood | Prune
 
 
 def _deadline_secs(task: Task) -> float:
-    """Arming has the engine's own time beside the last resort: some take twenty minutes."""
+    """Arming has the engine's own time, which ends before the last resort: some take twenty minutes."""
     least_secs = DEADLINES_SECS[type(task)]
-    return max(least_secs, task.timeout_secs) if isinstance(task, Arm | Rollback) else least_secs
+    return max(least_secs, task.timeout_secs + MARGIN_SECS) if isinstance(task, Arm | Rollback) else least_secs
 
 
 class Runner:

@@ -24,6 +24,8 @@ STATUS_SECS = 60.0
 """Starting the helper, choosing the engine, reading boot entries from a busy disk."""
 VERB_SECS = 110.0
 """Writing boot entries and syncing the disks; deleting a deployment of 100 000 files on a slow one."""
+PRUNE_SECS = 55 * 60.0
+"""Deleting a release is as slow as the disk."""
 STAGE_SECS = 12 * 60 * 60.0
 """An image over a slow line. A helper that dies is noticed at once, and it has shorter limits of its own."""
 
@@ -103,12 +105,12 @@ class RemoteEngine:
 
     async def prune_rollback(self) -> None:
         """Delete releases that are neither booted nor staged."""
-        await self._order("PruneRollback")
+        await self._order("PruneRollback", timeout_secs=PRUNE_SECS)
 
     async def rollback(self, payload: str) -> None:
         """Let the next boot lead to ``payload``, the release that the status has as ``rollback``."""
         try:
-            await self._order("RollbackTo", payload)
+            await self._order("RollbackTo", payload, timeout_secs=self._traits.arm_timeout_secs)
         except _UnknownMethodError:
             await self._rollback_of_first_version(payload)
 

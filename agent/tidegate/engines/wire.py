@@ -105,6 +105,8 @@ def status_to_document(status: EngineStatus) -> _Document:
         document["rollback"] = Typed("a{sv}", _deployment_to_document(status.rollback))
     if status.stream is not None:
         document["stream"] = _text(status.stream)
+    if status.fell_back is not None:
+        document["fell_back"] = _text(status.fell_back)
     if failure is not None:
         document["finalize_failure"] = Typed("a{sv}", _failure_to_document(failure))
     return document
@@ -128,6 +130,7 @@ def status_from_document(document: object) -> EngineStatus:
         stream=fields.optional_text("stream"),
         rollback=None if rollback is None else _deployment(rollback),
         traits=DEFAULT_TRAITS if traits is None else _traits(traits),
+        fell_back=fields.optional_text("fell_back"),
     )
 
 

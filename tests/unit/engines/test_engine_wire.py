@@ -60,6 +60,7 @@ statuses = st.builds(
     stream=st.none() | texts,
     rollback=st.none() | deployments,
     traits=traits,
+    fell_back=st.none() | texts,
 )
 metadata = st.dictionaries(texts.filter(bool).map(lambda text: text[:20]), texts, max_size=5)
 releases = st.builds(Release, texts, texts, st.none() | st.integers(-(2**63), 2**63 - 1), metadata)
@@ -94,7 +95,8 @@ def test_a_status_comes_back_as_it_was(status: EngineStatus) -> None:
 def test_the_first_versions_status_has_no_traits_but_who_reboots(status: EngineStatus) -> None:
     back = wire.status_from_wire(wire.status_to_wire(status))
     failure = status.finalize_failure and FinalizeFailure(status.finalize_failure.message)
-    assert back == replace(status, finalize_failure=failure, traits=EngineTraits(reboots=status.traits.reboots))
+    traits = EngineTraits(reboots=status.traits.reboots)
+    assert back == replace(status, finalize_failure=failure, traits=traits, fell_back=None)
 
 
 @given(latests)
