@@ -164,7 +164,7 @@ def _open_records(store: FileStore) -> tuple[Store, Records, Failure | None]:
     try:
         return store, store.load(), None
     except TidegateError as err:
-        _log.error("%s: nothing is staged or rebooted until this is mended", err)
+        _log.error("%s: nothing is staged or rebooted until this is fixed", err)
         return SealedStore(err.failure), Records(), err.failure
 
 
@@ -202,7 +202,7 @@ class _Served:
 
 
 class _Announcer:
-    """Tells people on their terminals. Nobody's reboot fails for want of one that can be written to."""
+    """Writes notices to terminals. A terminal that cannot be written to does not delay a reboot."""
 
     async def tell(self, notice: Notice) -> None:
         for undelivered in terminals.deliver(notice):
@@ -210,7 +210,7 @@ class _Announcer:
 
 
 class _Observer:
-    """Tells the world of every state: the snapshot, the same on the bus, notices, one line for ``systemctl status``."""
+    """Publishes every state: the snapshot file, the same on the bus, notices, and a line for ``systemctl status``."""
 
     def __init__(
         self, publisher: Publisher, board: MotdWriter, notifier: Notifier, properties: AgentProperties

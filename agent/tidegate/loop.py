@@ -68,7 +68,7 @@ class Tasks(Protocol):
 Observer = Callable[[State, Now], None]
 
 OnAnnounce = Callable[[Announce, State], None]
-"""Told of what was decided, and of the state that the agent is in from then on."""
+"""Called with each announcement and the state that follows it."""
 
 
 def to_log(said: Announce, _state: State) -> None:
@@ -79,7 +79,7 @@ def to_log(said: Announce, _state: State) -> None:
 class Loop:
     """Feeds the keeper until it is cancelled.
 
-    ``observe`` is told of every state that was reached, then ``on_announce`` of what was decided there.
+    ``observe`` is called with every state, then ``on_announce`` with its announcements.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - everything that a step touches, each once

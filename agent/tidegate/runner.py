@@ -111,10 +111,10 @@ class Units(Protocol):
 
 
 class Announcer(Protocol):
-    """What tells people of a reboot that is to come."""
+    """Announces a coming reboot to people."""
 
     async def tell(self, notice: Notice) -> None:
-        """Tell whoever can be told; a terminal that cannot be written to is passed over."""
+        """Give the notice; a terminal that cannot be written to is skipped."""
         ...
 
 

@@ -23,7 +23,7 @@ from tests.e2e.lab.doctor import can_run  # noqa: E402
 from tests.e2e.lab.lab import Lab, open_lab  # noqa: E402
 from tests.e2e.lab.layer import agent_layer  # noqa: E402
 from tests.e2e.lab.machine import Machine  # noqa: E402
-from tests.e2e.lab.process import BedError  # noqa: E402
+from tests.e2e.lab.process import LabError  # noqa: E402
 from tests.e2e.lab.server import serve  # noqa: E402
 from tests.e2e.lab.sysroot import Remote, make_sysroot  # noqa: E402
 from tests.e2e.lab.wheels import wheelhouse  # noqa: E402
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _leave)
     try:
         return _run(Narrator(sys.stdout), chosen)
-    except BedError as err:
+    except LabError as err:
         print(f"demo: {err}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader has closed the pipe; the flush at exit would fail as well

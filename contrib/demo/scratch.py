@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contrib.demo.narration import Narrator
-from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.process import LabError, must
 from tests.e2e.lab.signing import UNSIGNED
 from tests.integration.ostree.tiny_os import REF, Repository, Sysroot, plant_tree
 from tidegate.cli.status_cmd import lines
@@ -53,7 +53,7 @@ def play(narrator: Narrator) -> int:
         try:
             return asyncio.run(_play(narrator, Path(folder)))
         except (AssertionError, TidegateError) as err:  # the tiny OS asserts that its commands succeed
-            raise BedError(str(err)) from err
+            raise LabError(str(err)) from err
         finally:
             _loosen(Path(folder))
 

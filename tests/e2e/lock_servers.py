@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tests.e2e.lab.lab import Lab
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 from tests.e2e.lab.waiting import wait_for
 from tidegate.fleetlock.protocol import HEADER_NAME, HEADER_VALUE
 
@@ -113,7 +113,7 @@ class Coordinator:
 
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
-            raise BedError(f"the coordinator ended: {self.log()}")
+            raise LabError(f"the coordinator ended: {self.log()}")
         with suppress(OSError):
             return self._request("GET", "/healthz") == HTTPStatus.OK
         return False

@@ -13,7 +13,7 @@ from tests.e2e.lab.cache import Cache, digest, remove_tree
 from tests.e2e.lab.guest import Guest, GuestGoneError, find_leader, pids_below
 from tests.e2e.lab.lab import Lab
 from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
-from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.process import LabError, must
 from tests.e2e.lab.waiting import wait_for
 
 # What the packages depend on; nothing can be fetched from within the lab.
@@ -98,7 +98,7 @@ def _console(root: Path) -> Path:
 def _up(container: subprocess.Popen[bytes], cgroup: Path, console: Path) -> Guest:
     def look() -> Guest | None:
         if container.poll() is not None:
-            raise BedError(f"a plain host has ended:\n{console.read_text(errors='replace')[-CONSOLE_TAIL_CHARS:]}")
+            raise LabError(f"a plain host has ended:\n{console.read_text(errors='replace')[-CONSOLE_TAIL_CHARS:]}")
         leader = find_leader(cgroup)
         if leader is None:
             return None

@@ -229,7 +229,7 @@ def test_a_bad_configuration_at_start_still_gives_the_lock_back(world: World, co
     send_down(host, world)
     host.machine.put("/etc/tidegate/config.d/90-bad.toml", "[updates\n")
     host.machine.wait_boot(2, deadline_secs=SETTLE_SECS)
-    host.wait("well so far", lambda told: "all is well so far" in str(told["summary"]))
+    host.wait("well so far", lambda told: "healthy so far" in str(told["summary"]))
     assert coordinated.holders() == [HOST_ID]
     sleep_through(host, Health().monitor_secs)
     wait_given_back(host, coordinated)

@@ -29,7 +29,7 @@ from tests.e2e.lab.guest import Guest, GuestGoneError
 from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, Lab, open_lab
 from tests.e2e.lab.layer import agent_layer
 from tests.e2e.lab.machine import Machine
-from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.process import LabError, must
 from tests.e2e.lab.server import Server
 from tests.e2e.lab.signing import new_signer
 from tests.e2e.lab.sysroot import Remote
@@ -79,7 +79,7 @@ def test_another_suite_comes_from_the_same_mirrors() -> None:
         "deb [signed-by=/k.gpg] http://m/debian trixie main",
         "deb http://m/security trixie-security main",
     ]
-    with pytest.raises(BedError, match="no Debian archive"):
+    with pytest.raises(LabError, match="no Debian archive"):
         lines_for("trixie", [foreign])
 
 
@@ -91,10 +91,10 @@ def test_an_entry_of_the_cache_is_built_once_and_only_whole(tmp_path: Path) -> N
         builds.append(into)
         (into / "part").write_text("one")
         if len(builds) == 1:
-            raise BedError("interrupted")
+            raise LabError("interrupted")
 
     key = digest("recipe")
-    with pytest.raises(BedError, match="interrupted"):
+    with pytest.raises(LabError, match="interrupted"):
         cache.entry("thing", key, build, keep=1)
     assert not cache.path("thing", key).exists()
     assert cache.entry("thing", key, build, keep=1) == cache.entry("thing", key, build, keep=1)
@@ -129,7 +129,7 @@ def test_what_a_killed_builder_left_is_cleared_away_and_old_entries_go(tmp_path:
 def test_paths_of_a_host_are_translated_or_refused() -> None:
     assert in_release("/etc/tidegate/config.d/1.toml") == Path("usr/etc/tidegate/config.d/1.toml")
     assert in_release("/lib/systemd/system/x.service") == Path("usr/lib/systemd/system/x.service")
-    with pytest.raises(BedError, match="not part of a release"):
+    with pytest.raises(LabError, match="not part of a release"):
         in_release("/var/lib/tidegate/x")
 
 

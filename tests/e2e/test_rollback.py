@@ -208,10 +208,10 @@ def test_where_neither_release_is_well_the_host_stays_up_and_says_so(shop: Shop,
     assert host.denied() == [bad.payload]
     assert "command/till: did not end within 2 s and was killed: counting" in denial["evidence"]
     assert host.machine.guest.pids("sleep 614") == []
-    assert "neither it nor the release that was left for it is well" in str(told["summary"])
+    assert "it and the release before it are both unhealthy" in str(told["summary"])
     assert "shop.service is failed" in str(told["summary"])
     assert host.machine.guest.run(["tidegate", "status", "--exit-code"]).rc == 21
-    assert "1 is not well, updates are paused" in host.machine.messages("-u", "tidegate.service", "PRIORITY=3")
+    assert "1 is unhealthy, updates are paused" in host.machine.messages("-u", "tidegate.service", "PRIORITY=3")
 
     refused = host.machine.guest.run(["tidegate", "rollback", "--reason", "a test"])
     assert (refused.rc, "2, the release before the booted one, is denied" in refused.err) == (3, True)

@@ -29,7 +29,7 @@ HOST_ID = "0123456789abcdef0123456789abcdef"
 EPOCH = datetime(1970, 1, 1, 0, 10, tzinfo=UTC)
 
 MAKE_DEFAULT = f"""\
-script=$({PYTHON} -c 'from tidegate.engines.ostree import bootorder; print(bootorder.ONE_SHOT)')
+script=$({PYTHON} -c 'from tidegate.engines.ostree import bootorder; print(bootorder.SET_DEFAULT_SCRIPT)')
 ostree admin set-default 1 2>/dev/null || unshare --mount /usr/bin/python3 -I "$script" / {{payload}} 0
 """
 """What an administrator does to leave a release without asking the agent; ostree 2022.7 has only its library for it."""
@@ -103,7 +103,7 @@ def test_a_release_that_is_kept_though_not_well_is_left_denied_and_allowed_by_pe
     by_hand(host, "apply --now")
     told = host.wait_settled(new, boots=2)
     assert host.outcomes() == ["applied"]
-    assert "kept though not well: failed-units: failed: shop.service" in str(host.history()[0]["detail"])
+    assert "kept though unhealthy: failed-units: failed: shop.service" in str(host.history()[0]["detail"])
     assert cast("dict[str, str]", told["last_error"])["kind"] == "health.bad"
 
     by_hand(host, "rollback")

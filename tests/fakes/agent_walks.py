@@ -192,7 +192,7 @@ def fleet_verifying() -> Walk:
 
 
 def owed() -> Walk:
-    """The lock is still to be given back while a newer release waits."""
+    """The lock has not been released yet while a newer release waits."""
     walk = fleet_staged()
     record = LockRecord(ACCOUNT, walk.state.boot, LockState.RELEASE_OWED, START)
     walk.state = replace(walk.state, records=replace(walk.state.records, lock=record))

@@ -190,7 +190,7 @@ def rolled_back(rig: Rig) -> None:
 
 def _kept_on_record(rig: Rig) -> None:
     applied(rig)
-    _require("kept though not well" in rig.disk.load().history[-1].detail, "nothing on record")
+    _require("kept though unhealthy" in rig.disk.load().history[-1].detail, "nothing on record")
 
 
 def _paused_in(version: str) -> Callable[[Rig], bool]:

@@ -403,7 +403,7 @@ def takes_the_loss_of_the_lock_for_a_grant(step: StepFunction) -> StepFunction:
 
 
 def does_not_wait_for_an_owed_unlock(step: StepFunction) -> StepFunction:
-    """Finalize although another lock is still to be given back."""
+    """Finalize although another lock has not been released yet."""
 
     def free(state: State, event: Event, now: Now) -> Step:
         released = replace(state.records, lock=None), replace(state.lock, startup_release=False)

@@ -33,7 +33,7 @@ _CODES = {
     "failed": LAST_FAILED,
 }
 
-_VERDICTS = {"watching": "is watched", "good": "is well", "bad": "is not well"}
+_VERDICTS = {"watching": "is watched", "good": "is healthy", "bad": "is unhealthy"}
 
 _NOT_SKIPPED = frozenset({"denied", "superseded"})
 """Causes of a skipped release that need no line: denied releases have their own, and the newer release is shown."""

@@ -112,7 +112,7 @@ def judge(checks: tuple[CheckState, ...], terms: HealthTerms, elapsed_secs: floa
     if pending:
         return Watching(_described(pending))
     if elapsed_secs < terms.monitor_secs:
-        return Watching(f"all is well so far, watched for {terms.monitor_secs:.0f} s")
+        return Watching(f"healthy so far, watched for {terms.monitor_secs:.0f} s")
     return Good(_described(failed))
 
 

@@ -1,4 +1,4 @@
-"""What the machine is told, and the facts that travel with it."""
+"""The events of the machine: results of tasks, requests of people, signals, and the facts that they carry."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class NoticeGiven:
-    """Whoever could be told has been told."""
+    """The notice has been given to everybody who could be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class ApplyAsked:
 
 @dataclass(frozen=True, slots=True)
 class ForgetLockAsked:
-    """A person says that a lock need not be given back any more: its server is gone. ``reason`` is theirs."""
+    """An operator drops the duty to release a lock whose server is gone. ``reason`` is theirs."""
 
     request_id: int
     reason: str

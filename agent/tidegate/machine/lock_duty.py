@@ -1,4 +1,4 @@
-"""The obligation: a lock that may be held is given back, whatever happens in between.
+"""The duty to release a lock that this host may hold, whatever happens in between.
 
 What is owed follows from the record and from what the agent is busy with, and from nothing that could be forgotten:
 
@@ -42,7 +42,7 @@ from tidegate.release import Release
 RETRY_BASE_SECS = 5.0
 RETRY_MAX_SECS = 300.0
 MAX_DOUBLINGS = 6
-"""A lock that is not given back keeps other hosts waiting, so the first tries come soon; a server that is down must not
+"""A lock that is not released keeps other hosts waiting, so the first tries come soon; a server that is down must not
 be stormed by its whole fleet."""
 
 
@@ -73,12 +73,12 @@ def _in_use(state: State) -> bool:
 
 
 def owed(state: State) -> Wait | None:
-    """What is still to be given back, as a gate's answer: until then no lock is asked for."""
+    """Return the release of an earlier lock as a wait: no lock is requested before it; None if there is none."""
     record, locking = state.records.lock, state.policy.fleet_lock
     if kept(state):
         return None
     if record is not None:
-        what = f"the lock of group {record.account.group} at {record.account.server} is still to be given back"
+        what = f"the lock of group {record.account.group} at {record.account.server} has not been released yet"
     elif state.lock.startup_release and locking is not None:
         what = f"the lock server {locking.account.server} was not reached since the agent's start"
     else:
@@ -128,7 +128,7 @@ def taken(state: State, locking: FleetLocking, now: Now) -> State:
 
 
 def update_params(state: State, record: LockRecord, target: Release | None) -> UpdateParams | None:
-    """What the server is told beside who asks, where it is to be told anything."""
+    """Return the update parameters of a request; None if the server gets none."""
     if not record.tells or state.host is None:
         return None
     booted = state.host.booted
@@ -166,7 +166,7 @@ def attend(state: State) -> Step:
 
 
 def health_read(state: State, look: ProbeResult, now: Now) -> Step:
-    """The boot is well, and the lock that was taken for it may be given back; or it has to wait."""
+    """The boot is healthy, and the lock that was taken for it may be released; or the release has to wait."""
     wrong = failing(look)
     if wrong:
         return put_off(state, f"this boot is not known to be well: {wrong}", now)
@@ -196,7 +196,7 @@ def forget_asked(state: State, event: ForgetLockAsked) -> Step:
         busy = Failure(ErrorKind.AGENT_BUSY, "the lock is being used", "ask again when the reboot is over")
         return state, (Reply(event.request_id, busy),)
     if state.lock.task is not None:  # its answer would come amid the next request, and undo what that has taken
-        busy = Failure(ErrorKind.AGENT_BUSY, "the lock is just being given back", "ask again in a minute")
+        busy = Failure(ErrorKind.AGENT_BUSY, "the lock is being released", "ask again in a minute")
         return state, (Reply(event.request_id, busy),)
     if record is None and owed(state) is None:
         nothing = Failure(ErrorKind.AGENT_BAD_REQUEST, "no lock is owed to any server", "tidegate status")
@@ -210,8 +210,8 @@ def forget_asked(state: State, event: ForgetLockAsked) -> Step:
 def in_doubt(state: State, failure: Failure, now: Now) -> State:
     """With the unlock put off for as long as the request was given.
 
-    A server that is slow to carry out a request whose answer nobody waited for must not do so after it was told that
-    the slot is free: the slot would be ours, and nobody would know.
+    A server that is slow to carry out a request whose answer nobody waited for must not do so after it was told
+    that the slot is free: the slot would be ours, and nobody would know.
     """
     record = state.records.lock
     pause_secs = 0.0 if record is None else record.account.timeout_secs
@@ -225,7 +225,7 @@ def put_off(state: State, why: str, now: Now, wished_secs: float = 0.0) -> Step:
     pause_secs = min(RETRY_BASE_SECS * 2.0 ** min(known.failures, MAX_DOUBLINGS), RETRY_MAX_SECS)
     retry_at = now.boot_secs + spread(state, max(pause_secs, wished_secs))
     state = replace(state, lock=replace(known, task=None, retry_at=retry_at, failures=known.failures + 1, why=why))
-    first: tuple[Effect, ...] = (Announce(Topic.LOCK_OWED, WARNING, f"a lock is still to be given back: {why}"),)
+    first: tuple[Effect, ...] = (Announce(Topic.LOCK_OWED, WARNING, f"a lock has not been released yet: {why}"),)
     return state, first if known.failures == 0 and state.records.lock is not None else ()
 
 

@@ -77,12 +77,12 @@ def reply(request: int | None, answer: str | Failure) -> tuple[Effect, ...]:
 
 
 def turned_away(state: State, why: Failure) -> Step:
-    """Nobody waits any more for a check or a staging: they are told why there will be none."""
+    """Reply to every person who waits for a check or a staging why there will be none."""
     return replace(state, requests=()), tuple(Reply(request.id, why) for request in state.requests)
 
 
 def backed_off(state: State, failures: int, now: Now, wished_secs: float = 0.0) -> float:
-    """When (boot clock) to ask discovery again after so many failures in a row, and no sooner than it wished."""
+    """Return when (boot clock) to ask discovery again after consecutive ``failures``, not before ``wished_secs``."""
     pause_secs = state.policy.steady_interval_secs * 2.0 ** min(failures, MAX_BACKOFF_DOUBLINGS)
     return now.boot_secs + spread(state, max(pause_secs, wished_secs))
 

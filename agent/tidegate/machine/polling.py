@@ -165,8 +165,8 @@ def _nothing_new(state: State, now: Now) -> Step:
 
 
 def _target_found(state: State, target: Release, now: Now) -> Step:
-    told = "is staged, and nothing newer is offered" if _is_staged(state, target) else "is available"
-    answers = tuple(Reply(r.id, f"{target.version} {told}") for r in state.requests if not r.wants_staging)
+    outcome = "is staged, and nothing newer is offered" if _is_staged(state, target) else "is available"
+    answers = tuple(Reply(r.id, f"{target.version} {outcome}") for r in state.requests if not r.wants_staging)
     staging_asked = tuple(request for request in state.requests if request.wants_staging)
     state = replace(state, requests=staging_asked)
     busy = _why_not_now(state)

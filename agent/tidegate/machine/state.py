@@ -25,7 +25,7 @@ from tidegate.system.reboot import RebootKind
 
 
 class FailureAction(StrEnum):
-    """What follows when a boot into a release is not well."""
+    """What the agent does when a boot into a release is unhealthy."""
 
     PAUSE = "pause"
     CONTINUE = "continue"
@@ -39,7 +39,7 @@ class Policy:
     ``fleet_lock``: the lock that has to be held for a reboot, or None where none is.
     ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks. ``pin``,
     ``max_version``, ``min_release_age_secs``: which releases it may go to. ``health``, ``failure_action``: how a boot
-    is watched, and what follows where it is not well.
+    is watched, and what the agent does if it is unhealthy.
     ``order``: the sequence of an update; ``workload``: there are units that it stops and starts. ``reboot_kind``: how
     the host goes down, where the engine's releases can be booted so.
     ``blocked``: why the agent must not stage or reboot at all (a bad configuration at the start, unreadable records),
@@ -71,9 +71,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; ``failures`` in a row.
+    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; consecutive ``failures``.
 
-    ``staging_failures`` in a row put the next question off as well: its answer would be staged again.
+    consecutive ``staging_failures`` delay the next check as well: its answer would be staged again.
     """
 
     due: float
@@ -89,7 +89,7 @@ class LockObligation:
 
     ``greeting``: a steady-state is owed though there is no record, as once at each start. ``task``: the request, or the
     look at the boot's health before it, that is under way; ``retry_at`` (boot clock): not before. ``why`` it is not
-    done yet, after so many ``failures`` in a row.
+    done yet, after so many consecutive ``failures``.
     """
 
     startup_release: bool = True

@@ -16,7 +16,7 @@ from tidegate.machine.state import State
 from tidegate.release import Purpose, Release
 
 MAX_ATTEMPTS = 3
-"""Attempts in a row that came to nothing, after which only a person or a newer release starts another."""
+"""Consecutive failed attempts after which only an operator or a newer release starts another."""
 
 RETRY_BASE_SECS = 300.0
 """Before the second attempt; doubled before each further one."""
@@ -91,8 +91,8 @@ def _exhausted(state: State, target: Release) -> Wait | None:
     last = state.records.history[-1]
     return Wait(
         ATTEMPTS.name,
-        f"{failures} attempts in a row came to nothing, the last one: {last.detail}",
-        remedy=f"mend the cause, then: {_by_hand(state)}",
+        f"{failures} consecutive attempts failed, the last one: {last.detail}",
+        remedy=f"fix the cause, then: {_by_hand(state)}",
     )
 
 
@@ -101,7 +101,7 @@ def _by_hand(state: State) -> str:
 
 
 def pause_after_failed_attempt(state: State, target: Release, now: Now) -> float:
-    """Seconds until the next attempt at ``target`` after one that came to nothing; 0 where there was none."""
+    """Seconds until the next attempt at ``target`` after a failed one; 0 if there was none."""
     failures = state.records.failures_in_a_row(target.payload)
     if not failures:
         return 0.0
@@ -115,5 +115,5 @@ def after_failed_attempt(state: State, target: Release, now: Now) -> tuple[Wait,
     if not pause_secs or _exhausted(state, target) is not None:
         return ()
     until = now.wall + timedelta(seconds=pause_secs)
-    why = f"the last attempt came to nothing: {state.records.history[-1].detail}"
+    why = f"the last attempt failed: {state.records.history[-1].detail}"
     return (Wait(ATTEMPTS.name, why, until, remedy=f"wait, or: {_by_hand(state)}"),)

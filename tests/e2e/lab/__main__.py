@@ -16,7 +16,7 @@ from tests.e2e.lab.guest import GuestGoneError
 from tests.e2e.lab.lab import open_lab
 from tests.e2e.lab.layer import agent_layer
 from tests.e2e.lab.machine import UP_STATES, Machine
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 from tests.e2e.lab.server import serve
 from tests.e2e.lab.sysroot import Remote, make_sysroot
 from tests.e2e.lab.waiting import monotonic_secs
@@ -30,7 +30,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         return int(arguments.run(arguments))
-    except BedError as error:
+    except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -58,7 +58,7 @@ def _say(message: str) -> None:
 
 def _check_can_run() -> None:
     if reason := can_run():
-        raise BedError(reason)
+        raise LabError(reason)
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 
 APT_DIR = Path("/etc/apt")
 ARCHIVE_SUITES = frozenset({"bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"})
@@ -68,13 +68,13 @@ def lines_for(suite: str, sources: Iterable[AptSource]) -> list[str]:
     """One-line sources for ``suite`` at this machine's mirrors: the archive, and security updates where it has them.
 
     Raises:
-        BedError: none of the sources is a Debian archive.
+        LabError: none of the sources is a Debian archive.
     """
     debian = [s for s in sources if "main" in s.components and not s.uri.startswith("cdrom:")]
     archive = next((s for s in debian if ARCHIVE_SUITES.intersection(s.suites)), None)
     security = next((s for s in debian if any(name.endswith("-security") for name in s.suites)), None)
     if archive is None:
-        raise BedError(
+        raise LabError(
             "no Debian archive among this machine's apt sources",
             f"add a source of Debian's main component below {APT_DIR}",
         )

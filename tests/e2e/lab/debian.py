@@ -11,7 +11,7 @@ from tests.e2e.lab.apt_sources import lines_for, read_apt_sources
 from tests.e2e.lab.cache import Cache, digest, remove_tree
 from tests.e2e.lab.layout import to_ostree_layout
 from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
-from tests.e2e.lab.process import BedError, Command, must
+from tests.e2e.lab.process import Command, LabError, must
 
 # What differs between the suites that matters here: the version of Debian's own Python.
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}
@@ -73,10 +73,10 @@ def host_base(cache: Cache, suite: str) -> BaseHost:
     """The base host of a suite, built on the first call for its recipe (a minute or two).
 
     Raises:
-        BedError: no such suite here, or the build failed; the last words of what failed are in the message.
+        LabError: no such suite here, or the build failed; the last words of what failed are in the message.
     """
     if suite not in SUITES:
-        raise BedError(f"no host of Debian {suite!r} here", f"one of: {', '.join(SUITES)}")
+        raise LabError(f"no host of Debian {suite!r} here", f"one of: {', '.join(SUITES)}")
     key = base_key(suite)
     folder = cache.entry(f"base-{suite}", key, lambda into: _build(cache, suite, into), keep=KEPT_PER_SUITE)
     return BaseHost(suite, key, folder)

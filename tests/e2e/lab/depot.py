@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tests.e2e.lab.debian import BASE_REF, BaseHost
 from tests.e2e.lab.lab import Lab
-from tests.e2e.lab.process import BedError, must
+from tests.e2e.lab.process import LabError, must
 from tests.e2e.lab.signing import UNSIGNED, Signer
 from tidegate.errors import TidegateError
 from tidegate.publish.publisher import Request, publish
@@ -115,7 +115,7 @@ class Depot:
         It may have been committed in another depot.
 
         Raises:
-            BedError: it was refused, or failed.
+            LabError: it was refused, or failed.
         """
         signing = self.signer.signing if self.signer else UNSIGNED
         place = graph or self.new_graph()
@@ -131,7 +131,7 @@ class Depot:
         try:
             asyncio.run(publish(request, lambda _: None))
         except TidegateError as error:
-            raise BedError(error.message, error.remedy) from error
+            raise LabError(error.message, error.remedy) from error
 
 
 def open_depot(lab: Lab, base: BaseHost, *, layers: Sequence[Path] = (), signer: Signer | None = None) -> Depot:
@@ -155,10 +155,10 @@ def lay_over(base_tree: Path, overlay: Path, extras: Mapping[str, Extra]) -> Non
 
 
 def in_release(path: str) -> Path:
-    """Where a path of the running host is in a release; raises :class:`BedError` for what no release can contain."""
+    """Where a path of the running host is in a release; raises :class:`LabError` for what no release can contain."""
     top, *rest = PurePosixPath(path).relative_to("/").parts
     if top in NOT_IN_A_RELEASE:
-        raise BedError(f"{path} is not part of a release", "drop it into the machine instead (Machine.put)")
+        raise LabError(f"{path} is not part of a release", "drop it into the machine instead (Machine.put)")
     return Path(RELOCATED.get(top, top), *rest)
 
 
@@ -166,12 +166,12 @@ def adopt_folders(base_tree: Path, overlay: Path) -> None:
     """Give folders of an overlay the owner and mode of the same folder in the base, or root's 0755.
 
     Raises:
-        BedError: it is something else than a folder in the base, and the overlay would replace it.
+        LabError: it is something else than a folder in the base, and the overlay would replace it.
     """
     for folder in [overlay, *(d for d in overlay.rglob("*") if d.is_dir() and not d.is_symlink())]:
         original = base_tree / folder.relative_to(overlay)
         if original.is_symlink() or original.is_file():
-            raise BedError(f"/{folder.relative_to(overlay)} is no folder in the base host")
+            raise LabError(f"/{folder.relative_to(overlay)} is no folder in the base host")
         _copy_owner(original, folder) if original.is_dir() else folder.chmod(0o755)
 
 

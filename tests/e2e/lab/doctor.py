@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.e2e.lab.apt_sources import lines_for, read_apt_sources
 from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, SETUP
 from tests.e2e.lab.namespaces import OWN_NETWORK, Namespaces
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 
 CAP_SYS_ADMIN = 21  # linux/capability.h
 
@@ -94,7 +94,7 @@ def _try_cgroup() -> None:
 def _trouble(act: Callable[[], object]) -> str | None:
     try:
         act()
-    except (BedError, OSError) as error:
+    except (LabError, OSError) as error:
         return str(error)
     return None
 

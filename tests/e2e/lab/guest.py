@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, BedError, Command, Result, run
+from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, Command, LabError, Result, run
 
 GUEST_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
@@ -21,7 +21,7 @@ FORK = ("sh", "-c", '"$@"; exit $?', "sh")
 GRACE_SECS = 5.0  # for timeout(1) in the guest to end the command before we end timeout(1)
 
 
-class GuestGoneError(BedError):
+class GuestGoneError(LabError):
     """The machine is off, or between two boots."""
 
 
@@ -57,7 +57,7 @@ class Guest:
         return Path(f"/proc/{self.leader}/ns/pid").exists()
 
     def sh(self, script: str, *, timeout_secs: float = DEFAULT_TIMEOUT_SECS) -> str:
-        """Run a shell script as root in the machine; its standard output, or BedError unless it succeeds."""
+        """Run a shell script as root in the machine; its standard output, or LabError unless it succeeds."""
         return self.run(["sh", "-ec", script], timeout_secs=timeout_secs).checked()
 
     def put(self, path: str, content: str, mode: int = 0o644) -> None:

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from tests.e2e.lab.cache import Cache, remove_tree, try_lock
 from tests.e2e.lab.namespaces import OWN_NETWORK, Namespaces
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 
 CGROUP_PREFIX = "tidegate-lab"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -60,7 +60,7 @@ class Lab:
         libc = ctypes.CDLL(None, use_errno=True)
         with (self.namespaces.proc / "ns/net").open("rb") as network:
             if libc.setns(network.fileno(), CLONE_NEWNET) != 0:
-                raise BedError(f"cannot join the lab's network: {os.strerror(ctypes.get_errno())}")
+                raise LabError(f"cannot join the lab's network: {os.strerror(ctypes.get_errno())}")
         return act()
 
     def cgroup(self, machine: str) -> Path:
@@ -85,7 +85,7 @@ def open_lab(cache: Cache) -> Generator[Lab]:
     """Open a lab, and clear away what harnesses that were killed have left behind.
 
     Raises:
-        BedError: containers cannot run here; the message says what the kernel refused.
+        LabError: containers cannot run here; the message says what the kernel refused.
     """
     with _work_folder(cache) as work, Namespaces.open(OWN_NETWORK, SETUP) as namespaces:
         lab = Lab(namespaces, cache, work)

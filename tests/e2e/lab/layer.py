@@ -52,7 +52,7 @@ def agent_layer(cache: Cache, base: BaseHost, wheels: Wheelhouse) -> Path:
     """The folder that is laid over ``base`` to have the agent on it, enabled; made anew when the wheels have changed.
 
     Raises:
-        BedError: the wheels are not all there, or do not install; pip's last words are in the message.
+        LabError: the wheels are not all there, or do not install; pip's last words are in the message.
     """
     key = digest(base.key, wheels.key, Path(__file__).read_bytes())
     return cache.entry(f"layer-{base.suite}", key, lambda into: _build(cache, base, wheels, into), keep=KEPT_LAYERS)

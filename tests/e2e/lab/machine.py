@@ -20,7 +20,7 @@ from tests.e2e.lab.bootloader import REBOOT_RC, Boot, Choice, default_entry, nsp
 from tests.e2e.lab.cache import Say, digest, silent
 from tests.e2e.lab.guest import Guest, GuestGoneError, find_leader, pids_below
 from tests.e2e.lab.lab import Lab
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 from tests.e2e.lab.sysroot import Sysroot
 from tests.e2e.lab.waiting import T, monotonic_secs, wait_for
 
@@ -60,7 +60,7 @@ class Machine:
     def power_on(self, choose: Choice = default_entry) -> None:
         """Press the power button of a machine that is off; reboots are followed from then on."""
         if self.is_on:
-            raise BedError(f"{self.name} is on already")
+            raise LabError(f"{self.name} is on already")
         self._choice = choose
         self._unplugged.clear()
         self._thread = threading.Thread(target=self._boot_loop, name=f"machine-{self.name}", daemon=True)
@@ -192,7 +192,7 @@ class Machine:
         while rc == REBOOT_RC and not self._unplugged.is_set():
             try:
                 rc = self._boot()
-            except (BedError, OSError, LookupError) as error:
+            except (LabError, OSError, LookupError) as error:
                 self._note(f"does not boot: {error}")
                 return
         self._note("off" if rc == 0 else f"off, container ended with {rc}")
@@ -248,7 +248,7 @@ class Machine:
             return self.sysroot.var / path.removeprefix("/var/")
         if path.startswith("/etc/"):
             return self.sysroot.entries()[0].deployment / path.lstrip("/")
-        raise BedError(f"{self.name} is off: {path} cannot be written", "files below /etc, /var and /run can")
+        raise LabError(f"{self.name} is off: {path} cannot be written", "files below /etc, /var and /run can")
 
     def _note(self, what: str) -> None:
         event = Event(monotonic_secs() - self._made_secs, what)

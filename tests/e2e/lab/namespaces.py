@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, BedError, Command, Result, run
+from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, Command, LabError, Result, run
 
 SETTLE_SECS = 10.0  # to end after its pipe was closed, before it is killed
 
@@ -36,7 +36,7 @@ class Namespaces:
         """Make the namespaces and run the shell commands ``setup`` in them.
 
         Raises:
-            BedError: the kernel or the container that we are in does not allow it; the reason is in the message.
+            LabError: the kernel or the container that we are in does not allow it; the reason is in the message.
         """
         unshare = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
         sleeper = subprocess.Popen(
@@ -57,7 +57,7 @@ class Namespaces:
         if self.sleeper.stdout.readline() != "ready\n":
             reason = self.sleeper.stderr.read().strip()
             self.close()
-            raise BedError(f"namespaces cannot be made here: {reason}")
+            raise LabError(f"namespaces cannot be made here: {reason}")
 
     @property
     def proc(self) -> Path:
@@ -91,7 +91,7 @@ class Namespaces:
         timeout_secs: float = DEFAULT_TIMEOUT_SECS,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Like :meth:`run`; returns standard output and raises :class:`BedError` unless the command succeeds."""
+        """Like :meth:`run`; returns standard output and raises :class:`LabError` unless the command succeeds."""
         return self.run(argv, timeout_secs=timeout_secs, env=env).checked()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ PLAIN_UMASK = 0o022  # hosts are built the same whatever the caller's is
 Command = Sequence[str | Path]
 
 
-class BedError(Exception):
+class LabError(Exception):
     """The lab cannot do what was asked. ``message`` has the facts, ``remedy`` what a person does about it."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -40,10 +40,10 @@ class Result:
         return self.rc == 0
 
     def checked(self) -> str:
-        """Its standard output; raises :class:`BedError` with its last words unless it succeeded."""
+        """Its standard output; raises :class:`LabError` with its last words unless it succeeded."""
         if not self.ok:
             words = "\n".join((self.out + self.err).rstrip().splitlines()[-LAST_WORDS_LINES:])
-            raise BedError(f"exit code {self.rc} from: {self.command}\n{words}")
+            raise LabError(f"exit code {self.rc} from: {self.command}\n{words}")
         return self.out
 
 
@@ -72,7 +72,7 @@ def run(
     except subprocess.TimeoutExpired:
         return Result(command, TIMED_OUT_RC, "", f"killed after {timeout_secs:g} s")
     except FileNotFoundError as missing:
-        raise BedError(f"{missing.filename} is not installed") from missing
+        raise LabError(f"{missing.filename} is not installed") from missing
     return Result(command, done.returncode, done.stdout, done.stderr)
 
 
@@ -83,5 +83,5 @@ def must(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
 ) -> str:
-    """Like :func:`run`; returns standard output and raises :class:`BedError` unless the command succeeds."""
+    """Like :func:`run`; returns standard output and raises :class:`LabError` unless the command succeeds."""
     return run(argv, timeout_secs=timeout_secs, env=env, stdin=stdin).checked()

@@ -100,7 +100,7 @@ def make_sysroot(
     ``disk`` is a file system of its own instead, which everything is copied to.
 
     Raises:
-        BedError: ostree refused; its words are in the message.
+        LabError: ostree refused; its words are in the message.
     """
     sysroot = Sysroot(lab, disk.path if disk else lab.folder("sysroot"))
     install(sysroot, release, remote, kargs)

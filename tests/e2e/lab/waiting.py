@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tests.e2e.lab.process import BedError
+from tests.e2e.lab.process import LabError
 
 POLL_SECS = 0.05
 
 T = TypeVar("T")
 
 
-class TooLateError(BedError):
+class TooLateError(LabError):
     """A deadline passed."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.e2e.lab.cache import Cache, digest, digest_files
 from tests.e2e.lab.debian import SUITES
-from tests.e2e.lab.process import BedError, must, run
+from tests.e2e.lab.process import LabError, must, run
 
 PROJECT = "tidegate"
 PIP_SECS = 300.0
@@ -43,7 +43,7 @@ def wheelhouse(cache: Cache, checkout: Path, suite: str) -> Wheelhouse:
     """The wheels for a host of ``suite``: seconds when the agent has changed, nothing when it has not.
 
     Raises:
-        BedError: pip is missing, or could not build or fetch something.
+        LabError: pip is missing, or could not build or fetch something.
     """
     return Wheelhouse((project_wheel(cache, checkout), dependency_wheels(cache, checkout, suite)))
 
@@ -78,5 +78,5 @@ def declared_dependencies(checkout: Path) -> list[str]:
 
 def _pip(*args: str) -> None:
     if not run([sys.executable, "-m", "pip", "--version"]).ok:
-        raise BedError(f"{sys.executable} has no pip", "apt-get install python3-pip, or use a virtual environment")
+        raise LabError(f"{sys.executable} has no pip", "apt-get install python3-pip, or use a virtual environment")
     must([sys.executable, "-m", "pip", "--disable-pip-version-check", *args], timeout_secs=PIP_SECS)

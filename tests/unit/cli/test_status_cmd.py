@@ -139,12 +139,12 @@ def test_a_lock_that_is_owed_is_told_with_why() -> None:
     assert (
         told(walks.owed())
         == """\
-State:    2 is staged and waits: fleet_lock: the lock of group workers at https://lock.example/ is still to be given \
-back: no answer within 30 s
+State:    2 is staged and waits: fleet_lock: the lock of group workers at https://lock.example/ has not been \
+released yet: no answer within 30 s
 Since:    10 min ago
 Booted:   1 (6b86b273ff34)
 Staged:   2 (d4735e3a265e), locked: not used by the next boot
-Waits:    fleet_lock: the lock of group workers at https://lock.example/ is still to be given back: \
+Waits:    fleet_lock: the lock of group workers at https://lock.example/ has not been released yet: \
 no answer within 30 s
           to do: wait; or, if that server is gone for good: tidegate lock forget --reason TEXT
 Lock:     release owed since 10 min ago, https://lock.example/: no answer within 30 s

@@ -265,7 +265,7 @@ def test_a_lock_is_not_asked_for_twice_at_once_and_not_before_it_was_given_back(
             walk.fail(UNREACHABLE)
     held = owed(walk.state)
     assert held is not None
-    assert held.reason.endswith("is still to be given back: https://lock.example/: connection refused")
+    assert held.reason.endswith("has not been released yet: https://lock.example/: connection refused")
 
 
 # --------------------------------------------------------------------------- settings, shutdowns
@@ -395,7 +395,7 @@ def test_a_person_waits_for_an_owed_unlock_as_well_unless_overriding_it(apply: A
     answer = walk.feed(apply).one(Reply).answer
     assert isinstance(answer, Failure)
     assert answer.kind is ErrorKind.REBOOT_REFUSED
-    assert "is still to be given back" in answer.message
+    assert "has not been released yet" in answer.message
     assert overriding(walk).one(Arm)
 
 
@@ -502,7 +502,7 @@ def test_an_unlock_that_fails_is_announced_once_and_its_success_as_well() -> Non
             continue
         walk.fail(UNREACHABLE)
         said += [effect.text for effect in walk.effects if isinstance(effect, Announce)]
-    assert said == [f"a lock is still to be given back: {UNREACHABLE.message}"]
+    assert said == [f"a lock has not been released yet: {UNREACHABLE.message}"]
     while walk.none(ReleaseLock):
         walk.wake()
         if not walk.none(FindOffers):

@@ -68,7 +68,7 @@ IN_2 = host("2", entries=("2", "1"))
 BACK = host("2", entries=("1", "2"))
 ROLLING = quick(Policy(failure_action=FailureAction.ROLLBACK))
 ROLLING_LOCKED = replace(ROLLING, fleet_lock=LOCKED.fleet_lock)
-DUE = RollbackDue(plain("2"), plain("1"), "2 is not well", START)
+DUE = RollbackDue(plain("2"), plain("1"), "2 is unhealthy", START)
 
 
 def leaving(policy: Policy = ROLLING, records: Records | None = None) -> Walk:

@@ -289,7 +289,7 @@ def test_an_attempt_that_came_to_nothing_puts_the_next_one_off(failures: int, wa
     (wait,) = walk.state.phase.verdicts
     assert wait == Wait(
         "attempts",
-        "the last attempt came to nothing: power cut",
+        "the last attempt failed: power cut",
         until=at(wait_secs).wall,
         remedy="wait, or: tidegate apply --now --reason TEXT",
     )
@@ -312,8 +312,8 @@ def test_after_the_last_attempt_only_a_person_or_a_newer_release_starts_another(
     (held,) = agent_waits(walk.state, release("2", 2), AUTOMATIC)
     assert held == Wait(
         "attempts",
-        "3 attempts in a row came to nothing, the last one: power cut",
-        remedy="mend the cause, then: tidegate apply --now --reason TEXT",
+        "3 consecutive attempts failed, the last one: power cut",
+        remedy="fix the cause, then: tidegate apply --now --reason TEXT",
     )
     walk.state = replace(walk.state, poll=replace(walk.state.poll, due=at(0).boot_secs))
     walk.wake().answer(offers("3")).answer(host(staged="3"))

@@ -218,7 +218,7 @@ def test_resume_takes_the_release_as_it_is_and_gives_the_lock_back() -> None:
     (closed,) = walk.state.records.history
     assert (closed.outcome, closed.detail) == (
         Outcome.APPLIED,
-        "not well (sshd: sshd.service is failed), and taken as it is: sshd is not wanted here",
+        "unhealthy (sshd: sshd.service is failed), and accepted: sshd is not wanted here",
     )
     assert walk.state.records.lock == lock_record(LockState.RELEASE_OWED)
     assert walk.wake().one(ReleaseLock)
@@ -263,7 +263,7 @@ def test_continue_keeps_the_release_on_record_and_goes_on() -> None:
     (closed,) = walk.state.records.history
     assert (closed.outcome, closed.detail) == (
         Outcome.APPLIED,
-        "kept though not well: sshd: sshd.service is failed",
+        "kept though unhealthy: sshd: sshd.service is failed",
     )
     assert (walk.state.phase, walk.state.records.denied) == (Steady(), ())
     assert walk.state.trouble is not None
@@ -288,7 +288,7 @@ def test_a_release_that_is_not_well_is_denied_closed_and_due_to_be_left_in_one_w
     assert (closed.target, closed.outcome) == (plain("2"), Outcome.REJECTED)
     due = records.rollback
     assert due is not None
-    assert (due.origin, due.target, due.reason) == (plain("2"), plain("1"), "2 is not well")
+    assert (due.origin, due.target, due.reason) == (plain("2"), plain("1"), "2 is unhealthy")
     assert (records.intent, records.verification, records.lock) == (None, None, lock_record())
     assert topics(walk) == [Topic.UNHEALTHY, Topic.ROLLING_BACK]
     assert isinstance(walk.state.phase, RollbackPending)
@@ -348,7 +348,7 @@ def test_where_the_release_that_was_gone_back_to_is_not_well_either_nothing_more
     walk = Walk(Records(back, lock=lock_record(), denied=(denial("2"),)), ROLLING)
     walk.answer(host("1", entries=("1", "2"))).answer(unhealthy())
     assert isinstance(walk.state.phase, Paused)
-    assert walk.state.phase.reason.startswith("neither it nor the release that was left for it is well: sshd")
+    assert walk.state.phase.reason.startswith("it and the release before it are both unhealthy: sshd")
     assert walk.none(Rollback)
     assert walk.state.records.denied == (denial("2"),)
 

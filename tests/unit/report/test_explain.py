@@ -237,7 +237,7 @@ def test_since_when_updates_are_disabled_is_known_where_a_release_waits() -> Non
 
 def test_attempts_that_came_to_nothing_are_a_row() -> None:
     found = row(explained(walks.exhausted(), allowing("immediate")), "attempts")
-    assert found["reason"] == "3 attempts in a row came to nothing, the last one: power cut"
+    assert found["reason"] == "3 consecutive attempts failed, the last one: power cut"
     assert "apply --now" in str(found["remedy"])
 
 
@@ -245,7 +245,7 @@ def test_a_lock_that_is_owed_is_a_row_with_the_reason_why_it_is_still_owed() -> 
     told = explained(walks.owed(), allowing("immediate"))
     assert names(told) == [("fleet_lock", "wait"), ("immediate", "allow")]
     reason = str(row(told, "fleet_lock")["reason"])
-    assert reason.startswith("the lock of group workers at https://lock.example/ is still to be given back")
+    assert reason.startswith("the lock of group workers at https://lock.example/ has not been released yet")
     assert reason.endswith(": no answer within 30 s")
 
 

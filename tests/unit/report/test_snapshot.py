@@ -260,7 +260,7 @@ def test_a_rollback_that_is_due_is_told_until_it_has_happened() -> None:
         "from": TWO,
         "release": ONE,
         "since": "2026-03-02T10:00:00Z",
-        "reason": "2 is not well",
+        "reason": "2 is unhealthy",
     }
     assert (told["target"], told["blocked_by"]) == (ONE, [])
     assert document(walks.deferred())["blocked_by"] == ["window"]

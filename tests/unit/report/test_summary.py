@@ -38,7 +38,7 @@ CLOSED_SET = {
     "failed",
 }
 
-STILL_OWED = "the lock of group workers at https://lock.example/ is still to be given back"
+STILL_OWED = "the lock of group workers at https://lock.example/ has not been released yet"
 
 TOLD: dict[Callable[[], Walk], tuple[str, str]] = {
     walks.starting: ("verifying", "reading the host"),
@@ -58,7 +58,7 @@ TOLD: dict[Callable[[], Walk], tuple[str, str]] = {
     walks.waits: ("staged", "2 is staged and waits: window: the window is closed"),
     walks.exhausted: (
         "staged",
-        "2 is staged and waits: attempts: 3 attempts in a row came to nothing, the last one: power cut",
+        "2 is staged and waits: attempts: 3 consecutive attempts failed, the last one: power cut",
     ),
     deciding: ("finalizing", "asking every gate whether the host may reboot into 2"),
     arming: ("finalizing", "making 2 the default for the next boot"),
@@ -69,8 +69,8 @@ TOLD: dict[Callable[[], Walk], tuple[str, str]] = {
     verifying: ("verifying", "verifying 2"),
     walks.pending: ("verifying", "verifying 2: boot-complete: boot-complete.target is activating"),
     walks.accepting: ("verifying", "2 is healthy; marking it as good"),
-    walks.leaving: ("paused", "rolling back to 1 (2 is not well)"),
-    walks.deferred: ("paused", "rolling back to 1 (2 is not well) and waits: window: the window is closed"),
+    walks.leaving: ("paused", "rolling back to 1 (2 is unhealthy)"),
+    walks.deferred: ("paused", "rolling back to 1 (2 is unhealthy) and waits: window: the window is closed"),
     walks.paused: ("paused", "paused in 2: sshd: sshd.service failed"),
     walks.startup_release: ("steady", "not checked yet"),
     walks.greeted: ("steady", "not checked yet"),

@@ -1,4 +1,4 @@
-"""Marking a boot as good: the verdict stands, and the engine is told, so that no boot loader falls back any more."""
+"""Marking a boot as good: the verdict stands, and the engine confirms it to the boot loader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RETRY_SECS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class MarkingGood(Phase):
-    """The boot counts as good, and the engine is being told; ``task`` is None between two tries.
+    """The boot counts as good, and the engine is confirming it; ``task`` is None between two tries.
 
     ``detail`` goes on record with the outcome.
     """

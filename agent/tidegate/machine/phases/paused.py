@@ -95,7 +95,7 @@ def pause(state: State, reason: str, now: Now) -> Step:
     known = state.records.verification or Verification(state.boot, now.boot_secs)
     phase = Paused(reason, now.boot_secs + PROBE_SECS, checks_of(state))
     state = replace(state, records=replace(state.records, verification=replace(known, bad=reason)))
-    text = f"{version} is not well, updates are paused: {reason}"
+    text = f"{version} is unhealthy, updates are paused: {reason}"
     return enter(state, phase), (Announce(Topic.PAUSED, ERROR, text, version),)
 
 
@@ -106,7 +106,7 @@ def resume_asked(state: State, event: ResumeAsked) -> Step:
         why = Failure(ErrorKind.AGENT_BAD_REQUEST, f"nothing is paused (the agent is {state.phase.activity})", remedy)
         return state, (Reply(event.request_id, why),)
     version = booted_release(state).version
-    detail = f"not well ({state.phase.reason}), and taken as it is: {event.reason}"
+    detail = f"unhealthy ({state.phase.reason}), and accepted: {event.reason}"
     state, effects = marking_good.accept(state, detail)
     note = Announce(Topic.RESUMED, WARNING, f"{version} is {detail}", version)
     return state, (Reply(event.request_id, f"updates go on, with {version} as it is"), note, *effects)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REBOOT_GRACE_SECS = 600.0
 """From the acceptance of the reboot to the conclusion that the host does not go down: longer than the slowest honest
-shutdown (stop timeouts are 90 s, a few in a row), far shorter than a day of waiting."""
+shutdown (stop timeouts are 90 s, several one after another), far shorter than a day of waiting."""
 
 UNCERTAIN_SECS = 60.0
 """The same when the request was not answered: a shutdown that has begun is announced on the bus within seconds."""

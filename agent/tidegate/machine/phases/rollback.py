@@ -48,11 +48,13 @@ def objection(state: State, intent: Intent) -> str:
 
 
 def unhealthy(state: State, evidence: str, cursor: str, now: Now) -> Step:
-    """The booted release was found not well."""
+    """Deny the booted release, which is unhealthy, and prepare the rollback."""
     booted = booted_release(state)
     denial = Denial(booted, DenialCause.UNHEALTHY, evidence, now.wall, state.boot.boot_id, cursor)
-    note = Announce(Topic.UNHEALTHY, ERROR, f"{booted.version} is not well, and denied: {evidence}", booted.version)
-    state = _decided(state, denial, f"{booted.version} is not well", now)
+    note = Announce(
+        Topic.UNHEALTHY, ERROR, f"{booted.version} is unhealthy and has been denied: {evidence}", booted.version
+    )
+    state = _decided(state, denial, f"{booted.version} is unhealthy", now)
     return state, (note, _leaving(state))
 
 

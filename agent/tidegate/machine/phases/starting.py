@@ -90,7 +90,7 @@ class Starting(Phase):
         return (Wait(HOST.name, f"the host has not been read yet{why}"),)
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
-        """The same always: an error is told by the state "failed"."""
+        """A constant: the public state of an error is "failed"."""
         return "reading the host"
 
 

@@ -84,7 +84,7 @@ class Verifying(Phase):
             case Watching(reason):
                 return _probe_later(state, replace(phase, pending=reason), now), ()
             case Good(remark):
-                return marking_good.accept(state, f"verified{remark and f', though not all is well: {remark}'}")
+                return marking_good.accept(state, f"verified{remark and f', with failed checks: {remark}'}")
             case Bad(evidence):
                 return _unhealthy(state, evidence, result.journal_cursor, now)
 
@@ -158,7 +158,7 @@ def _unhealthy(state: State, evidence: str, cursor: str, now: Now) -> Step:
     """Do what ``health.failure_action`` says."""
     intent = state.records.intent
     if intent is None or intent.purpose == Purpose.ROLLBACK:
-        return paused.pause(state, f"neither it nor the release that was left for it is well: {evidence}", now)
+        return paused.pause(state, f"it and the release before it are both unhealthy: {evidence}", now)
     action = state.policy.failure_action
     match action:
         case FailureAction.PAUSE:
@@ -175,7 +175,7 @@ def _unhealthy(state: State, evidence: str, cursor: str, now: Now) -> Step:
 
 def _keep(state: State, evidence: str, now: Now) -> Step:
     version = booted_release(state).version
-    text = f"{version} is not well and is kept, as health.failure_action has it: {evidence}"
-    failure = Failure(ErrorKind.HEALTH_BAD, text, "mend it, or: tidegate rollback --reason TEXT")
-    state, effects = marking_good.accept(troubled(state, failure, now), f"kept though not well: {evidence}")
+    text = f"{version} is unhealthy and is kept, as health.failure_action says: {evidence}"
+    failure = Failure(ErrorKind.HEALTH_BAD, text, "fix it, or: tidegate rollback --reason TEXT")
+    state, effects = marking_good.accept(troubled(state, failure, now), f"kept though unhealthy: {evidence}")
     return state, (Announce(Topic.UNHEALTHY, ERROR, text, version), *effects)
