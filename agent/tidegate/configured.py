@@ -47,7 +47,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What discovery, gates and health checks are built with, besides the settings."""
+    """Resources for discovery, gates and health checks, besides the settings."""
 
     clock: Clock
     sources: GateSources

@@ -58,7 +58,7 @@ class Keeper:
 
 
 class Tasks(Protocol):
-    """What runs tasks: see :class:`tidegate.runner.Runner`."""
+    """Runs tasks: see :class:`tidegate.runner.Runner`."""
 
     async def run(self, task: Task, report: Report) -> None:
         """Carry out ``task`` and report exactly one answer."""

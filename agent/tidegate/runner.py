@@ -1,4 +1,4 @@
-"""What carries out the machine's tasks: one place that knows which part of the world does what."""
+"""Carries out the machine's tasks: the one place that knows which part of the world does what."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ defect elsewhere leaves the machine waiting for ever."""
 
 
 class Power(Protocol):
-    """What can take the host down."""
+    """Reboots the host."""
 
     async def shutting_down(self) -> bool:
         """Whether a shutdown is under way."""
@@ -83,7 +83,7 @@ class Power(Protocol):
 
 
 class Workload(Protocol):
-    """What stops and starts the units that the host runs for its users. Every verb is idempotent."""
+    """Stops and starts the units that the host runs for its users. Every verb is idempotent."""
 
     async def hand_over(self) -> None:
         """Start what takes the workload over, and wait until it has."""
@@ -103,7 +103,7 @@ class Workload(Protocol):
 
 
 class Units(Protocol):
-    """What knows of systemd's units."""
+    """Reads the state of systemd's units."""
 
     async def failed_units(self) -> frozenset[str]:
         """The names of those that have failed."""

@@ -36,7 +36,7 @@ class Method:
 
 
 class Emits(StrEnum):
-    """What is emitted when a property changes: the values of the annotation ``EmitsChangedSignal``."""
+    """The signal that follows a change of a property: the values of the annotation ``EmitsChangedSignal``."""
 
     VALUE = "true"
     INVALIDATION = "invalidates"

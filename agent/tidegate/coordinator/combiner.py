@@ -68,7 +68,7 @@ class _Caller:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all combiners of a coordinator share.
+    """Resources that all combiners of a coordinator share.
 
     ``on_event`` is called with each change that this coordinator made, after the store has it; it must not raise.
     ``timeout_secs`` is a caller's deadline.

@@ -99,7 +99,7 @@ class GroupKeys:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What a swap needs to know of the documents, besides the state.
+    """The facts about the documents that a swap needs besides the state.
 
     Revisions are those of the documents as read, 0 without one. ``sequence`` counts swaps with audit events. Documents
     of holders up to the revision ``trusted_from`` are not used; ``stale`` are the ids of those without a holder.

@@ -72,7 +72,7 @@ def judge_last_switch(unit: Unit) -> Iterator[Finding]:
 
 
 def judge_loader(loader: Loader) -> Finding:
-    """What happens to a release that does not boot at all."""
+    """Report how the boot loader treats a release that does not boot at all."""
     if loader.counting and not loader.bless:
         text = "the boot loader counts boot attempts, but systemd-bless-boot, which marks a boot as good, is missing"
         return AREA.problem(

@@ -106,7 +106,7 @@ def judge_files(files: Sequence[KeyFile], agent: AgentUser | None) -> Iterator[F
 
 
 def obstacle(path: Sequence[FileFacts], agent: AgentUser) -> Obstacle | None:
-    """What keeps the agent from reading the last entry of ``path``; None if nothing does. ACLs are not evaluated."""
+    """Return why the agent cannot read the last entry of ``path``; None if it can. ACLs are not evaluated."""
     *folders, file = path
     if str(file.path).startswith(HIDDEN_FOLDERS):
         return Obstacle(f"{file.path} is hidden from its unit", "move it below /etc/tidegate")

@@ -25,7 +25,7 @@ class RebootOwner(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What an engine's status proves, after a boot, about the attempt before it."""
+    """The proof that an engine's status gives, after a boot, about the attempt before it."""
 
     BOOT_ENTRIES = "boot_entries"
     """Boot entries: one for the target proves that the switch was made, whatever is booted."""
@@ -37,7 +37,7 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineTraits:
-    """What an engine can and cannot do, as data. The defaults are those of plain OSTree.
+    """The abilities of an engine, as data. The defaults are those of plain OSTree.
 
     The agent decides by these and never by an engine's name.
     """
@@ -53,7 +53,7 @@ class EngineTraits:
     reboots: RebootOwner = RebootOwner.AGENT
     """Who reboots. An engine that reboots does so from within ``arm``, or soon after."""
     evidence: Evidence = Evidence.BOOT_ENTRIES
-    """What the outcome of an attempt is decided by."""
+    """The proof that decides the outcome of an attempt."""
     reboot_kinds: frozenset[RebootKind] = frozenset({RebootKind.REBOOT})
     """The kinds of reboot that lead into an armed release."""
     arm_timeout_secs: float = 110.0
@@ -164,7 +164,7 @@ class Engine(Protocol):
 
     @property
     def traits(self) -> EngineTraits:
-        """What this engine can do; the same as in its status."""
+        """The engine's abilities; the same as in its status."""
         ...
 
     async def status(self) -> EngineStatus:

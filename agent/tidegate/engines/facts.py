@@ -21,7 +21,7 @@ class BootcAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What an engine is detected by; see :func:`tidegate.engines.detect.read_facts`."""
+    """Facts of a host by which its engine is detected; see :func:`tidegate.engines.detect.read_facts`."""
 
     ostree_booted: bool
     ostree_installed: bool

@@ -258,7 +258,7 @@ def _metadata(fields: Node) -> dict[str, str]:
 
 
 def _bounded(metadata: Mapping[str, str]) -> dict[str, str]:
-    """What of ``metadata`` may travel: entries that do not fit any more are left out."""
+    """Return as much of ``metadata`` as fits into a message."""
     bounded: dict[str, str] = {}
     left_bytes = MAX_METADATA_BYTES
     for key, value in metadata.items():

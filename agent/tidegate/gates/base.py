@@ -133,7 +133,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class GateSpec:
-    """What the rest of the package needs to know about a gate, and the keys that configure it.
+    """The facts about a gate that the rest of the package needs, and the keys that configure it.
 
     ``name`` is the gate's name in ``explain``, metrics and ``--override``; ``summary`` completes the sentence "the gate
     does not allow a reboot while ..." of the manual. ``guards`` are the purposes for which it is asked.

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckSources:
-    """What a probe needs beside the checks in the configuration.
+    """Resources of a probe besides the configured checks.
 
     ``executables`` lists the programs in the ``health.d`` folders. ``no_failed_units`` makes the check that stands in
     where no other one is required; it is given the units that had failed in the previous release. ``journal_cursor``

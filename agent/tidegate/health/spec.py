@@ -28,7 +28,7 @@ WEIGHT_DOC = "Whether the check decides on the boot, or is only shown."
 
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
-    """What the rest of the package needs to know about a kind of check, and the keys that configure one.
+    """The facts about a kind of check that the rest of the package needs, and the keys that configure one.
 
     ``name`` is the kind: its checks are the tables ``[[health.NAME]]``, and each is called ``NAME/`` and its own name.
     ``noun`` is what one of them is called, as in "2 units"; the kind itself, unless given. ``doc`` documents the array

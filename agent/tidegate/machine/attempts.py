@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def traits(state: State) -> EngineTraits:
-    """What the engine can do; of a host that was not read yet, the defaults."""
+    """Return the engine's abilities; the defaults if the host was not read yet."""
     return EngineTraits() if state.host is None else state.host.traits
 
 

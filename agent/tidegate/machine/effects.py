@@ -1,4 +1,4 @@
-"""What the machine wants done.
+"""Effects: the tasks, replies and announcements that the machine asks for.
 
 A *task* is an effect that answers later, with :class:`~tidegate.machine.events.Completed` or
 :class:`~tidegate.machine.events.Errored` under its id.

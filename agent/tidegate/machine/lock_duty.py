@@ -47,7 +47,7 @@ be stormed by its whole fleet."""
 
 
 class Duty(Enum):
-    """What is owed at this moment."""
+    """The duty as of now."""
 
     NOTHING = auto()
     LOOK = auto()
@@ -190,7 +190,7 @@ def failed(state: State, failure: Failure, now: Now) -> Step:
 
 
 def forget_asked(state: State, event: ForgetLockAsked) -> Step:
-    """Whoever runs the fleet knows that nobody waits for this lock."""
+    """Drop the duty: the operator knows that nobody waits for this lock."""
     record = state.records.lock
     if record is not None and _in_use(state):
         busy = Failure(ErrorKind.AGENT_BUSY, "the lock is being used", "ask again when the reboot is over")

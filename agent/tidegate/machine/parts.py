@@ -1,4 +1,4 @@
-"""What the files of the machine share: taking ids, keeping and clearing troubles, answering people."""
+"""Helpers that the files of the machine share: taking ids, keeping and clearing troubles, answering people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidegate.release import Release
 
 CHECKING = ("discovery", "net", "identity", "agent")
 SWITCHING = ("engine", "bus", "record", "agent")
-"""What may go wrong while a release is looked for, and while one is staged, armed or confirmed: areas of kinds."""
+"""Areas of errors: of checking for releases, and of staging, arming and confirming one."""
 
 HOST_GOING_DOWN = Failure(ErrorKind.AGENT_BUSY, "the host is going down", "ask again after the boot")
 

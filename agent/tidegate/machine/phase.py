@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LockUse(Enum):
-    """What the lock on record is for during a phase; :mod:`tidegate.machine.lock_duty` goes by it."""
+    """The use of the lock on record during a phase; :mod:`tidegate.machine.lock_duty` goes by it."""
 
     NONE = auto()
     """It is to be released."""
@@ -98,7 +98,7 @@ class Phase(ABC):
         return ()
 
     def hindrances(self, state: State) -> tuple[Wait, ...]:
-        """What has to be over before anything is staged or rebooted, as answers of gates."""
+        """Return the waits of this phase that must end before anything is staged or rebooted."""
         return ()
 
     def unexpected(self, result: Result) -> TypeError:

@@ -14,7 +14,7 @@ from tidegate.engines.base import EngineTraits, RebootOwner
 
 
 class Order(StrEnum):
-    """What an update sacrifices for what. The words are those of the configuration."""
+    """The trade-off of an update: outage, memory, disk or availability. The words are those of the configuration."""
 
     DOWNLOAD_THEN_KILL = "download-then-kill"
     """The shortest outage: everything is prepared while the workload runs."""
@@ -45,7 +45,7 @@ class PlanStep(StrEnum):
 
 
 class Undo(StrEnum):
-    """What takes a step back. Each is idempotent and works from the records alone."""
+    """The way to take a step back. Each is idempotent and works from the records alone."""
 
     RELEASE_LOCK = "release_lock"
     END_HAND_OVER = "end_hand_over"

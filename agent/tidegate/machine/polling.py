@@ -71,7 +71,7 @@ def offers_found(state: State, offers: Offers, now: Now) -> Step:
 
 
 def rules(state: State, now: Now) -> Rules:
-    """What this host accepts."""
+    """The releases that this host accepts."""
     policy = state.policy
     return Rules(
         denied={denial.release.payload: denial.cause for denial in state.records.denied},

@@ -25,7 +25,7 @@ from tidegate.system.reboot import RebootKind
 
 
 class FailureAction(StrEnum):
-    """What the agent does when a boot into a release is unhealthy."""
+    """The agent's reaction to an unhealthy release."""
 
     PAUSE = "pause"
     CONTINUE = "continue"
@@ -85,7 +85,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class LockObligation:
-    """What is owed to a lock server, beside everything else: see :mod:`.lock_duty`.
+    """The pending release of a lock, independent of the phase: see :mod:`.lock_duty`.
 
     ``greeting``: a steady-state is owed though there is no record, as once at each start. ``task``: the request, or the
     look at the boot's health before it, that is under way; ``retry_at`` (boot clock): not before. ``why`` it is not
@@ -109,7 +109,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What went wrong last and has not gone right since."""
+    """The last error that has not been followed by a success."""
 
     failure: Failure
     since: datetime

@@ -28,7 +28,7 @@ def waits(verdicts: tuple[Verdict, ...]) -> tuple[Wait, ...]:
 
 
 def agent_waits(state: State, target: Release, mandate: Mandate) -> tuple[Wait, ...]:
-    """What the agent itself has against a reboot, whatever the gates say.
+    """Return the agent's own reasons against a reboot, apart from the gates.
 
     A person is not held by ``updates.enabled``, and one who does not wait for the strategy not by vain attempts.
     """
@@ -56,7 +56,7 @@ def _by_a_person_now(mandate: Mandate) -> bool:
 
 
 def mandate_of(state: State) -> Mandate:
-    """What the host is to reboot for when nobody asks."""
+    """Return the mandate of an automatic reboot."""
     due = state.records.rollback
     return AUTOMATIC if due is None else Mandate(Purpose.ROLLBACK, due.reason)
 

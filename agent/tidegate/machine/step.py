@@ -57,7 +57,7 @@ def next_wakeup(state: State) -> float | None:
 
 
 def step(state: State, event: Event, now: Now) -> Step:
-    """What ``event`` changes and what is to be done about it.
+    """Return the state after ``event``, and the effects that follow from it.
 
     Raises:
         TypeError: a task answered with a result of another kind; a defect in what runs the effects.
@@ -165,7 +165,7 @@ def _policy(state: State, now: Now) -> Step:
 
 
 def _asked_anew(state: State, now: Now) -> State:
-    """What the gates said last no longer holds."""
+    """Ask the gates anew: their last verdicts may no longer hold."""
     match state.phase:
         case waiting.Waiting(target=target, since=since):
             return waiting.wait(state, target, since, (), now)

@@ -1,1 +1,1 @@
-"""What can be watched of a host, made from the agent's snapshot by processes of their own: the agent counts nothing."""
+"""Metrics of a host, made from the agent's snapshot by processes of their own: the agent counts nothing."""

@@ -26,7 +26,7 @@ class Fault(Enum):
     CLIENT_CERT_REJECTED = auto()
     """The server rejected this host's certificate, or requires one."""
     NO_HTTP = auto()
-    """What answered does not speak HTTP."""
+    """The answer is not HTTP."""
     BAD_ADDRESS = auto()
     BAD_CA_FILE = auto()
     BAD_CLIENT_CERT = auto()

@@ -47,7 +47,7 @@ from tidegate.system.boot import BootInstance
 SCHEMA = 1
 
 RELEASE = Table(Release, Row("version", TEXT), Row("payload", TEXT), omitted={"age_index", "metadata"})
-"""What names a release; whatever else is known of it, its source says again."""
+"""The fields that identify a release; its source provides the others again."""
 
 BOOT = Table(BootInstance, Row("boot_id", TEXT), Row("soft_reboots", INTEGER), Row("init_ticks", INTEGER))
 

@@ -91,7 +91,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """What has begun of a plan, written before it begins: an agent that is restarted undoes it from here.
+    """The steps of a plan that have begun, saved before they begin: a restarted agent undoes them from here.
 
     ``begun`` are the words of :class:`~tidegate.machine.plan.PlanStep`, those with an undo only; ``boot`` is the boot
     in which they were begun. ``next_boot`` is the payload that a reboot led to before; empty where that is not known.

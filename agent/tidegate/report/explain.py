@@ -102,7 +102,7 @@ def last_verdicts(state: State) -> tuple[Verdict, ...]:
 
 
 def waits_of(state: State) -> tuple[Wait, ...]:
-    """What holds the reboot: the agent's own reasons, and the last verdicts of the gates. Asks no gate."""
+    """Return the reasons against a reboot: the agent's own, and the last verdicts of the gates. No gate is asked."""
     return _waits(state, last_verdicts(state))
 
 

@@ -143,7 +143,7 @@ def _deployments(host: EngineStatus | None) -> dict[str, object]:
 
 
 def _traits(traits: EngineTraits) -> dict[str, object]:
-    """What the engine can do, by the names of :class:`.EngineTraits`; the set of kinds becomes a sorted array."""
+    """Return the abilities by the names of :class:`.EngineTraits`; the set of kinds becomes a sorted array."""
     values: dict[str, object] = {one.name: getattr(traits, one.name) for one in fields(traits)}
     return values | {"reboot_kinds": sorted(traits.reboot_kinds)}
 

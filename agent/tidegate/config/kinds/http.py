@@ -40,7 +40,7 @@ class StatusRange(Kind[Statuses]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return 'a status such as 200, or a range such as "200..399"'
 
     def fits(self, value: object) -> bool:
@@ -86,7 +86,7 @@ class Argv(StringArrayKind[tuple[str, ...]]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return 'an array of strings, a program by its absolute path first: ["/usr/bin/test", "-e", "/run/ready"]'
 
     def read(self, value: object) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Names(StringArrayKind[tuple[str, ...]]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return f"an array of {self.words}"
 
     def read(self, value: object) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class AbsoluteFile(StringKind[str]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return "an absolute path without . and .. in it"
 
     def read(self, value: object) -> str:

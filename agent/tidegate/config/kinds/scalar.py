@@ -20,7 +20,7 @@ class Boolean(Kind[bool]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return "true or false"
 
     def fits(self, value: object) -> bool:
@@ -62,7 +62,7 @@ class Fraction(Kind[float]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return "a number from 0.0 to 1.0"
 
     def fits(self, value: object) -> bool:
@@ -87,7 +87,7 @@ class Text(StringKind[str]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return self.words
 
     def read(self, value: object) -> str:
@@ -181,7 +181,7 @@ class ZoneName(StringKind[str]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return "UTC, a zone's name such as Europe/Berlin, or localtime"
 
     def read(self, value: object) -> str:

@@ -33,7 +33,7 @@ class Windows(TableArrayKind[tuple[WindowSpec, ...]]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return "an array of tables with `days`, `start_time` and `length_minutes`"
 
     def read(self, value: object) -> tuple[WindowSpec, ...]:
@@ -66,7 +66,7 @@ class Excludes(Kind[tuple[Exclusion, ...]]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         return "an array of dates, ranges and recurrence rules"
 
     def fits(self, value: object) -> bool:

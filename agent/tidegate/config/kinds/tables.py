@@ -33,7 +33,7 @@ class Tables(TableArrayKind[tuple[S, ...]], Generic[S]):
 
     @property
     def wanted(self) -> str:
-        """What the value has to be."""
+        """A description of valid values, for error messages."""
         *others, last = [f"`{key.dotted}`" for key in self.properties if key.required]
         return (
             f"an array of tables with {', '.join(others)} and {last}" if others else f"an array of tables with {last}"

@@ -82,7 +82,7 @@ class FinalizeReport:
         return read_entry(await self._output_of("journalctl", *options, *query))
 
     async def _output_of(self, *argv: str) -> str:
-        """Nothing where the journal is off or systemd is absent: evidence is welcome and not required."""
+        """Return nothing without a journal or systemd: evidence is welcome, not required."""
         try:
             done = await process.run(argv, deadline_secs=self._deadline_secs)
         except TidegateError:

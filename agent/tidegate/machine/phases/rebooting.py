@@ -24,7 +24,7 @@ REBOOT_GRACE_SECS = 600.0
 shutdown (stop timeouts are 90 s, several one after another), far shorter than a day of waiting."""
 
 UNCERTAIN_SECS = 60.0
-"""The same when the request was not answered: a shutdown that has begun is announced on the bus within seconds."""
+"""The grace when the request was not answered: a shutdown that has begun is announced on the bus within seconds."""
 
 STILL_UP = "the reboot was requested, and the host was still up long after"
 

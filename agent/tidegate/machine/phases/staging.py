@@ -75,11 +75,11 @@ class Staging(Phase):
         return enter(state, Steady(wanted=self.target)), (*answers, note)
 
     def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
-        """What a staging puts on record is a note only, and lost notes are no reason to stage again."""
+        """Continue: records of a staging are notes only, and lost notes are no reason to stage again."""
         return state, ()
 
     def release(self, state: State) -> Release | None:
-        """What is being staged."""
+        """The release that is being staged."""
         return self.target
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:

@@ -34,11 +34,11 @@ class Steady(Taskless):
         return state, ()
 
     def release(self, state: State) -> Release | None:
-        """What could be staged."""
+        """The release that could be staged."""
         return self.wanted
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
-        """What is on offer, or what is wrong."""
+        """The offered release, or the last error."""
         if self.wanted is not None:
             return f"{self.wanted.version} is available"
         if state.dead_end is not None:

@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Undoing(Phase):
-    """What is left to undo of an attempt at ``target``.
+    """The steps of an attempt at ``target`` that are still to be undone.
 
     ``closing``: what the attempt failed of, when it counts as one; None when it was called off before it could.
     """
@@ -112,16 +112,16 @@ class Undoing(Phase):
         return enter(troubled(state, failure, now), self._retried(part, now)), notes
 
     def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
-        """What was undone stays on record: undo it again, which changes nothing."""
+        """Undo the part again, since it is still on record; that changes nothing."""
         phase = self._retried(self._part(task), now) if task is not None and self.awaits(task) else self
         return enter(troubled(state, failure, now), phase), ()
 
     def release(self, state: State) -> Release | None:
-        """What the host is not going to after all."""
+        """The release of the attempt that was called off."""
         return self.target
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
-        """What is being undone."""
+        """The attempt that is being undone."""
         return f"undoing the update to {self.target.version}"
 
     def last_verdicts(self) -> tuple[Verdict, ...]:
@@ -161,7 +161,7 @@ def disarm_denied(state: State, target: Release, since: datetime) -> Step:
 
 
 def finished(state: State, phase: Undoing, now: Now) -> State:
-    """Nothing of the attempt is left: now the intent may go, unless the engine cannot take the arming back."""
+    """End the attempt: remove its intent, unless the engine cannot take the arming back."""
     closing, intent = phase.closing, state.records.intent
     records = state.records if closing is None else state.records.closed(Outcome.NOT_ATTEMPTED, closing, now)
     stays = intent is not None and _stays_armed(state, intent.target)
@@ -195,7 +195,7 @@ def _stays_armed(state: State, target: Release) -> bool:
 
 
 def _begun_undos(state: State) -> tuple[Undo, ...]:
-    """What has to be undone, by the records: an attempt of an older agent has an intent alone."""
+    """Return the undos that the records ask for: an attempt of an older agent has an intent alone."""
     attempt = state.records.attempt
     here = () if attempt is None or attempt.boot != state.boot else undos_of(attempt.begun)
     rest = tuple(undo for undo in here if undo in (Undo.START_WORKLOAD, Undo.END_HAND_OVER))

@@ -56,7 +56,7 @@ class Waiting(Taskless):
         return executing.start(state, self.target, self.since, mandate_of(state), now)
 
     def release(self, state: State) -> Release | None:
-        """What waits."""
+        """The release that waits."""
         return self.target
 
     def last_verdicts(self) -> tuple[Verdict, ...]:
