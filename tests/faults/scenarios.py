@@ -121,7 +121,7 @@ def _finalize_failed_then_applied(rig: Rig) -> None:
     _require(records.history[-1].outcome == Outcome.APPLIED, "never applied")
 
 
-def _gave_up(rig: Rig) -> bool:
+def gave_up(rig: Rig) -> bool:
     state = rig.state
     if state is None or not isinstance(state.phase, Staged):
         return False
@@ -193,7 +193,7 @@ def _kept_on_record(rig: Rig) -> None:
     _require("kept though unhealthy" in rig.disk.load().history[-1].detail, "nothing on record")
 
 
-def _paused_in(version: str) -> Callable[[Rig], bool]:
+def paused_in(version: str) -> Callable[[Rig], bool]:
     def reached(rig: Rig) -> bool:
         paused = rig.state is not None and isinstance(rig.state.phase, Paused)
         return paused and rig.host.booted.version == version
@@ -223,7 +223,7 @@ def _neither(rig: Rig) -> bool:
     if rig.host.booted.version == "2":
         rig.health.broken.add("1")
         rig.locks.kept_in.add("1")
-    return _paused_in("1")(rig)
+    return paused_in("1")(rig)
 
 
 def _resumed(rig: Rig) -> bool:
@@ -373,7 +373,7 @@ def _deaf_with_lock(rig: Rig) -> None:
 
 
 def _gave_up_unlocked(rig: Rig) -> bool:
-    return _gave_up(rig) and not _owes(rig)
+    return gave_up(rig) and not _owes(rig)
 
 
 def _deaf_check_with_lock(rig: Rig) -> None:
@@ -415,18 +415,18 @@ SCENARIOS = (
     Scenario("logind refuses twice", ("1", "2"), _logind_refuses, is_on("2"), applied),
     Scenario("boot loader falls back", ("1", "2"), _loader_falls_back, _denied, _fell_back),
     Scenario("switch fails once", ("1", "2"), _finalize_fails_once, is_on("2"), _finalize_failed_then_applied),
-    Scenario("logind says yes, host stays up", ("1", "2"), _deaf, _gave_up, _deaf_check),
+    Scenario("logind says yes, host stays up", ("1", "2"), _deaf, gave_up, _deaf_check),
     Scenario("long watch", ("1", "2"), _long_watch, is_on("2"), applied),
     Scenario("not well: rolled back", ("1", "2"), _not_well(ROLLBACK, "2"), is_on_denied("1"), rolled_back),
     Scenario("not well: kept", ("1", "2"), _not_well(CONTINUE, "2"), is_on("2"), _kept_on_record),
-    Scenario("not well: paused", ("1", "2"), _not_well(PAUSE, "2"), _paused_in("2"), _paused),
+    Scenario("not well: paused", ("1", "2"), _not_well(PAUSE, "2"), paused_in("2"), _paused),
     Scenario("not well: paused, resumed", ("1", "2"), _not_well(PAUSE, "2"), _resumed, applied),
     Scenario("not well: paused, mended", ("1", "2"), _not_well(PAUSE, "2"), _repaired, applied),
     Scenario("not well, nor what was before", ("1", "2"), _not_well(ROLLBACK, "2"), _neither, _both_unhealthy),
     Scenario("a person goes back", ("1", "2"), _nothing, _sent_back, _sent_back_check),
     Scenario("lock: rolled back", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), is_on_denied("1"), rolled_back),
     Scenario("lock: rolled back, server down", ("1", "2"), _server_down_going_back, is_on_denied("1"), rolled_back),
-    Scenario("lock: paused", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _paused_in("2"), _paused),
+    Scenario("lock: paused", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), paused_in("2"), _paused),
     Scenario("lock: paused, mended", ("1", "2"), _with_lock(_not_well(PAUSE, "2")), _repaired, applied),
     Scenario("lock: neither is well", ("1", "2"), _with_lock(_not_well(ROLLBACK, "2")), _neither, _both_unhealthy),
     Scenario("lock: a person goes back", ("1", "2"), _locked, _sent_back, _sent_back_check),
