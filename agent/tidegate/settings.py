@@ -18,11 +18,13 @@ from tidegate.config.keys import S, Section, assembled, having, in_table, key, s
 from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Boolean, Choices, Integer, Text
 from tidegate.config.loader import LoadedAs, Schema, load_as
 from tidegate.discovery import settings as sources
+from tidegate.discovery.settings import CincinnatiSettings, DiscoverySettings
 from tidegate.engines import registry as engines
-from tidegate.engines.settings import Engine
+from tidegate.engines.settings import EngineSettings
 from tidegate.gates import registry
 from tidegate.gates.base import GateSpec
 from tidegate.health import settings as health
+from tidegate.health.settings import HealthSettings
 from tidegate.identity import Identity
 
 DEFAULT_ROOTS = (
@@ -85,12 +87,12 @@ class Settings:
 
     timing: Timing = field(default_factory=Timing, metadata=in_table("agent.timing"))
     identity: Identity = field(default_factory=Identity, metadata=in_table("identity"))
-    cincinnati: sources.Cincinnati = field(default_factory=sources.Cincinnati, metadata=in_table("cincinnati"))
+    cincinnati: CincinnatiSettings = field(default_factory=CincinnatiSettings, metadata=in_table("cincinnati"))
     updates: Updates = field(default_factory=Updates, metadata=in_table("updates"))
     gates: Section = field(default_factory=_Gates, metadata=in_table(""))
-    health: health.Health = field(default_factory=health.Health, metadata=in_table("health"))
-    discovery: sources.Discovery = field(default_factory=sources.Discovery, metadata=in_table("discovery"))
-    engine: Engine = field(default_factory=Engine, metadata=in_table("engine"))
+    health: HealthSettings = field(default_factory=HealthSettings, metadata=in_table("health"))
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings, metadata=in_table("discovery"))
+    engine: EngineSettings = field(default_factory=EngineSettings, metadata=in_table("engine"))
     engines: Section = field(default_factory=_Engines, metadata=in_table(""))
 
     def of(self, section: type[S]) -> S:

@@ -19,7 +19,7 @@ from tests.e2e.lab.lab import Lab
 from tests.e2e.lock_servers import Coordinator, OddServer, coordinator, odd_server
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import World
-from tidegate.health.settings import Health
+from tidegate.health.settings import HealthSettings
 
 pytestmark = pytest.mark.host
 
@@ -231,7 +231,7 @@ def test_a_bad_configuration_at_start_still_gives_the_lock_back(world: World, co
     host.machine.wait_boot(2, deadline_secs=SETTLE_SECS)
     host.wait("well so far", lambda told: "healthy so far" in str(told["summary"]))
     assert coordinated.holders() == [HOST_ID]
-    sleep_through(host, Health().monitor_secs)
+    sleep_through(host, HealthSettings().monitor_secs)
     wait_given_back(host, coordinated)
     assert host.wait("failed", lambda told: told["state"] == "failed")["blocked_by"] == ["config"]
     assert host.outcomes() == ["applied"]

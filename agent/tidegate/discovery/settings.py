@@ -17,7 +17,7 @@ _HTTP_OR_FILE = ("http", "https", "file")
 
 
 @dataclass(frozen=True, slots=True)
-class Cincinnati:
+class CincinnatiSettings:
     """``[cincinnati]``: the update server."""
 
     base_url: str = key(
@@ -29,7 +29,7 @@ class Cincinnati:
 
 
 @dataclass(frozen=True, slots=True)
-class StaticGraph:
+class StaticGraphSettings:
     """``[discovery.static_graph]``: an update graph in a file."""
 
     url: str = key(
@@ -47,7 +47,7 @@ class StaticGraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Discovery:
+class DiscoverySettings:
     """``[discovery]``: the source of new releases."""
 
     source: str = key(
@@ -64,10 +64,12 @@ class Discovery:
         AbsoluteFile(),
         "Certificate authorities to trust in place of the system's for https, in PEM form.",
     )
-    static_graph: StaticGraph = field(default_factory=StaticGraph, metadata=in_table("discovery.static_graph"))
+    static_graph: StaticGraphSettings = field(
+        default_factory=StaticGraphSettings, metadata=in_table("discovery.static_graph")
+    )
 
 
-def conflicts(server: Cincinnati, discovery: Discovery) -> Iterator[Conflict]:
+def conflicts(server: CincinnatiSettings, discovery: DiscoverySettings) -> Iterator[Conflict]:
     """The conflicts between the keys: a selected source needs its URL, and a root of trust a graph."""
     source = discovery.source
     cincinnati, graph = server.base_url, discovery.static_graph.url

@@ -13,7 +13,7 @@ from tidegate.doctor.reading import FileFacts, Unit, file_facts, in_thread, read
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.checks.command import CommandCheck
 from tidegate.health.checks.unit import UnitCheck
-from tidegate.health.settings import Health
+from tidegate.health.settings import HealthSettings
 from tidegate.health.spec import specs
 from tidegate.helper.programs import programs
 from tidegate.helper.trusted_file import ROOT, why_not_run
@@ -116,7 +116,7 @@ def judge_commands(missing: Mapping[str, str]) -> Iterator[Finding]:
         yield AREA.problem(f"command/{name}", f"the check {name} cannot run: {why}", remedy)
 
 
-def summary(wanted: Health, found: Sequence[ProgramFacts]) -> Finding:
+def summary(wanted: HealthSettings, found: Sequence[ProgramFacts]) -> Finding:
     """The number of checks of each kind that judge a boot on this host."""
     counts = {"program": len(found)} | {spec.noun or spec.name: len(wanted.of(spec.section)) for spec in specs()}
     checks = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count)

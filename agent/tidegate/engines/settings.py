@@ -10,7 +10,7 @@ from tidegate.engines import registry
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineSettings:
     """``[engine]``: the engine of the host."""
 
     kind: str = key(

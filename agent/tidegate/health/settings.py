@@ -36,7 +36,7 @@ _Checks = _arrays()
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthSettings:
     """``[health]``: the watch, and its checks."""
 
     monitor_secs: int = key(
@@ -84,15 +84,15 @@ class Health:
         spec = next(spec for spec in specs() if spec.section is kind)
         return cast(tuple[S, ...], getattr(self.checks, spec.name))
 
-    def having(self, *checks: Section) -> Health:
+    def having(self, *checks: Section) -> HealthSettings:
         """A copy with exactly these checks."""
         given = {spec.name: tuple(one for one in checks if isinstance(one, spec.section)) for spec in specs()}
         return replace(self, checks=_Checks(**given))
 
 
-def conflicts(health: Health) -> Iterator[Conflict]:
+def conflicts(health: HealthSettings) -> Iterator[Conflict]:
     """The conflict between start delay and watch. A start delay at its default has none: it ends with the watch."""
-    chosen = health.start_delay_secs != Health().start_delay_secs
+    chosen = health.start_delay_secs != HealthSettings().start_delay_secs
     if chosen and 0 < health.monitor_secs < health.start_delay_secs:
         why = f"{health.start_delay_secs} s exceed the watch of {health.monitor_secs} s, so that no check could fail"
         remedy = f"set it to at most {health.monitor_secs}, or health.monitor_secs to more"

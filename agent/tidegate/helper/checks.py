@@ -12,7 +12,7 @@ from tidegate.config.layers import printable
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.check import CheckResult
 from tidegate.health.checks.command import CommandCheck
-from tidegate.health.settings import Health
+from tidegate.health.settings import HealthSettings
 from tidegate.health.wire import COMMAND
 from tidegate.helper.programs import Program, programs
 from tidegate.helper.transient import Job, run, unit_name
@@ -174,7 +174,7 @@ class _Configuration:
         self._roots = roots
         self._last = Settings()
 
-    def health(self) -> Health:
+    def health(self) -> HealthSettings:
         loaded = load(self._roots)
         if loaded.settings is not None:
             self._last = loaded.settings

@@ -16,7 +16,7 @@ from tidegate.calendar.spec import WindowSpec
 from tidegate.config.fragments import MAX_PROBLEMS_PER_SNIPPET
 from tidegate.config.layers import MAX_SNIPPET_BYTES
 from tidegate.config.problems import Problem
-from tidegate.discovery.settings import Cincinnati
+from tidegate.discovery.settings import CincinnatiSettings
 from tidegate.fleetlock.settings import FleetLockSettings
 from tidegate.gates.periodic import PeriodicSettings
 from tidegate.identity import Identity
@@ -82,7 +82,7 @@ def test_a_whole_zincati_configuration(tmp_path: Path) -> None:
     assert settings_of(tmp_path, text) == replace(
         Settings(),
         timing=Timing(35),
-        cincinnati=Cincinnati("http://cincinnati.example.com:80/${stream}"),
+        cincinnati=CincinnatiSettings("http://cincinnati.example.com:80/${stream}"),
         identity=Identity("workers", "27e3ac02-af39-46af-995c-9940e18b0cce", 1.0),
         updates=Updates(enabled=False, allow_downgrade=True, strategy=("fleet_lock",)),
     ).having(

@@ -16,7 +16,7 @@ from tidegate.calendar.spec import WindowSpec
 from tidegate.config.keys import keys_of
 from tidegate.config.reference import reference
 from tidegate.config.show import as_json, as_toml
-from tidegate.discovery.settings import Cincinnati
+from tidegate.discovery.settings import CincinnatiSettings
 from tidegate.gates.periodic import PeriodicSettings
 from tidegate.gates.registry import strategies
 from tidegate.identity import Identity
@@ -47,7 +47,7 @@ some_settings = st.builds(
         group=st.from_regex(r"\A[a-zA-Z0-9.-]{1,9}\Z"),
         rollout_wariness=st.none() | st.floats(0, 1),
     ),
-    cincinnati=st.builds(Cincinnati, st.sampled_from(("", "https://x.example/${stream}"))),
+    cincinnati=st.builds(CincinnatiSettings, st.sampled_from(("", "https://x.example/${stream}"))),
     updates=st.builds(
         Updates,
         enabled=st.booleans(),
@@ -77,7 +77,7 @@ def test_what_is_shown_reads_back_as_the_same_settings(shown: Settings) -> None:
 
 def test_a_text_of_any_characters_is_shown_as_toml(tmp_path: Path) -> None:
     strange = 'a"\\\n\x7f\x00\u2028é😀'
-    (tmp_path / "x.toml").write_text(as_toml(Settings(cincinnati=Cincinnati(strange)), None), encoding="utf-8")
+    (tmp_path / "x.toml").write_text(as_toml(Settings(cincinnati=CincinnatiSettings(strange)), None), encoding="utf-8")
     (problem,) = load([tmp_path]).problems
     assert problem.key == "cincinnati.base_url"
     assert "not TOML" not in problem.message

@@ -12,9 +12,7 @@ from tidegate.discovery.base import Discovery
 from tidegate.discovery.cincinnati import Cincinnati, query
 from tidegate.discovery.native import Native
 from tidegate.discovery.select import Unavailable, discovery_for
-from tidegate.discovery.settings import Cincinnati as CincinnatiSettings
-from tidegate.discovery.settings import Discovery as DiscoverySettings
-from tidegate.discovery.settings import StaticGraph as StaticGraphSettings
+from tidegate.discovery.settings import CincinnatiSettings, DiscoverySettings, StaticGraphSettings
 from tidegate.discovery.static_graph import StaticGraph
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity

@@ -10,7 +10,7 @@ from tidegate.config.keys import keys_of
 from tidegate.config.kinds.scalar import Choice
 from tidegate.engines import registry
 from tidegate.engines.entry import CHECKSUM_SCHEME, EngineEntry, load
-from tidegate.engines.settings import Engine
+from tidegate.engines.settings import EngineSettings
 from tidegate.engines.unsupported import NAME as NO_ENGINE
 from tidegate.settings import Settings
 
@@ -24,7 +24,7 @@ def test_what_an_entry_names_is_there(entry: EngineEntry) -> None:
 
 def test_names_are_unique_and_what_the_configuration_takes() -> None:
     assert len(set(registry.NAMES)) == len(registry.NAMES)
-    kind = next(key.kind for key in keys_of(Engine))
+    kind = next(key.kind for key in keys_of(EngineSettings))
     assert isinstance(kind, Choice)
     assert not {registry.AUTO, NO_ENGINE} & set(registry.NAMES)
     assert set(kind.words) == {registry.AUTO, *registry.NAMES}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidegate.config.keys import keys_of
 from tidegate.engines import registry
-from tidegate.engines.settings import Engine
+from tidegate.engines.settings import EngineSettings
 from tidegate.settings import load
 
 
@@ -17,7 +17,7 @@ def found(root: Path) -> dict[str, object]:
     entry = registry.find("paper")
     assert entry is not None
     assert entry.section is not None
-    (kind,) = keys_of(Engine)
+    (kind,) = keys_of(EngineSettings)
     return {
         "names": registry.NAMES,
         "opened": entry.open().name,

@@ -14,8 +14,7 @@ from tests.fakes.engine import FakeEngine, FakeHost
 from tests.fakes.signed_updates import STABLE, Publisher, TrustingHost, graph
 from tidegate.cli.entry import cli
 from tidegate.discovery.select import discovery_for
-from tidegate.discovery.settings import Cincinnati, Discovery
-from tidegate.discovery.settings import StaticGraph as StaticGraphSettings
+from tidegate.discovery.settings import CincinnatiSettings, DiscoverySettings, StaticGraphSettings
 from tidegate.discovery.static_graph import TRUST_FOLDER, StaticGraph, trusting
 from tidegate.discovery.wire import Trust
 from tidegate.identity import HostIdentity
@@ -116,8 +115,8 @@ def test_the_key_reaches_the_source(tmp_path: Path) -> None:
     found = chosen(settings)
     assert isinstance(found, StaticGraph)
     assert (found.trust, found.trust_folder) == ("/etc/r.json", TRUST_FOLDER)
-    plain = Settings(discovery=Discovery(static_graph=StaticGraphSettings("https://h/g")))
-    both = replace(settings, cincinnati=Cincinnati("https://h/"))
+    plain = Settings(discovery=DiscoverySettings(static_graph=StaticGraphSettings("https://h/g")))
+    both = replace(settings, cincinnati=CincinnatiSettings("https://h/"))
     assert isinstance(chosen(both), StaticGraph), "what is signed comes before what is not"
     untrusting = chosen(plain)
     assert isinstance(untrusting, StaticGraph)
