@@ -1,6 +1,6 @@
 """Print what the package knows once one of its packages has a module more.
 
-    python -m tests.unit.seams.observe PACKAGE FOLDER OBSERVER ROOT BAD
+    python -m tests.integration.seams.observe PACKAGE FOLDER OBSERVER ROOT BAD
 
 The modules in FOLDER join PACKAGE. OBSERVER is imported after that, since most tables are derived while their modules
 are imported. Its ``found(ROOT)``, for the snippets in ROOT, is printed as JSON, with what ``tidegate config show`` says

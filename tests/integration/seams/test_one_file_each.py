@@ -26,9 +26,9 @@ def observed(folder: Path, toy: str, becomes: str, good: str, bad: str, changed:
     root.mkdir()
     (root / "x.toml").write_text(good, encoding="utf-8")
     mistake.write_text(bad, encoding="utf-8")
-    arguments = (package, str(extra), f"tests.unit.seams.see_{toy}", str(root), str(mistake))
+    arguments = (package, str(extra), f"tests.integration.seams.see_{toy}", str(root), str(mistake))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.seams.observe", *arguments],
+        [sys.executable, "-m", "tests.integration.seams.observe", *arguments],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
