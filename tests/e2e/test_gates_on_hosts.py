@@ -57,13 +57,13 @@ from tidegate.gates.base import Question, Wait
 from tidegate.gates.interval import boot_began_secs
 from tidegate.release import Purpose
 from tidegate.release import Release
-from tidegate.gates.marker_file import MarkerFile
+from tidegate.gates.marker_file import MarkerFile, MarkerFileSettings
 from pathlib import Path
 
 async def main():
     bus, now = await Bus.connect(), SystemClock().now()
     asked = Question(Release("2", "0" * 64), Purpose.UPDATE, now)
-    verdict = await MarkerFile(Path(Settings().marker_file.path)).ask(asked)
+    verdict = await MarkerFile(Path(Settings().of(MarkerFileSettings).path)).ask(asked)
     marker = verdict.reason if isinstance(verdict, Wait) else "Allow"
     up_secs = now.boot_secs - boot_began_secs()
     print(json.dumps({"marker": marker, "up_secs": up_secs, "synchronized": await Timedate(bus).synchronized()}))
