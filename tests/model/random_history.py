@@ -108,6 +108,8 @@ class RandomHistory(Rules):
         self.host.traits = setting.traits
         self._step = mutant(step)
         self.servers_down = False
+        self.late: list[tuple[AcquireLock, float]] = []
+        """Requests that a server is to carry out by then, though nobody waits for the answer any more."""
         self.shut: set[str] = set()
         self.policy = setting.applied(choices.of(*POLICIES))
         self.requests = 0
@@ -229,8 +231,11 @@ class RandomHistory(Rules):
         if self.servers_down:
             self._note_failure(task)
             return Errored(task.id, UNREACHABLE)
-        match self.choices.of(*["done"] * 12, "hangs", "turned down", "done, but lost", "taken away"):
-            case "hangs":
+        match self.choices.of(*["done"] * 12, "hangs", "turned down", "done, but lost", "taken away", "late"):
+            case "late" if isinstance(task, AcquireLock):
+                self.late.append((task, self.secs + task.account.timeout_secs))
+                return Errored(task.id, UNCERTAIN)
+            case "hangs" | "late":
                 self._note_failure(task)
                 return Errored(task.id, self.choices.of(UNCERTAIN, GONE, BROKEN))
             case "turned down":
@@ -246,6 +251,17 @@ class RandomHistory(Rules):
                 return Completed(task.id, self._at_server(task))
             case _:
                 return Completed(task.id, self._at_server(task))
+
+    def forget_slot(self) -> None:
+        """The server is gone, with the requests that it had not carried out."""
+        super().forget_slot()
+        self.late.clear()
+
+    def _carry_out_late(self, until_secs: float) -> None:
+        for task, by_secs in self.late:
+            if by_secs <= until_secs:
+                self._at_server(task)
+        self.late = [(task, by_secs) for task, by_secs in self.late if by_secs > until_secs]
 
     def _note_failure(self, task: AcquireLock | ReleaseLock) -> None:
         if isinstance(task, ReleaseLock):
@@ -291,6 +307,7 @@ class RandomHistory(Rules):
         self.spins = self.spins + 1 if due <= at(self.secs).boot_secs else 0
         assert self.spins < MOST_WAKEUPS_AT_ONCE, f"wakes again and again at one instant: {self.state}"
         self.secs = max(self.secs, due - 100.0)
+        self._carry_out_late(self.secs)
         before, tasks = self.state, list(self.tasks)
         self.feed(Tick())
         again = next_wakeup(self.state)
@@ -322,6 +339,7 @@ class RandomHistory(Rules):
 
     def _die(self) -> None:
         """The agent is gone; what it had begun may get done all the same."""
+        self._carry_out_late(math.inf)
         for task in self.tasks:
             if self.choices.of(True, False):
                 self._at_server(task) if isinstance(task, AcquireLock | ReleaseLock) else self.host.do(task)

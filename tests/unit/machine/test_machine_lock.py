@@ -251,6 +251,15 @@ def test_a_server_that_does_not_confirm_the_lock_calls_the_reboot_off(failure: F
     assert walk.wake().one(ReleaseLock)
 
 
+@pytest.mark.parametrize(("failure", "secs"), [(UNCERTAIN, 30.0), (GONE, 30.0), (UNREACHABLE, 0.0)])
+def test_a_confirmation_without_an_answer_may_come_late_and_the_release_waits_for_it(
+    failure: Failure, secs: float
+) -> None:
+    walk = relocking().fail(failure).answer(STAGED)
+    assert walk.wake().one(ReleaseLock)
+    assert walk.secs == secs, "the request may be carried out within its time, after a release that came before"
+
+
 def test_a_lock_is_not_asked_for_twice_at_once_and_not_before_it_was_given_back() -> None:
     walk = locking().fail(UNCERTAIN).wake().fail(UNREACHABLE)
     assert isinstance(walk.state.phase, Staged)

@@ -83,6 +83,8 @@ def unconfirmed(state: State, phase: Executing, failure: Failure, now: Now) -> S
     not keep a host in a release that is not healthy."""
     if lock_duty.kept(state):
         return executing.advance(state, phase, now)
+    if failure.kind not in NOT_TAKEN:
+        state = lock_duty.in_doubt(state, failure, now)
     return executing.call_off(state, phase, (Wait(FLEET_LOCK, failure.message, remedy=failure.remedy),), now)
 
 
