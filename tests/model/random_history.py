@@ -108,7 +108,7 @@ class RandomHistory(Rules):
         self.host.traits = setting.traits
         self._step = mutant(step)
         self.servers_down = False
-        self.late: list[tuple[AcquireLock, float]] = []
+        self.late: list[tuple[AcquireLock | ReleaseLock, float]] = []
         """Requests that a server is to carry out by then, though nobody waits for the answer any more."""
         self.shut: set[str] = set()
         self.policy = setting.applied(choices.of(*POLICIES))
@@ -232,10 +232,11 @@ class RandomHistory(Rules):
             self._note_failure(task)
             return Errored(task.id, UNREACHABLE)
         match self.choices.of(*["done"] * 12, "hangs", "turned down", "done, but lost", "taken away", "late"):
-            case "late" if isinstance(task, AcquireLock):
+            case "late":
+                self._note_failure(task)
                 self.late.append((task, self.secs + task.account.timeout_secs))
                 return Errored(task.id, UNCERTAIN)
-            case "hangs" | "late":
+            case "hangs":
                 self._note_failure(task)
                 return Errored(task.id, self.choices.of(UNCERTAIN, GONE, BROKEN))
             case "turned down":

@@ -81,10 +81,10 @@ def confirmed(state: State, phase: Executing, answer: Result, now: Now) -> Step:
 def unconfirmed(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """No answer. A lock that was granted once and never released counts for the way back: a server that is down must
     not keep a host in a release that is not healthy."""
-    if lock_duty.kept(state):
-        return executing.advance(state, phase, now)
     if failure.kind not in NOT_TAKEN:
         state = lock_duty.in_doubt(state, failure, now)
+    if lock_duty.kept(state):
+        return executing.advance(state, phase, now)
     return executing.call_off(state, phase, (Wait(FLEET_LOCK, failure.message, remedy=failure.remedy),), now)
 
 
