@@ -17,14 +17,14 @@ from tidegate.config.conflicts import Conflict
 from tidegate.config.keys import S, Section, assembled, having, in_table, key, section_of
 from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Boolean, Choices, Integer, Text
 from tidegate.config.loader import LoadedAs, Schema, load_as
-from tidegate.discovery import settings as sources
 from tidegate.discovery.settings import CincinnatiSettings, DiscoverySettings
+from tidegate.discovery.settings import conflicts as discovery_conflicts
 from tidegate.engines import registry as engines
 from tidegate.engines.settings import EngineSettings
 from tidegate.gates import registry
 from tidegate.gates.base import GateSpec
-from tidegate.health import settings as health
 from tidegate.health.settings import HealthSettings
+from tidegate.health.settings import conflicts as health_conflicts
 from tidegate.identity import Identity
 
 DEFAULT_ROOTS = (
@@ -119,8 +119,8 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
         in_use = not spec.strategy or spec in settings.strategies
         if in_use and spec.section is not None and spec.conflicts is not None:
             yield from spec.conflicts(settings.of(spec.section))
-    yield from sources.conflicts(settings.cincinnati, settings.discovery)
-    yield from health.conflicts(settings.health)
+    yield from discovery_conflicts(settings.cincinnati, settings.discovery)
+    yield from health_conflicts(settings.health)
 
 
 SCHEMA = Schema(Settings, conflicts)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fakes.builders import ALLOW as ALLOWED
 from tests.fakes.builders import (
+    ALLOW,
+    BOOT,
     BROKEN,
     EARLIER_BOOT,
     LOCKED,
@@ -57,6 +58,7 @@ from tidegate.machine.state import Policy
 from tidegate.machine.state_gates import MAX_ATTEMPTS
 from tidegate.machine.topics import Topic
 from tidegate.records.model import AttemptRecord, Outcome, Records, RollbackDue
+from tidegate.system.boot import BootInstance
 
 WORKING = quick(Policy(workload=True))
 STAGING_ARMS = EngineTraits(stages_locked=False)
@@ -105,7 +107,7 @@ def test_an_engine_that_cannot_arm_is_tried_three_times_with_a_pause_and_then_th
         walk.state = replace(walk.state, poll=replace(walk.state.poll, due=at(1e9).boot_secs))
         walk.wake()
         assert walk.secs > since, "a failed attempt puts the next one off"
-        walk.answer(ALLOWED)
+        walk.answer(ALLOW)
 
 
 def test_an_engine_that_reports_success_and_did_not_arm_has_failed() -> None:
@@ -130,7 +132,7 @@ def test_an_engine_that_reports_success_and_did_not_disarm_is_asked_again_with_t
 def test_a_rollback_that_the_engine_led_elsewhere_is_taken_back() -> None:
     due = RollbackDue(plain("2"), plain("1"), "2 is bad", START)
     three = host("2", entries=("2", "3", "1"))
-    walk = Walk(Records(rollback=due)).answer(three).wake().answer(ALLOWED)
+    walk = Walk(Records(rollback=due)).answer(three).wake().answer(ALLOW)
     walk.answer(replace(three, engine=replace(three.engine, entries=(three.engine.entries[1], *three.engine.entries))))
     assert walk.one(Disarm).target.payload == payload_of("3")
     assert walk.state.records.intent is not None
@@ -139,7 +141,7 @@ def test_a_rollback_that_the_engine_led_elsewhere_is_taken_back() -> None:
 def test_what_was_armed_for_good_keeps_its_intent_and_is_not_disarmed() -> None:
     armed = host(entries=("2", "1"), traits=ARMED_FOR_GOOD)
     walk = Walk().answer(host(traits=ARMED_FOR_GOOD)).wake().answer(offers("2"))
-    walk.answer(host(staged="2", traits=ARMED_FOR_GOOD)).wake().answer(ALLOWED).answer(ALLOWED)
+    walk.answer(host(staged="2", traits=ARMED_FOR_GOOD)).wake().answer(ALLOW).answer(ALLOW)
     walk.answer(armed).answer(WAIT)
     assert walk.one(ReadHost), "whether it is armed is looked at, since it cannot be changed"
     walk.answer(armed)
@@ -150,7 +152,7 @@ def test_what_was_armed_for_good_keeps_its_intent_and_is_not_disarmed() -> None:
 
 def test_where_the_engine_reboots_the_intent_says_so_before_it_is_asked_to() -> None:
     walk = Walk().answer(host(traits=ENGINE_REBOOTS)).wake().answer(offers("2"))
-    walk.answer(host(staged="2", traits=ENGINE_REBOOTS)).wake().answer(ALLOWED).answer(ALLOWED)
+    walk.answer(host(staged="2", traits=ENGINE_REBOOTS)).wake().answer(ALLOW).answer(ALLOW)
     assert walk.one(Arm)
     assert walk.state.records.intent is not None
     assert walk.state.records.intent.requested is not None
@@ -163,7 +165,7 @@ def test_where_staging_arms_gates_lock_and_intent_come_before_it() -> None:
     walk.answer(offers("2"))
     assert isinstance(walk.state.phase, Available)
     assert walk.wake().one(AskGates)
-    assert walk.answer(ALLOWED).one(AcquireLock)
+    assert walk.answer(ALLOW).one(AcquireLock)
     assert walk.answer(LockGranted()).one(Stage)
     assert walk.state.records.intent is not None
     assert walk.state.phase.word == "finalizing", "to people it is the way to a reboot"
@@ -173,16 +175,16 @@ def test_where_staging_arms_gates_lock_and_intent_come_before_it() -> None:
 
 
 def test_the_workload_stops_last_and_its_stop_is_on_record_before_it_is_asked_for() -> None:
-    walk = deciding_with(WORKING).answer(ALLOWED).answer(host(staged="2", locked=False)).answer(ALLOWED)
+    walk = deciding_with(WORKING).answer(ALLOW).answer(host(staged="2", locked=False)).answer(ALLOW)
     assert walk.one(StopWorkload)
     assert walk.state.records.attempt is not None
     assert PlanStep.STOP_WORKLOAD in walk.state.records.attempt.begun
     assert walk.answer(WorkloadDone()).one(AskGates)
-    assert walk.answer(ALLOWED).one(Reboot)
+    assert walk.answer(ALLOW).one(Reboot)
 
 
 def test_a_no_after_the_workload_stopped_starts_it_again_whatever_the_engine_does() -> None:
-    walk = deciding_with(WORKING).answer(ALLOWED).answer(host(staged="2", locked=False)).answer(ALLOWED)
+    walk = deciding_with(WORKING).answer(ALLOW).answer(host(staged="2", locked=False)).answer(ALLOW)
     walk.answer(WorkloadDone()).answer(WAIT)
     start, disarm = walk.one(StartWorkload), walk.one(Disarm)
     walk.feed(Completed(start.id, WorkloadDone()))
@@ -194,7 +196,7 @@ def test_a_no_after_the_workload_stopped_starts_it_again_whatever_the_engine_doe
 
 
 def test_a_workload_that_will_not_stop_counts_as_an_attempt() -> None:
-    walk = deciding_with(WORKING).answer(ALLOWED).answer(host(staged="2", locked=False)).answer(ALLOWED).fail()
+    walk = deciding_with(WORKING).answer(ALLOW).answer(host(staged="2", locked=False)).answer(ALLOW).fail()
     walk.answer_of(StartWorkload, WorkloadDone()).feed(Completed(walk_disarm(walk), host(staged="2")))
     (closed,) = walk.state.records.history
     assert closed.outcome == Outcome.NOT_ATTEMPTED
@@ -202,20 +204,20 @@ def test_a_workload_that_will_not_stop_counts_as_an_attempt() -> None:
 
 
 def test_kill_then_download_stops_before_it_stages_and_deletes_nothing() -> None:
-    walk = deciding_with(ordered(Order.KILL_THEN_DOWNLOAD), stages_first=False).answer(ALLOWED)
+    walk = deciding_with(ordered(Order.KILL_THEN_DOWNLOAD), stages_first=False).answer(ALLOW)
     assert walk.one(StopWorkload)
     assert walk.answer(WorkloadDone()).one(Stage)
     assert walk.answer(host(staged="2")).one(Arm)
 
 
 def test_delete_then_download_deletes_between_the_stop_and_the_download() -> None:
-    walk = deciding_with(ordered(Order.DELETE_THEN_DOWNLOAD), stages_first=False).answer(ALLOWED)
+    walk = deciding_with(ordered(Order.DELETE_THEN_DOWNLOAD), stages_first=False).answer(ALLOW)
     assert walk.answer(WorkloadDone()).one(Prune)
     assert walk.answer(host()).one(Stage)
 
 
 def test_a_download_that_fails_after_the_workload_stopped_starts_it_again() -> None:
-    walk = deciding_with(ordered(Order.KILL_THEN_DOWNLOAD), stages_first=False).answer(ALLOWED)
+    walk = deciding_with(ordered(Order.KILL_THEN_DOWNLOAD), stages_first=False).answer(ALLOW)
     walk.answer(WorkloadDone()).fail()
     assert walk.one(StartWorkload)
     assert walk.none(Disarm), "nothing was armed"
@@ -225,7 +227,7 @@ def test_a_download_that_fails_after_the_workload_stopped_starts_it_again() -> N
 
 
 def test_hand_over_hands_over_with_the_lock_and_before_arming() -> None:
-    walk = deciding_with(ordered(Order.HAND_OVER)).answer(ALLOWED)
+    walk = deciding_with(ordered(Order.HAND_OVER)).answer(ALLOW)
     assert walk.one(HandOver)
     assert walk.answer(WorkloadDone()).one(Arm)
     walk.fail()
@@ -236,9 +238,9 @@ def test_hand_over_hands_over_with_the_lock_and_before_arming() -> None:
 # --------------------------------------------------------------------------- an agent that is started again
 
 
-def begun(*steps: PlanStep, boot: object = None) -> Records:
+def begun(*steps: PlanStep, boot: BootInstance = BOOT) -> Records:
     attempt = AttemptRecord(
-        boot=steady().state.boot if boot is None else EARLIER_BOOT,
+        boot=boot,
         target=plain("2"),
         order=Order.KILL_THEN_DOWNLOAD,
         purpose="update",
@@ -263,8 +265,7 @@ def test_a_boot_has_started_the_workload_itself() -> None:
 
 
 def test_an_intent_of_an_agent_that_kept_no_attempts_is_undone_as_well() -> None:
-    boot = steady().state.boot
-    walk = Walk(Records(intent(boot=boot, requested=False))).answer(host(staged="2", locked=False))
+    walk = Walk(Records(intent(boot=BOOT, requested=False))).answer(host(staged="2", locked=False))
     assert walk.one(Disarm)
 
 
