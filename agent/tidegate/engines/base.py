@@ -125,6 +125,10 @@ class EngineStatus:
             return self.staged.payload
         return self.entries[0].payload if self.entries else self.booted.payload
 
+    def has_staged(self, payload: str) -> bool:
+        """Whether ``payload`` is the staged release."""
+        return self.staged is not None and self.staged.payload == payload
+
 
 @dataclass(frozen=True, slots=True)
 class Latest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -62,6 +62,12 @@ class Wait:
 
 
 Verdict = Allow | Wait
+
+
+def waits(verdicts: Iterable[Verdict]) -> tuple[Wait, ...]:
+    """The verdicts that hold the reboot."""
+    return tuple(verdict for verdict in verdicts if isinstance(verdict, Wait))
+
 
 NOT_NOTICED: Mapping[str, Now] = MappingProxyType({})
 """No notice has been given."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.clock import Now
 from tidegate.discovery.graph_keys import ROLLBACK_FLOOR_KEY
-from tidegate.engines.base import EngineTraits, RebootOwner
-from tidegate.errors import ErrorKind, Failure
+from tidegate.engines.base import RebootOwner
 from tidegate.machine import lock_duty
 from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import booted_release
@@ -22,19 +21,14 @@ if TYPE_CHECKING:
     from tidegate.machine.phases.executing import Executing
 
 
-def traits(state: State) -> EngineTraits:
-    """Return the engine's abilities; the defaults if the host was not read yet."""
-    return EngineTraits() if state.host is None else state.host.traits
-
-
 def plan_of(state: State, target: Release, mandate: Mandate) -> tuple[PlanStep, ...]:
     """The steps that lead to ``target`` from here: without what is done already and stays so."""
     policy = state.policy
     locking, workload = lock_duty.wanted(state, mandate) is not None, policy.workload
     if state.records.rollback is not None:
-        plan = rollback_plan(traits(state), locking=locking, workload=workload)
+        plan = rollback_plan(state.traits, locking=locking, workload=workload)
     else:
-        plan = plan_for(policy.order, traits(state), locking=locking, workload=workload)
+        plan = plan_for(policy.order, state.traits, locking=locking, workload=workload)
     done = _done(state, target, plan)
     return tuple(step for step in plan if step not in done)
 
@@ -44,8 +38,7 @@ def _done(state: State, target: Release, plan: tuple[PlanStep, ...]) -> frozense
     if host is not None and not host.traits.can_disarm and host.next_boot == target.payload:
         armed = {PlanStep.STAGE, PlanStep.ARM}  # by an attempt that was called off: armed for good
         return frozenset(armed if host.traits.reboots is RebootOwner.AGENT else armed - {arming_step(plan)})
-    is_staged = host is not None and host.staged is not None and host.staged.payload == target.payload
-    return frozenset({PlanStep.STAGE}) if is_staged and PlanStep.ARM in plan else frozenset()
+    return frozenset({PlanStep.STAGE}) if state.has_staged(target) and PlanStep.ARM in plan else frozenset()
 
 
 def begun(state: State, phase: Executing, now: Now) -> State:
@@ -107,10 +100,4 @@ def failed(state: State, phase: Executing, detail: str, now: Now) -> tuple[State
 def reboot_kind(state: State) -> RebootKind:
     """How the host goes down: as configured, where the engine's releases can be booted so."""
     wanted = state.policy.reboot_kind
-    return wanted if wanted in traits(state).reboot_kinds else RebootKind.REBOOT
-
-
-def without_effect(observed: str) -> Failure:
-    """An engine that reported success, and its own status shows none."""
-    text = f"the engine reports success, and {observed}"
-    return Failure(ErrorKind.ENGINE_FAILED, text, "see the engine's own account: journalctl -u tidegate-engine.service")
+    return wanted if wanted in state.traits.reboot_kinds else RebootKind.REBOOT

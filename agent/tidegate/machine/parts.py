@@ -7,8 +7,7 @@ from zlib import crc32
 
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
-from tidegate.gates.base import Verdict, Wait
-from tidegate.health.judgement import CheckState
+from tidegate.gates.base import Verdict, waits
 from tidegate.machine.effects import Effect, Reply
 from tidegate.machine.events import HostView
 from tidegate.machine.phase import Phase
@@ -63,12 +62,18 @@ def recovered(state: State, *areas: str) -> State:
 
 def refusal(verdicts: tuple[Verdict, ...]) -> Failure:
     """The gates that wait, as the answer to a person who asked for a reboot."""
-    waits = [verdict for verdict in verdicts if isinstance(verdict, Wait)]
+    held = waits(verdicts)
     return Failure(
         ErrorKind.REBOOT_REFUSED,
-        "; ".join(f"{wait.gate}: {wait.reason}" for wait in waits),
-        "; ".join(wait.remedy for wait in waits if wait.remedy),
+        "; ".join(f"{wait.gate}: {wait.reason}" for wait in held),
+        "; ".join(wait.remedy for wait in held if wait.remedy),
     )
+
+
+def without_effect(observed: str) -> Failure:
+    """An engine that reported success, and its own status shows none."""
+    text = f"the engine reports success, and {observed}"
+    return Failure(ErrorKind.ENGINE_FAILED, text, "see the engine's own account: journalctl -u tidegate-engine.service")
 
 
 def reply(request: int | None, answer: str | Failure) -> tuple[Effect, ...]:
@@ -103,9 +108,3 @@ def booted_release(state: State) -> Release:
     """The release that the host runs; it has been read by now."""
     assert state.host is not None  # noqa: S101 - every phase but the first is entered after the host was read
     return Release(state.host.booted.version, state.host.booted.payload)
-
-
-def checks_of(state: State) -> tuple[CheckState, ...]:
-    """The latest results of the health checks, while a boot is watched; else none."""
-    checks: tuple[CheckState, ...] = getattr(state.phase, "checks", ())
-    return checks

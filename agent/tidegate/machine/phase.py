@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tidegate.engines.base import Progress
 from tidegate.errors import Failure
 from tidegate.gates.base import Verdict, Wait
+from tidegate.health.judgement import CheckState
 from tidegate.release import Release
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class Phase(ABC):
 
     def last_verdicts(self) -> tuple[Verdict, ...]:
         """The answers of the gates when they were asked last for this release."""
+        return ()
+
+    def last_checks(self) -> tuple[CheckState, ...]:
+        """The latest results of the health checks, while a boot is watched."""
         return ()
 
     def hindrances(self, state: State) -> tuple[Wait, ...]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from tidegate.clock import Now
 from tidegate.discovery.base import Deferred
 from tidegate.discovery.policy import PassedOver
-from tidegate.engines.base import EngineStatus, EngineTraits
+from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import FleetLocking
 from tidegate.gates.base import NOT_NOTICED, Wait
@@ -71,9 +71,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; consecutive ``failures``.
+    """Discovery. ``due``: boot clock, when to ask next; ``task``: the question under way; ``failures`` are consecutive.
 
-    consecutive ``staging_failures`` delay the next check as well: its answer would be staged again.
+    Consecutive ``staging_failures`` delay the next check as well: its answer would be staged again.
     """
 
     due: float
@@ -87,9 +87,9 @@ class Poll:
 class LockObligation:
     """The pending release of a lock, independent of the phase: see :mod:`.lock_duty`.
 
-    ``greeting``: a steady-state is owed though there is no record, as once at each start. ``task``: the request, or the
-    look at the boot's health before it, that is under way; ``retry_at`` (boot clock): not before. ``why`` it is not
-    done yet, after so many consecutive ``failures``.
+    ``startup_release``: a steady-state is pending although there is no record, as once at each start. ``task``: the
+    request, or the probe of the boot's health before it, that is under way; ``retry_at`` (boot clock): not before.
+    ``why`` it is not done yet, after consecutive ``failures``.
     """
 
     startup_release: bool = True
@@ -143,10 +143,18 @@ class State:
     trouble: Trouble | None = None
 
     @property
+    def traits(self) -> EngineTraits:
+        """The abilities of the engine; the defaults if the host was not read yet."""
+        return DEFAULT_TRAITS if self.host is None else self.host.traits
+
+    @property
     def stages_first(self) -> bool:
         """Whether a release is staged before the gates are asked: by the order, and by what the engine can do."""
-        traits = EngineTraits() if self.host is None else self.host.traits
-        return downloads_first(plan_for(self.policy.order, traits, locking=False, workload=False))
+        return downloads_first(plan_for(self.policy.order, self.traits, locking=False, workload=False))
+
+    def has_staged(self, target: Release) -> bool:
+        """Whether the engine reported ``target`` as staged when the host was read last."""
+        return self.host is not None and self.host.has_staged(target.payload)
 
 
 Step = tuple[State, tuple[Effect, ...]]

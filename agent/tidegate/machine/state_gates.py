@@ -8,7 +8,7 @@ from datetime import timedelta
 from tidegate.clock import Now
 from tidegate.discovery.policy import Rules, unwanted
 from tidegate.fleetlock.account import FLEET_LOCK
-from tidegate.gates.base import Verdict, Wait
+from tidegate.gates.base import Wait
 from tidegate.gates.state import ATTEMPTS, DENIED, UPDATES, VERSION_POLICY
 from tidegate.machine import lock_duty
 from tidegate.machine.mandate import AUTOMATIC, Mandate
@@ -20,11 +20,6 @@ MAX_ATTEMPTS = 3
 
 RETRY_BASE_SECS = 300.0
 """Before the second attempt; doubled before each further one."""
-
-
-def waits(verdicts: tuple[Verdict, ...]) -> tuple[Wait, ...]:
-    """The verdicts that hold the reboot."""
-    return tuple(verdict for verdict in verdicts if isinstance(verdict, Wait))
 
 
 def agent_waits(state: State, target: Release, mandate: Mandate) -> tuple[Wait, ...]:
@@ -111,6 +106,7 @@ def pause_after_failed_attempt(state: State, target: Release, now: Now) -> float
 
 
 def after_failed_attempt(state: State, target: Release, now: Now) -> tuple[Wait, ...]:
+    """The pause after a failed attempt at ``target`` as a wait, where there is one and further attempts follow."""
     pause_secs = pause_after_failed_attempt(state, target, now)
     if not pause_secs or _exhausted(state, target) is not None:
         return ()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from tidegate.clock import Clock, rfc3339
 from tidegate.engines.base import Deployment
 from tidegate.fleetlock.account import FLEET_LOCK
-from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait, waits
 from tidegate.gates.gate_set import ask_all
 from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.rebooting import Rebooting
@@ -84,9 +84,7 @@ def _is_ready(state: State) -> bool:
         case RollbackPending() | Rebooting():
             return True
         case Waiting(target=target) | Executing(target=target) | Undoing(target=target):
-            staged = None if state.host is None else state.host.staged
-            is_staged = staged is not None and staged.payload == target.payload
-            return is_staged or state.records.rollback is not None or state.stages_first
+            return state.has_staged(target) or state.records.rollback is not None or state.stages_first
         case _:
             return False
 
@@ -112,10 +110,10 @@ def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
     First the rules that wait: the agent's own reasons, then the gates in their order. Then the gates that allow, and
     the fleet lock.
     """
-    waits = _waits(state, verdicts)
+    held = _waits(state, verdicts)
     allows = [verdict for verdict in verdicts if isinstance(verdict, Allow)]
-    rows = [*(_wait_row(state, wait) for wait in waits), *(_allow_row(allow) for allow in allows)]
-    if state.policy.fleet_lock is not None and all(wait.gate != FLEET_LOCK for wait in waits):
+    rows = [*(_wait_row(state, wait) for wait in held), *(_allow_row(allow) for allow in allows)]
+    if state.policy.fleet_lock is not None and all(wait.gate != FLEET_LOCK for wait in held):
         rows.append(_lock_row(state))
     return rows
 
@@ -123,7 +121,7 @@ def gate_rows(state: State, verdicts: Sequence[Verdict]) -> list[Row]:
 def _waits(state: State, verdicts: Sequence[Verdict]) -> tuple[Wait, ...]:
     """The agent's own reasons as they are now, then what the gates said; of who was not asked now, the last word."""
     own = (*_agent_waits(state), *state.phase.hindrances(state))
-    said = [verdict for verdict in (*verdicts, *_not_asked_now(state, verdicts)) if isinstance(verdict, Wait)]
+    said = waits((*verdicts, *_not_asked_now(state, verdicts)))
     by_gate = {wait.gate: wait for wait in (*said, *own)}
     return tuple(by_gate[gate] for gate in dict.fromkeys(wait.gate for wait in (*own, *said)))
 

@@ -20,7 +20,7 @@ from tidegate.engines.base import EngineStatus, EngineTraits
 from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.health.judgement import CheckState
-from tidegate.machine.parts import booted_release, checks_of
+from tidegate.machine.parts import booted_release
 from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.marking_good import MarkingGood
 from tidegate.machine.phases.staging import Staging
@@ -220,7 +220,7 @@ def _health(state: State, now: Now) -> dict[str, object] | None:
         "since": _wall_time(verification.began_secs, now),
         "until": _wall_time(end_secs, now),
         "boots": verification.boots,
-        "checks": [_check(check) for check in checks_of(state)],
+        "checks": [_check(check) for check in state.phase.last_checks()],
     }
 
 

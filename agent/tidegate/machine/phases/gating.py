@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.clock import Now
 from tidegate.errors import Failure
-from tidegate.gates.base import Verdict, Wait
+from tidegate.gates.base import Verdict, Wait, waits
 from tidegate.gates.state import GATES
 from tidegate.machine import attempts, lock_duty
 from tidegate.machine.effects import AskGates, Effect, GiveNotice
@@ -17,7 +17,7 @@ from tidegate.machine.parts import refusal, reply, take_id, troubled
 from tidegate.machine.phases import executing, waiting
 from tidegate.machine.phases.step_rule import StepRule
 from tidegate.machine.plan import PlanStep
-from tidegate.machine.state_gates import agent_waits, agent_waits_before_lock, waits
+from tidegate.machine.state_gates import agent_waits, agent_waits_before_lock
 
 if TYPE_CHECKING:
     from tidegate.machine.phases.executing import Executing

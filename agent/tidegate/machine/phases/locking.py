@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tidegate.clock import Now
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import FLEET_LOCK, NOT_TAKEN, LockBusy, LockGranted
-from tidegate.gates.base import Wait
+from tidegate.gates.base import Wait, override_command
 from tidegate.machine import attempts, lock_duty
 from tidegate.machine.effects import AcquireLock
 from tidegate.machine.events import Result
@@ -111,7 +111,7 @@ def _busy(state: State, busy: LockBusy, now: Now) -> Wait:
         FLEET_LOCK,
         f"no slot is free{server}: {busy.reason}",
         until=_until(busy.retry_after_secs, now),
-        remedy=f"wait for it, or: tidegate apply --now --override {FLEET_LOCK} --reason TEXT",
+        remedy=f"wait for it, or: {override_command(FLEET_LOCK)}",
     )
 
 

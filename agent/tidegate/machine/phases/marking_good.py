@@ -12,7 +12,7 @@ from tidegate.gates.state import HEALTH
 from tidegate.health.judgement import CheckState
 from tidegate.machine.effects import NOTICE, Announce, MarkGood
 from tidegate.machine.events import HostView, Result
-from tidegate.machine.parts import SWITCHING, booted_release, checks_of, enter, recovered, seen, take_id, troubled
+from tidegate.machine.parts import SWITCHING, booted_release, enter, recovered, seen, take_id, troubled
 from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
@@ -78,6 +78,10 @@ class MarkingGood(Phase):
         """The one that runs."""
         return booted_release(state)
 
+    def last_checks(self) -> tuple[CheckState, ...]:
+        """Those of this watch."""
+        return self.checks
+
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """The engine has to know."""
         return (Wait(HEALTH.name, "this boot is healthy; marking it as good"),)
@@ -95,7 +99,7 @@ def _closed(records: Records, booted: Release, detail: str, now: Now) -> Records
 
 def accept(state: State, detail: str) -> Step:
     """The boot counts as good: tell the engine."""
-    return _mark(state, MarkingGood(detail, checks_of(state)))
+    return _mark(state, MarkingGood(detail, state.phase.last_checks()))
 
 
 def _mark(state: State, phase: MarkingGood) -> Step:

@@ -13,7 +13,7 @@ from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import CheckState, failing, updated
 from tidegate.machine.effects import ERROR, WARNING, Announce, Reply
 from tidegate.machine.events import Result, ResumeAsked
-from tidegate.machine.parts import booted_release, checks_of, enter, take_id
+from tidegate.machine.parts import booted_release, enter, take_id
 from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import marking_good, verifying
 from tidegate.machine.topics import Topic
@@ -76,6 +76,10 @@ class Paused(Phase):
         """The one that runs."""
         return booted_release(state)
 
+    def last_checks(self) -> tuple[CheckState, ...]:
+        """Those of this watch."""
+        return self.checks
+
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """A person has to decide."""
         remedy = "repair it (checked every minute); or tidegate resume, or tidegate rollback, --reason TEXT"
@@ -93,7 +97,7 @@ def pause(state: State, reason: str, now: Now) -> Step:
     """Nothing more is done, the lock is kept, and people are informed."""
     version = booted_release(state).version
     known = state.records.verification or Verification(state.boot, now.boot_secs)
-    phase = Paused(reason, now.boot_secs + PROBE_SECS, checks_of(state))
+    phase = Paused(reason, now.boot_secs + PROBE_SECS, state.phase.last_checks())
     state = replace(state, records=replace(state.records, verification=replace(known, bad=reason)))
     text = f"{version} is unhealthy, updates are paused: {reason}"
     return enter(state, phase), (Announce(Topic.PAUSED, ERROR, text, version),)

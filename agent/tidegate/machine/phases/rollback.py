@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
-from tidegate.machine import attempts
 from tidegate.machine.effects import ERROR, WARNING, Announce, Reply
 from tidegate.machine.events import RollbackAsked
 from tidegate.machine.mandate import Mandate
@@ -36,7 +35,7 @@ def objection(state: State, intent: Intent) -> str:
     back = _release_before(state)
     if back is None:
         return "there is no release before it on this host"
-    if not attempts.traits(state).can_rollback:
+    if not state.traits.can_rollback:
         return NO_WAY_BACK
     if (denial := state.records.denial_of(back.payload)) is not None:
         return f"{back.version}, the release before it, is denied ({denial.cause})"
@@ -86,7 +85,7 @@ def _why_not(state: State) -> Failure | None:
     if back is None:
         none = "there is no release before the booted one on this host"
         return Failure(ErrorKind.ROLLBACK_IMPOSSIBLE, none, "stage another release: tidegate stage")
-    if not attempts.traits(state).can_rollback:
+    if not state.traits.can_rollback:
         return Failure(ErrorKind.ROLLBACK_IMPOSSIBLE, NO_WAY_BACK, "stage another release: tidegate stage")
     denial = state.records.denial_of(back.payload)
     if denial is not None:

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tidegate.clock import Now
 from tidegate.engines.base import Progress
-from tidegate.errors import ErrorKind, Failure
+from tidegate.errors import Failure
 from tidegate.gates.base import Wait
 from tidegate.machine.effects import ERROR, NOTICE, Announce, Reply, Stage
 from tidegate.machine.events import HostView, Result
-from tidegate.machine.parts import SWITCHING, backed_off, enter, recovered, seen, take_id, troubled, turned_away
+from tidegate.machine.parts import (
+    SWITCHING,
+    backed_off,
+    enter,
+    recovered,
+    seen,
+    take_id,
+    troubled,
+    turned_away,
+    without_effect,
+)
 from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import waiting
 from tidegate.machine.phases.steady import Steady
@@ -53,9 +63,8 @@ class Staging(Phase):
         if not isinstance(result, HostView):
             raise self.unexpected(result)
         state = seen(state, result)
-        staged = result.engine.staged
-        if staged is None or staged.payload != self.target.payload:
-            return self.failed(state, task, _nothing_staged(self.target), now)
+        if not state.has_staged(self.target):
+            return self.failed(state, task, without_effect(f"{self.target.version} is not staged"), now)
         return self._staged(recovered(state, *SWITCHING), now)
 
     def _staged(self, state: State, now: Now) -> Step:
@@ -97,8 +106,3 @@ def stage(state: State, target: Release, since: datetime) -> Step:
     """Ask the engine to stage ``target``."""
     task, state = take_id(state)
     return enter(state, Staging(target, since, task)), (Stage(task, target),)
-
-
-def _nothing_staged(target: Release) -> Failure:
-    text = f"the engine reports success, and {target.version} is not staged"
-    return Failure(ErrorKind.ENGINE_FAILED, text, "see the engine's own account: journalctl -u tidegate-engine.service")

@@ -14,12 +14,12 @@ from tidegate.gates.state import ENGINE, LOGIND
 from tidegate.machine import attempts
 from tidegate.machine.effects import NOTICE, WARNING, Announce, Arm, Prune, Reboot, Rollback, Stage
 from tidegate.machine.events import HostView, Result
-from tidegate.machine.parts import enter, recovered, reply, seen, troubled
+from tidegate.machine.parts import enter, recovered, reply, seen, troubled, without_effect
 from tidegate.machine.phases import executing, rebooting
 from tidegate.machine.phases.step_rule import StepRule
 from tidegate.machine.plan import PlanStep, arming_step
 from tidegate.machine.topics import Topic
-from tidegate.system.reboot import RebootAccepted, RebootRefused
+from tidegate.system.reboot import RebootAccepted, RebootKind, RebootRefused
 
 if TYPE_CHECKING:
     from tidegate.machine.phases.executing import Executing
@@ -36,9 +36,9 @@ def staged(state: State, phase: Executing, result: Result, now: Now) -> Step:
     host = _view(phase, result)
     if phase.step is arming_step(phase.plan):
         return armed(state, phase, result, now)
-    found, state = host.engine.staged, seen(state, host)
-    if found is None or found.payload != phase.target.payload:
-        return failed(state, phase, attempts.without_effect(f"{phase.target.version} is not staged"), now)
+    state = seen(state, host)
+    if not state.has_staged(phase.target):
+        return failed(state, phase, without_effect(f"{phase.target.version} is not staged"), now)
     return executing.advance_if_allowed(recovered(state, "engine", "bus"), phase, now)
 
 
@@ -55,7 +55,7 @@ def pruned(state: State, phase: Executing, result: Result, now: Now) -> Step:
 def write_intent(state: State, phase: Executing, now: Now) -> Step:
     """The intent goes to disk in one write with the record of the step that follows, before that step begins."""
     intent = attempts.intent(state, phase.target, phase.mandate, now)
-    if attempts.traits(state).reboots is RebootOwner.ENGINE:
+    if state.traits.reboots is RebootOwner.ENGINE:
         intent = attempts.requested(intent, now)
     state = attempts.begun(state, phase, now)
     state = replace(state, records=state.records.opened(intent))
@@ -73,7 +73,7 @@ def never_asked(state: State, phase: Executing, result: Result, now: Now) -> Ste
 def arm(state: State, phase: Executing, now: Now) -> Step:
     """Let the next boot lead to the target."""
     state = attempts.begun(state, phase, now)
-    timeout_secs = attempts.traits(state).arm_timeout_secs
+    timeout_secs = state.traits.arm_timeout_secs
     verb = Arm if state.records.rollback is None else Rollback
     return executing.under_way(state, phase, lambda task: verb(task, phase.target, timeout_secs))
 
@@ -82,11 +82,11 @@ def armed(state: State, phase: Executing, result: Result, now: Now) -> Step:
     """Armed, by the engine's own status: an engine may report success and have done nothing."""
     host = _view(phase, result)
     state = seen(state, host)
-    if attempts.traits(state).reboots is RebootOwner.ENGINE or state.shutting_down:
+    if state.traits.reboots is RebootOwner.ENGINE or state.shutting_down:
         return executing.going_down(state, phase, now)
     if host.engine.next_boot != phase.target.payload:
         text = f"the next boot does not lead to {phase.target.version}"
-        return failed(state, phase, attempts.without_effect(text), now)
+        return failed(state, phase, without_effect(text), now)
     return executing.advance(state, phase, now)
 
 
@@ -126,7 +126,7 @@ def request_reboot(state: State, phase: Executing, now: Now) -> Step:
     assert state.records.intent is not None  # noqa: S101 - every plan writes it before
     intent = attempts.requested(state.records.intent, now)
     state = replace(state, records=state.records.opened(intent))
-    kind = attempts.reboot_kind(state)
+    kind = RebootKind(intent.kind)  # what is asked for is what the next boot is compared with
     announcement = f"Tidegate reboots this host into {phase.target.version} ({intent.reason})"
     return executing.under_way(state, phase, lambda task: Reboot(task, kind, announcement))
 

@@ -105,6 +105,10 @@ class Verifying(Phase):
         """The one that runs."""
         return booted_release(state)
 
+    def last_checks(self) -> tuple[CheckState, ...]:
+        """Those of this watch."""
+        return self.checks
+
     def hindrances(self, state: State) -> tuple[Wait, ...]:
         """The watch has to end."""
         return (Wait(HEALTH.name, f"this boot is being verified{self.pending and f': {self.pending}'}"),)

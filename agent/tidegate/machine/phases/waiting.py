@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tidegate.clock import Now
 from tidegate.errors import ErrorKind, Failure
 from tidegate.fleetlock.account import FLEET_LOCK
-from tidegate.gates.base import Verdict, Wait
+from tidegate.gates.base import Verdict, Wait, waits
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import ApplyAsked
 from tidegate.machine.lock_duty import owed
@@ -24,7 +24,6 @@ from tidegate.machine.state_gates import (
     agent_waits_before_lock,
     mandate_of,
     pause_after_failed_attempt,
-    waits,
 )
 from tidegate.records import model
 from tidegate.release import Release
@@ -148,9 +147,7 @@ def wait(state: State, target: Release, since: datetime, verdicts: tuple[Verdict
 def _phase_for(state: State, target: Release) -> type[Waiting]:
     if state.records.rollback is not None:
         return RollbackPending
-    staged = None if state.host is None else state.host.staged
-    is_staged = staged is not None and staged.payload == target.payload
-    return Staged if is_staged or state.stages_first else Available
+    return Staged if state.has_staged(target) or state.stages_first else Available
 
 
 def without_lost_rollback(state: State) -> State:
