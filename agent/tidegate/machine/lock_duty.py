@@ -107,7 +107,7 @@ def lost(state: State) -> State:
 
 
 def wanted(state: State, mandate: Mandate) -> FleetLocking | None:
-    """The lock that has to be held for the reboot that ``order`` is about, or None."""
+    """The lock that has to be held for the reboot that ``mandate`` is about, or None."""
     return None if FLEET_LOCK in mandate.overrides else state.policy.fleet_lock
 
 

@@ -38,7 +38,7 @@ def agent_waits(state: State, target: Release, mandate: Mandate) -> tuple[Wait, 
 
 
 def agent_waits_before_lock(state: State, target: Release, mandate: Mandate) -> tuple[Wait, ...]:
-    """The same, and what is owed to the lock server, as long as nothing has been taken for this reboot."""
+    """The same, with the pending release of an earlier lock, as long as nothing has been taken for this reboot."""
     owed = None if FLEET_LOCK in mandate.overrides else lock_duty.owed(state)
     own = agent_waits(state, target, mandate)
     return own if owed is None else (*own, owed)

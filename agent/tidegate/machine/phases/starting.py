@@ -192,7 +192,7 @@ def _no_verdict(state: State, outcome: Outcome, detail: str, host: EngineStatus,
 
 
 def _rest(state: State, host: EngineStatus, now: Now) -> Step:
-    """No attempt is under way. The next boot must not lead into a denied release, whoever left it so."""
+    """No attempt is under way. The next boot must not lead into a denied release, even if others set it."""
     state, notes = _left_outside(waiting.without_lost_rollback(_left(state, host)), host, now)
     denial = None if host.next_boot == host.booted.payload else state.records.denial_of(host.next_boot)
     if denial is not None and host.traits.can_disarm:

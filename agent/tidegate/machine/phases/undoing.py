@@ -156,7 +156,7 @@ def undo(state: State, phase: Undoing, now: Now) -> Step:
 
 
 def disarm_denied(state: State, target: Release, since: datetime) -> Step:
-    """Take a denied release off the next boot, whoever left it there: no attempt of the agent is under way."""
+    """Take a denied release off the next boot where somebody else left it: no attempt of the agent is under way."""
     return _undo(state, Undoing(target, since, parts=(Part(Undo.DISARM),)))
 
 
