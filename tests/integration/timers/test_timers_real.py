@@ -56,11 +56,16 @@ def switches(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
 
 
+def is_sleeping(pid: int) -> bool:
+    """Whether the process waits for an event, not for a processor."""
+    return "State:\tS" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+
+
 def asleep(pid: int) -> int:
     """Wait until the process has gone to sleep, however busy the machine is; its switches by then."""
     until = time.monotonic() + ASLEEP_WITHIN_SECS
     before = -1
-    while (now := switches(pid)) != before:
+    while (now := switches(pid)) != before or not is_sleeping(pid):  # one that waits for a processor does not switch
         assert time.monotonic() < until, "the process never sleeps"
         before = now
         time.sleep(0.5)
