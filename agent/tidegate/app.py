@@ -48,6 +48,7 @@ from tidegate.services.timedate import Timedate
 from tidegate.settings import DEFAULT_ROOTS
 from tidegate.system.alarm import Alarm
 from tidegate.system.boot import read_boot
+from tidegate.system.last_boot import read_last_boot
 from tidegate.system.sd_notify import Notifier
 from tidegate.workload.none import NoWorkload
 
@@ -93,7 +94,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
         return now if unreadable is None else now.blocked_by(unreadable)
 
     start = configured()
-    host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer(), NoWorkload())
+    host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer(), NoWorkload(), read_last_boot())
     runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
     publisher, properties = Publisher(paths.public, __version__), AgentProperties(bus, __version__)

@@ -110,6 +110,7 @@ def _policy(settings: Settings, locking: FleetLocking | None) -> Policy:
             start_delay_secs=health.start_delay_secs,
             retries=health.retries,
             max_failed_ratio=health.max_failed_checks_ratio,
+            max_boots=health.max_boots,
         ),
         failure_action=FailureAction(health.failure_action),
         steady_interval_secs=settings.timing.steady_interval_secs,

@@ -38,6 +38,7 @@ from tidegate.machine.effects import (
     Task,
 )
 from tidegate.machine.events import Completed, Errored, HostView, NoticeGiven, Progressed, Result, WorkloadDone
+from tidegate.system.last_boot import UNKNOWN, LastBoot
 from tidegate.system.reboot import RebootAnswer, RebootKind
 
 _log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Host:
     locks: LockServer
     announcer: Announcer
     workload: Workload
+    last_boot: LastBoot = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,4 +243,9 @@ class Runner:
 
     async def _view(self) -> HostView:
         host = self._host
-        return HostView(await host.engine.status(), await host.power.shutting_down(), await host.units.failed_units())
+        return HostView(
+            await host.engine.status(),
+            await host.power.shutting_down(),
+            await host.units.failed_units(),
+            host.last_boot,
+        )

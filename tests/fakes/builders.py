@@ -38,6 +38,7 @@ from tidegate.records.model import (
 )
 from tidegate.release import Release
 from tidegate.system.boot import BootInstance
+from tidegate.system.last_boot import UNKNOWN, LastBoot
 
 BOOT = BootInstance("11111111-0000-4000-8000-000000000000")
 EARLIER_BOOT = BootInstance("00000000-0000-4000-8000-000000000000")
@@ -108,8 +109,13 @@ def host(
     failed_units: tuple[str, ...] = (),
     traits: EngineTraits = DEFAULT_TRAITS,
     fell_back: str | None = None,
+    current_menu: bool | None = True,
+    last_boot: LastBoot = UNKNOWN,
 ) -> HostView:
-    """A view of the host; ``entries`` are the versions with a boot entry, the default first."""
+    """A view of the host; ``entries`` are the versions with a boot entry, the default first.
+
+    ``current_menu``: the boot loader read these entries.
+    """
     names = (booted,) if entries is None else entries
     kept = None if staged is None else StagedDeployment(staged, payload_of(staged), locked)
     failure = FinalizeFailure(finalize_failure) if isinstance(finalize_failure, str) else finalize_failure
@@ -123,8 +129,9 @@ def host(
         rollback=deployment(before[0]) if before else None,
         traits=traits,
         fell_back=None if fell_back is None else payload_of(fell_back),
+        booted_by_current_menu=current_menu,
     )
-    return HostView(status, shutting_down, frozenset(failed_units))
+    return HostView(status, shutting_down, frozenset(failed_units), last_boot)
 
 
 def intent(

@@ -80,6 +80,7 @@ class FakeHost:
         self.on_disk: dict[str, int] = defaultdict(int, {self.booted.payload: RELEASE_BYTES})
         self.transferred_bytes = 0
 
+        self.current_menu = True
         self._next_finalize_failure: FinalizeFailure | None = None
 
     @property
@@ -120,6 +121,14 @@ class FakeHost:
         self._come_up(into)
         self._note_boot()
 
+    def cut_amid_the_switch(self) -> None:
+        """The plug between the switch and its way to the disk: the boot loader reads the menu from before."""
+        menu = self.entries
+        self._finalize()
+        self.staged = None
+        self.booted, self.current_menu = menu[0], menu == self.entries
+        self._note_boot()
+
     def _note_boot(self) -> None:
         self.boots.append(BootInstance(str(uuid.UUID(int=self._chance.getrandbits(128), version=4))))
 
@@ -136,7 +145,7 @@ class FakeHost:
         self.entries = [new, self.booted] if new != self.booted else [new]
 
     def _come_up(self, into: str | None) -> None:
-        self.staged = None
+        self.staged, self.current_menu = None, True
         wanted = self.entries[0].payload if into is None else payload_of(into)
         self.booted = next(entry for entry in self.entries if entry.payload == wanted)
 
@@ -242,6 +251,7 @@ class FakeEngine:
             host.finalize_failure,
             rollback=self._previous() if self._traits.can_rollback else None,
             traits=self._traits,
+            booted_by_current_menu=host.current_menu,
         )
 
     async def latest(self) -> Latest:

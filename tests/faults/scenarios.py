@@ -10,7 +10,7 @@ from tests.fakes.builders import quick, unhealthy
 from tests.fakes.engine import PIECE_BYTES, RELEASE_BYTES, payload_of
 from tests.fakes.lock_server import ACCOUNT, RIVAL
 from tests.faults.parts import GRACE_SECS
-from tests.faults.world import BrokenRuleError, Rig
+from tests.faults.world import CUT_AMID_THE_SWITCH, BrokenRuleError, Rig
 from tidegate.fleetlock.account import FleetLocking, LockRelease
 from tidegate.gates.base import Allow, Wait
 from tidegate.health.judgement import HealthTerms
@@ -406,6 +406,16 @@ def _both_applied(rig: Rig) -> None:
         applied(one)
 
 
+def _cut_amid_the_switch(rig: Rig) -> None:
+    rig.boot_into = [CUT_AMID_THE_SWITCH]
+
+
+def _cut_amid_the_way_back(rig: Rig) -> None:
+    """The first boot is the one into the release that is not well."""
+    _not_well(ROLLBACK, "2")(rig)
+    rig.boot_into = [None, CUT_AMID_THE_SWITCH]
+
+
 PAUSE, CONTINUE, ROLLBACK = FailureAction
 
 SCENARIOS = (
@@ -414,6 +424,9 @@ SCENARIOS = (
     Scenario("gate closes at the last look", ("1", "2"), _second_thoughts, is_on("2"), applied),
     Scenario("logind refuses twice", ("1", "2"), _logind_refuses, is_on("2"), applied),
     Scenario("boot loader falls back", ("1", "2"), _loader_falls_back, _denied, _fell_back),
+    Scenario("power is cut amid the switch", ("1", "2"), _cut_amid_the_switch, is_on("2"), applied),
+    Scenario("lock: cut amid the switch", ("1", "2"), _with_lock(_cut_amid_the_switch), is_on("2"), applied),
+    Scenario("cut amid the way back", ("1", "2"), _cut_amid_the_way_back, is_on_denied("1"), rolled_back),
     Scenario("switch fails once", ("1", "2"), _finalize_fails_once, is_on("2"), _finalize_failed_then_applied),
     Scenario("logind says yes, host stays up", ("1", "2"), _deaf, gave_up, _deaf_check),
     Scenario("long watch", ("1", "2"), _long_watch, is_on("2"), applied),

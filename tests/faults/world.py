@@ -53,6 +53,10 @@ __all__ = ["BrokenRuleError", "Fault", "FaultKind", "Rig"]
 MAX_STEPS = 300
 
 
+CUT_AMID_THE_SWITCH = "the power is cut while the boot entries are switched"
+"""In the place of a choice of the boot loader: it still reads the menu from before the switch."""
+
+
 class Rig:
     """One host, on which the agent is started again whenever it has died."""
 
@@ -126,7 +130,8 @@ class Rig:
                 self._reboot()
             except PowerLost:
                 self.power_cuts += 1
-                self.host.power_cut(self._loader_choice())
+                choice = self._loader_choice()
+                self.host.power_cut(None if choice == CUT_AMID_THE_SWITCH else choice)
                 self._boots()
             except AgentKilled:
                 if self.logind.going_down:
@@ -140,7 +145,12 @@ class Rig:
     def _reboot(self) -> None:
         if self.logind.locked and not self.has_slot:
             raise BrokenRuleError("the host goes down without its lock")
-        self.host.reboot(self._loader_choice())
+        choice = self._loader_choice()
+        if choice == CUT_AMID_THE_SWITCH:
+            self.power_cuts += 1
+            self.host.cut_amid_the_switch()
+        else:
+            self.host.reboot(choice)
         self._boots()
 
     def _boots(self) -> None:

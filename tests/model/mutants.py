@@ -567,6 +567,18 @@ def denies_after_a_power_cut(step: StepFunction) -> StepFunction:
     return with_records(step, hasty)
 
 
+def takes_any_entry_for_a_fall_back(step: StepFunction) -> StepFunction:
+    """Take an entry that the kernel has found for one that the boot loader has read."""
+
+    def trusting(_: State, event: Event) -> Event:
+        if not isinstance(event, Completed) or not isinstance(event.result, HostView):
+            return event
+        engine = replace(event.result.engine, booted_by_current_menu=True)
+        return replace(event, result=replace(event.result, engine=engine))
+
+    return with_events(step, trusting)
+
+
 def forgets_failed_attempts(step: StepFunction) -> StepFunction:
     """Keep no attempt that came to no boot, so that none counts towards the bound."""
 

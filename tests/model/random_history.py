@@ -348,7 +348,7 @@ class RandomHistory(Rules):
     def _boot(self) -> None:
         self.owed_before_boot = self.disk.lock is not None and self.disk.lock.state == LockState.RELEASE_OWED
         self.well = self.unhealthy = self.vouched = False
-        how = self.choices.of("clean", "clean", "clean", "switch fails", "power cut", "soft")
+        how = self.choices.of("clean", "clean", "clean", "switch fails", "power cut", "soft", "cut amid the switch")
         self.host.come_up(how, self._loader_choice)
         self.secs += 30
         self._maybe_lose_records()

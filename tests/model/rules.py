@@ -61,7 +61,7 @@ from tidegate.machine.phases.waiting import Available, RollbackPending, Staged
 from tidegate.machine.plan import Order, PlanStep
 from tidegate.machine.state import FailureAction, State
 from tidegate.machine.step import next_wakeup
-from tidegate.records.model import Denial, DenialCause, LockState, Records
+from tidegate.records.model import Denial, DenialCause, LockState, Outcome, Records
 from tidegate.release import Purpose
 
 UNLOCK_RETRY_SECS = 330.0
@@ -312,6 +312,11 @@ class Rules:
         booted = denial.release.version == self.host.booted
         match denial.cause:
             case DenialCause.FELL_BACK:
+                applied = any(
+                    attempt.target == denial.release and attempt.outcome == Outcome.APPLIED
+                    for attempt in self.disk.history
+                )
+                assert not applied, f"denied without evidence, it was healthy before: {denial}"
                 assert denial.release.version in self.host.passed_over, f"denied without evidence: {denial}"
             case DenialCause.UNHEALTHY:
                 assert booted, f"denied without evidence: {denial}"

@@ -20,6 +20,7 @@ from tidegate.machine.effects import (
 )
 from tidegate.machine.events import HostView
 from tidegate.system.boot import BootInstance
+from tidegate.system.last_boot import LastBoot
 
 VERSIONS = ("1", "2", "3")
 
@@ -48,6 +49,10 @@ class Host:
     traits: EngineTraits = DEFAULT_TRAITS
     workload_runs: bool = True
     handed_over: bool = False
+    current_menu: bool = True
+    """The boot loader has read the entries that the running system sees."""
+    shut_down: BootInstance | None = None
+    """The latest boot that ended with a shutdown."""
 
     @property
     def boot(self) -> BootInstance:
@@ -63,6 +68,8 @@ class Host:
             shutting_down=self.going_down,
             traits=self.traits,
             fell_back=self.fell_back,
+            current_menu=self.current_menu,
+            last_boot=LastBoot(self.shut_down),
         )
 
     def do(self, task: Task) -> bool:
@@ -135,7 +142,10 @@ class Host:
 
     def come_up(self, how: str, choose: Callable[..., str]) -> None:
         """The next boot. ``choose``: what the boot loader takes of its entries, the default mostly."""
-        self.finalize_failure = None
+        self.finalize_failure, self.current_menu = None, True
+        menu = self.entries
+        if how not in ("power cut", "cut amid the switch"):
+            self.shut_down = self.boot
         match how:
             case "clean":
                 self._shut_down(finalizes=True)
@@ -143,6 +153,13 @@ class Host:
             case "switch fails":
                 self._shut_down(finalizes=False)
                 self._boot_into(self.entries[0])
+            case "cut amid the switch":
+                self._shut_down(finalizes=True)
+                self._boot_into(menu[0])
+                if menu != self.entries:
+                    self.current_menu = False
+                    self.left -= set(self.passed_over)
+                    self.passed_over, self.fell_back = (), None
             case "power cut":
                 self._boot_into(choose(self.entries[0], self.entries[0], *self.entries))
             case _:

@@ -54,6 +54,7 @@ BREAKS: dict[Mutant, str] = {
     mutants.does_not_disarm: "armed, and no record says so",
     mutants.does_not_disarm_after_a_restart: "armed, and no record says so",
     mutants.denies_after_a_power_cut: "denied without evidence",
+    mutants.takes_any_entry_for_a_fall_back: "denied without evidence",
 }
 """What the rules are to say of each mutant."""
 

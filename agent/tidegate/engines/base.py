@@ -28,7 +28,7 @@ class Evidence(StrEnum):
     """The proof that an engine's status gives, after a boot, about the attempt before it."""
 
     BOOT_ENTRIES = "boot_entries"
-    """Boot entries: one for the target proves that the switch was made, whatever is booted."""
+    """Boot entries: one for the target proves that the boot loader had the choice, if it read the menu that has it."""
     BOOTED_ONLY = "booted_only"
     """The booted release alone: a release that fell back looks like one that was never armed."""
     ENGINE_REPORT = "engine_report"
@@ -106,6 +106,9 @@ class EngineStatus:
     ``stream`` is the stream that the booted release's origin names, or None. ``rollback`` is the release that
     :meth:`Engine.rollback` accepts, or None where there is none. ``fell_back`` is the payload of the release that the
     boot loader tried and gave up, as an engine reports it whose evidence that is; else None.
+    ``booted_by_current_menu``: whether the boot loader read ``entries`` when it started this system, rather than the
+    menu from before the last switch; None where the engine cannot tell. After a power cut the kernel may find a menu
+    that the boot loader has never seen, since only the kernel replays a file system's journal.
     """
 
     engine: str
@@ -117,6 +120,7 @@ class EngineStatus:
     rollback: Deployment | None = None
     traits: EngineTraits = DEFAULT_TRAITS
     fell_back: str | None = None
+    booted_by_current_menu: bool | None = None
 
     @property
     def next_boot(self) -> str:

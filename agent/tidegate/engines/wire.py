@@ -107,6 +107,8 @@ def status_to_document(status: EngineStatus) -> _Document:
         document["stream"] = _text(status.stream)
     if status.fell_back is not None:
         document["fell_back"] = _text(status.fell_back)
+    if status.booted_by_current_menu is not None:
+        document["booted_by_current_menu"] = Typed("b", status.booted_by_current_menu)
     if failure is not None:
         document["finalize_failure"] = Typed("a{sv}", _failure_to_document(failure))
     return document
@@ -131,6 +133,9 @@ def status_from_document(document: object) -> EngineStatus:
         rollback=None if rollback is None else _deployment(rollback),
         traits=DEFAULT_TRAITS if traits is None else _traits(traits),
         fell_back=fields.optional_text("fell_back"),
+        booted_by_current_menu=fields.flag("booted_by_current_menu")
+        if "booted_by_current_menu" in fields.fields
+        else None,
     )
 
 

@@ -7,6 +7,7 @@ failures make it fail. The boot is good when the watch is over and enough of the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -46,6 +47,7 @@ class HealthTerms:
     start_delay_secs: float = 120.0
     retries: int = 3
     max_failed_ratio: float = 0.0
+    max_boots: int = 5
 
     @property
     def delay_secs(self) -> float:
@@ -102,18 +104,28 @@ def _after(before: CheckState | None, finding: Finding, terms: HealthTerms, elap
     return replace(state, failures=failures, stage=CheckStage.FAILED if failures >= terms.retries else state.stage)
 
 
-def judge(checks: tuple[CheckState, ...], terms: HealthTerms, elapsed_secs: float) -> Judgement:
-    """The verdict ``elapsed_secs`` into the watch. Advisory checks are not considered."""
+def judge(
+    checks: tuple[CheckState, ...], terms: HealthTerms, elapsed_secs: float, healthy_before_secs: float = 0.0
+) -> Judgement:
+    """The verdict ``elapsed_secs`` into the watch. Advisory checks are not considered.
+
+    ``healthy_before_secs``: for how long the release was found healthy in earlier boots, which a power cut ended. That
+    counts for up to half of the watch, so that a release which does not last as long is never found good.
+    """
     required = [check for check in checks if check.weight is Weight.REQUIRED]
     failed = [check for check in required if check.stage is CheckStage.FAILED]
     if failed and len(failed) / len(required) > terms.max_failed_ratio:
         return Bad(_described(failed))
-    pending = [check for check in required if check.stage is CheckStage.PENDING]
-    if pending:
-        return Watching(_described(pending))
-    if elapsed_secs < terms.monitor_secs:
+    if waited_for := pending(required):
+        return Watching(_described(waited_for))
+    if elapsed_secs + min(healthy_before_secs, terms.monitor_secs / 2) < terms.monitor_secs:
         return Watching(f"healthy so far, watched for {terms.monitor_secs:.0f} s")
     return Good(_described(failed))
+
+
+def pending(checks: Iterable[CheckState]) -> list[CheckState]:
+    """The required checks that have neither passed nor failed yet."""
+    return [check for check in checks if check.weight is Weight.REQUIRED and check.stage is CheckStage.PENDING]
 
 
 def failing(probe: ProbeResult) -> str:

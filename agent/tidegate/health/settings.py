@@ -19,6 +19,7 @@ FAILURE_ACTIONS = ("pause", "continue", "rollback")
 MAX_MONITOR_SECS = 24 * 3600
 """One day. The host keeps its slot of the fleet lock during the watch."""
 MAX_RETRIES = 100
+MAX_BOOTS = 1000
 
 
 def _arrays() -> type[Section]:
@@ -60,6 +61,13 @@ class HealthSettings:
         "The share of required checks that may fail; if more do, the boot is unhealthy. "
         "`max_failure_ratio` is another name for it.",
         alias="max_failure_ratio",
+    )
+    max_boots: int = key(
+        5,
+        Integer(1, MAX_BOOTS),
+        "How many boots into a release may end within the watch, without a shutdown, before `failure_action` is "
+        "taken: so many where something speaks against the release (a crash of the kernel in pstore, a reset by the "
+        "watchdog); four times as many where nothing does, since power cuts look the same.",
     )
     failure_action: str = key(
         "pause",

@@ -13,7 +13,7 @@ from tidegate.machine.mandate import Mandate
 from tidegate.machine.parts import booted_release
 from tidegate.machine.plan import PlanStep, arming_step, plan_for, rollback_plan
 from tidegate.machine.state import State
-from tidegate.records.model import AttemptRecord, Intent, Outcome, RebootRequest
+from tidegate.records.model import AttemptRecord, Ending, Intent, Outcome, RebootRequest
 from tidegate.release import Release
 from tidegate.system.reboot import RebootKind
 
@@ -86,14 +86,15 @@ def requested(known: Intent, now: Now) -> Intent:
     return replace(known, requested=RebootRequest(now.wall, now.boot_secs))
 
 
-def failed(state: State, phase: Executing, detail: str, now: Now) -> tuple[State, str | None]:
+def failed(state: State, phase: Executing, detail: str, now: Now) -> tuple[State, Ending | None]:
     """An attempt that failed of ``detail``: with it in the history where nothing was armed, else to be closed with that
-    detail once it is disarmed."""
+    ending once it is disarmed."""
+    ending = Ending(Outcome.NOT_ATTEMPTED, detail)
     known = state.records.intent
     if known is not None and known.target.payload == phase.target.payload:
-        return state, detail
+        return state, ending
     opened = state.records.opened(intent(state, phase.target, phase.mandate, now))
-    closed = opened.closed(Outcome.NOT_ATTEMPTED, detail, now)
+    closed = opened.closed(ending, now)
     return replace(state, records=replace(closed, intent=known, attempt=state.records.attempt)), None
 
 

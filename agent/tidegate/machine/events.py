@@ -12,6 +12,7 @@ from tidegate.gates.base import Verdict
 from tidegate.health.base import ProbeResult
 from tidegate.machine.state import Policy
 from tidegate.release import Purpose
+from tidegate.system.last_boot import UNKNOWN, LastBoot
 from tidegate.system.reboot import RebootAnswer
 
 
@@ -20,12 +21,13 @@ class HostView:
     """The host at the moment of asking.
 
     ``engine``: the engine's account; ``shutting_down``: logind is taking it down already; ``failed_units``: the systemd
-    units that have failed.
+    units that have failed; ``last_boot``: how the boot before this one ended.
     """
 
     engine: EngineStatus
     shutting_down: bool
     failed_units: frozenset[str] = frozenset()
+    last_boot: LastBoot = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

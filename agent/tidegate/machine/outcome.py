@@ -1,4 +1,9 @@
-"""The outcome of an attempt, decided after the boot from the intent and the engine's evidence. Pure."""
+"""The outcome of an attempt, decided after the boot from the intent and the evidence. Pure.
+
+Only the kernel replays a file system's journal; a boot loader reads the disk as it is. So after a power cut the boot
+entries that a running system sees need not be those that it was chosen from, and an entry proves a fall-back only where
+the boot loader has read it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,8 @@ from datetime import timedelta
 from typing import assert_never
 
 from tidegate.engines.base import EngineStatus, Evidence, FinalizeFailure
-from tidegate.records.model import Intent, Outcome
+from tidegate.records.model import EndCause, Ending, Intent, Outcome
+from tidegate.system.last_boot import LastBoot
 
 STAMP_RESOLUTION = timedelta(seconds=2)
 """Of times on a FAT file system, which /boot may be; they are rounded down."""
@@ -27,6 +33,18 @@ def decide_outcome(intent: Intent, host: EngineStatus) -> Outcome:
     return Outcome.NOT_ATTEMPTED
 
 
+def without_verdict(intent: Intent, host: EngineStatus, last_boot: LastBoot) -> Ending:
+    """How an attempt ends that came to no boot of the target and to no failure that the engine knows of."""
+    if host.booted_by_current_menu is False:
+        why = "the power was cut before the boot loader could see the switch to it"
+        return Ending(Outcome.NOT_ATTEMPTED, why, EndCause.POWER_CUT)
+    if last_boot.cut_short(intent.boot):
+        why = "the power was cut, or the host crashed, before it was switched to"
+        return Ending(Outcome.NOT_ATTEMPTED, why, EndCause.POWER_CUT)
+    why = "the host came up without it ever becoming a boot entry (power cut, or its staging was lost)"
+    return Ending(Outcome.NOT_ATTEMPTED, why)
+
+
 def _fell_back(intent: Intent, host: EngineStatus) -> bool:
     evidence = host.traits.evidence
     match evidence:
@@ -42,7 +60,9 @@ def _fell_back(intent: Intent, host: EngineStatus) -> bool:
 
 def _has_new_entry(intent: Intent, host: EngineStatus) -> bool:
     """A boot entry says that the target was armed and the shutdown switched to it; one that it had before says nothing,
-    unless it has become the default."""
+    unless it has become the default. It proves a fall-back only if the boot loader has read it."""
+    if not host.booted_by_current_menu:
+        return False
     target = intent.target.payload
     is_default = bool(host.entries) and host.entries[0].payload == target
     return is_default or (not intent.had_entry and any(entry.payload == target for entry in host.entries))

@@ -101,7 +101,9 @@ def spread(state: State, secs: float) -> float:
 def seen(state: State, host: HostView) -> State:
     """The state with the host's latest account of itself; a shutdown that was announced stays announced."""
     down = state.shutting_down or host.shutting_down
-    return replace(state, host=host.engine, failed_units=host.failed_units, shutting_down=down)
+    return replace(
+        state, host=host.engine, failed_units=host.failed_units, shutting_down=down, last_boot=host.last_boot
+    )
 
 
 def booted_release(state: State) -> Release:

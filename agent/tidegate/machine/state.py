@@ -21,6 +21,7 @@ from tidegate.machine.plan import Order, downloads_first, plan_for
 from tidegate.records.model import Records
 from tidegate.release import Release
 from tidegate.system.boot import BootInstance
+from tidegate.system.last_boot import UNKNOWN, LastBoot
 from tidegate.system.reboot import RebootKind
 
 
@@ -120,7 +121,8 @@ class Trouble:
 class State:
     """Everything the agent knows. ``records`` is what it keeps on disk; the rest is found out anew at each start.
 
-    ``failed_units``: the systemd units that had failed when the host was looked at last. ``offered``, ``deferred``,
+    ``failed_units``: the systemd units that had failed when the host was looked at last. ``last_boot``: how the boot
+    before this one ended. ``offered``, ``deferred``,
     ``passed_over``, ``dead_end``: what discovery answered last, and what became of it.
     """
 
@@ -135,6 +137,7 @@ class State:
     host: EngineStatus | None = None
     shutting_down: bool = False
     failed_units: frozenset[str] = frozenset()
+    last_boot: LastBoot = UNKNOWN
     dead_end: str | None = None
     offered: tuple[Release, ...] = ()
     deferred: tuple[Deferred, ...] = ()

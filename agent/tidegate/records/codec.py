@@ -87,6 +87,9 @@ VERIFICATION = Table(
     Row("began_secs", NUMBER),
     Row("boots", INTEGER),
     Row("bad", nullable(TEXT)),
+    Row("cut_boots", INTEGER),
+    Row("healthy_secs", NUMBER),
+    Row("healthy_now_secs", NUMBER),
 )
 
 ROLLBACK = Table(
@@ -143,6 +146,8 @@ ATTEMPT = Table(
     Row("ended_at", INSTANT),
     Row("outcome", TEXT),
     Row("detail", TEXT),
+    Row("cause", nullable(TEXT)),
+    Row("healthy_secs", NUMBER),
 )
 
 RECORDS = Table(

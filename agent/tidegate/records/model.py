@@ -54,6 +54,30 @@ _VERDICTS = frozenset({Outcome.APPLIED, Outcome.REJECTED, Outcome.FELL_BACK})
 """Outcomes that say something about the release, rather than about the attempt."""
 
 
+class EndCause(StrEnum):
+    """What an outcome came of, where that changes what follows from it."""
+
+    POWER_CUT = "power_cut"
+    """The host stopped without a shutdown before the boot loader could see the switch to the target."""
+
+    AFTER_HEALTHY_BOOTS = "boot_loader_after_healthy_boots"
+    """The boot loader took another release, although the target has run and was healthy."""
+
+
+CUTS_PER_FAILURE = 4
+"""Power cuts that count as one failed attempt: they say nothing about a release, but a release on which the host dies
+at each shutdown looks the same, and must not be tried for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ends: the outcome, the detail for people, and a word of :class:`EndCause` or nothing."""
+
+    outcome: Outcome
+    detail: str
+    cause: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class RebootRequest:
     """When logind was asked to reboot. ``boot_secs`` is a reading of the boot clock in the boot of the intent."""
@@ -114,14 +138,19 @@ class Verification:
     """The verification of a boot into the target of the intent.
 
     ``began_secs``: when it began, on the boot clock of ``boot``. ``boots``: how many boots into the target have been
-    verified so far, this one included; a power cut restarts the verification. ``bad``: why this boot is unhealthy;
-    empty if it is not, or not yet.
+    verified so far, this one included. ``cut_boots``: how many of those before ended without a shutdown.
+    ``healthy_secs``: for how long the target was watched and found healthy in earlier boots; ``healthy_now_secs``: in
+    this one, as of the last time that it was saved. ``bad``: why this boot is unhealthy; empty if it is not, or not
+    yet.
     """
 
     boot: BootInstance
     began_secs: float
     boots: int = 1
     bad: str = ""
+    cut_boots: int = 0
+    healthy_secs: float = 0.0
+    healthy_now_secs: float = 0.0
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 
@@ -167,7 +196,11 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that has ended, as the history keeps it."""
+    """An attempt that has ended, as the history keeps it.
+
+    ``cause`` is a word of :class:`EndCause`, or empty. ``healthy_secs``: for how long the target was found healthy
+    before another release was booted instead.
+    """
 
     id: str
     origin: Release
@@ -178,6 +211,8 @@ class Attempt:
     ended_at: datetime
     outcome: str
     detail: str
+    cause: str = ""
+    healthy_secs: float = 0.0
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 
@@ -246,11 +281,11 @@ class Records:
         """With ``intent`` as the attempt under way."""
         return replace(self, intent=intent)
 
-    def closed(self, outcome: Outcome, detail: str, now: Now) -> Records:
+    def closed(self, ending: Ending, now: Now) -> Records:
         """With the attempt under way moved to the history and its verification ended."""
         if self.intent is None:
             return self if self.verification is None else replace(self, verification=None)
-        attempt = _close(self.intent, outcome, detail, now)
+        attempt = _close(self.intent, ending, self.watched_healthy_secs, now)
         history = (*self.history, attempt)[-HISTORY_LENGTH:]
         return replace(self, intent=None, attempt=None, verification=None, waiting=None, history=history)
 
@@ -280,14 +315,33 @@ class Records:
         """The denial of ``payload``; None if it is not denied."""
         return next((denial for denial in self.denied if denial.release.payload == payload), None)
 
+    @property
+    def watched_healthy_secs(self) -> float:
+        """For how long the target of the attempt under way has been found healthy, in all of its boots."""
+        known = self.verification
+        return 0.0 if known is None else known.healthy_secs + known.healthy_now_secs
+
     def failures_in_a_row(self, payload: str) -> int:
-        """The number of consecutive latest attempts at ``payload`` that failed without a verdict on the release."""
-        count = 0
+        """The number of consecutive latest attempts at ``payload`` that failed without a verdict on the release.
+
+        Of those that a power cut ended, :data:`CUTS_PER_FAILURE` count as one.
+        """
+        failures = cuts = 0
         for attempt in reversed(self.history):
-            if attempt.target.payload != payload or attempt.outcome in _VERDICTS:
+            if attempt.target.payload != payload or _is_verdict(attempt):
                 break
-            count += 1
-        return count
+            if attempt.cause == EndCause.POWER_CUT:
+                cuts += 1
+            else:
+                failures += 1
+        return failures + cuts // CUTS_PER_FAILURE
+
+    def healthy_before(self, payload: str) -> bool:
+        """Whether the host has run ``payload`` and it was healthy: after an attempt, or before an update."""
+        updates = (attempt for attempt in self.history if attempt.purpose != Purpose.ROLLBACK)
+        return any(attempt.origin.payload == payload for attempt in updates) or any(
+            attempt.target.payload == payload and _was_healthy(attempt) for attempt in self.history
+        )
 
     def was_left(self, payload: str) -> bool:
         """Whether a rollback from ``payload`` was attempted before."""
@@ -307,7 +361,15 @@ _INTENT_ONLY = frozenset({"boot", "requested"})
 """Nested objects of an intent that an attempt does not have: their unknown fields are dropped with them."""
 
 
-def _close(intent: Intent, outcome: Outcome, detail: str, now: Now) -> Attempt:
+def _is_verdict(attempt: Attempt) -> bool:
+    return attempt.outcome in _VERDICTS and attempt.cause != EndCause.AFTER_HEALTHY_BOOTS
+
+
+def _was_healthy(attempt: Attempt) -> bool:
+    return attempt.outcome == Outcome.APPLIED or attempt.healthy_secs > 0
+
+
+def _close(intent: Intent, ending: Ending, healthy_secs: float, now: Now) -> Attempt:
     return Attempt(
         id=intent.id,
         origin=intent.origin,
@@ -316,7 +378,9 @@ def _close(intent: Intent, outcome: Outcome, detail: str, now: Now) -> Attempt:
         reason=intent.reason,
         started_at=intent.written_at,
         ended_at=now.wall,
-        outcome=outcome,
-        detail=detail,
+        outcome=ending.outcome,
+        detail=ending.detail,
+        cause=ending.cause,
+        healthy_secs=healthy_secs,
         extra={key: value for key, value in intent.extra.items() if key not in _INTENT_ONLY},
     )

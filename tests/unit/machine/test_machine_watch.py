@@ -159,7 +159,7 @@ def test_an_answer_of_discovery_cannot_end_verifying() -> None:
 def test_an_agent_that_is_restarted_goes_on_with_the_watch() -> None:
     began = Verification(BOOT, began_secs=90.0)
     walk = watched(PATIENT, Records(intent(), verification=began)).answer(WELL)
-    assert walk.state.records.verification == began
+    assert walk.state.records.verification == replace(began, healthy_now_secs=10.0)
     walk.secs = 289
     assert walk.wake().answer(WELL).none(MarkGood)
     assert walk.wake().answer(WELL).one(MarkGood)
@@ -169,7 +169,7 @@ def test_an_agent_that_is_restarted_goes_on_with_the_watch() -> None:
 def test_a_power_cut_in_the_watch_begins_it_anew_and_is_no_evidence() -> None:
     before = Verification(EARLIER_BOOT, began_secs=90.0, boots=2)
     walk = watched(PATIENT, Records(intent(), verification=before))
-    assert walk.state.records.verification == Verification(BOOT, 100.0, boots=3)
+    assert walk.state.records.verification == Verification(BOOT, 100.0, boots=3, cut_boots=1)
     assert walk.one(Announce).text == "booted into 2, verifying, for the 3. time: the boots before did not last"
     assert walk.state.records.denied == ()
 

@@ -124,4 +124,17 @@ UNDER_WAY = Records(
     ),
 )
 
-SAMPLES = {"empty": Records(), "minimal": MINIMAL, "filled": FILLED, "under_way": UNDER_WAY}
+AFTER_CUTS = Records(
+    history=(
+        replace(FILLED.history[0], outcome="fell_back", cause="boot_loader_after_healthy_boots", healthy_secs=120.0),
+    ),
+    verification=Verification(_BOOT, 31.5, boots=4, cut_boots=3, healthy_secs=120.0, healthy_now_secs=60.0),
+)
+
+SAMPLES = {
+    "empty": Records(),
+    "minimal": MINIMAL,
+    "filled": FILLED,
+    "under_way": UNDER_WAY,
+    "after_cuts": AFTER_CUTS,
+}

@@ -21,6 +21,7 @@ from tidegate.records.model import (
     HISTORY_LENGTH,
     Attempt,
     Denial,
+    Ending,
     Intent,
     LockRecord,
     LockState,
@@ -251,7 +252,7 @@ def test_what_a_newer_agent_added_to_an_attempt_goes_with_it_into_the_history() 
     inside(document, ("intent",))["rollout"] = "wave-3"
     inside(document, ("intent", "to"))["age_index"] = 7
     inside(document, ("intent", "boot"))["kexec"] = True
-    closed = encode(decode(document).closed(Outcome.APPLIED, "verified", at(0)))
+    closed = encode(decode(document).closed(Ending(Outcome.APPLIED, "verified"), at(0)))
     attempt = inside(closed, ("history", 1))
     assert (attempt["rollout"], attempt["to"]) == ("wave-3", {"version": "2", "payload": "bbbb", "age_index": 7})
     assert "boot" not in attempt, "an attempt has no boot, and half of one would be nonsense"
@@ -274,7 +275,7 @@ def test_words_that_this_agent_does_not_have_are_kept() -> None:
     inside(document, ("waiting", "gates"))["tide"] = "2026-03-01T00:00:00Z"
     records = decode(copy.deepcopy(document))
     assert keeps(encode(records), document)
-    assert encode(records.closed(Outcome.APPLIED, "", at(0)))["history"][1]["purpose"] == "firmware"  # type: ignore[index]  # encoded above
+    assert encode(records.closed(Ending(Outcome.APPLIED, ""), at(0)))["history"][1]["purpose"] == "firmware"  # type: ignore[index]  # encoded above
 
 
 # --------------------------------------------------------------------------- what is missing or wrong
@@ -442,7 +443,7 @@ def test_fractions_of_a_second_and_other_zones_are_written_as_utc_seconds() -> N
 
 
 def test_closing_moves_the_intent_to_the_history_in_one_document() -> None:
-    closed = Records(intent()).closed(Outcome.NOT_ATTEMPTED, "power cut", at(5))
+    closed = Records(intent()).closed(Ending(Outcome.NOT_ATTEMPTED, "power cut"), at(5))
     (last,) = closed.history
     assert closed.intent is None
     assert (last.id, last.origin, last.target) == ("attempt-1", plain("1"), plain("2"))
@@ -453,7 +454,7 @@ def test_closing_moves_the_intent_to_the_history_in_one_document() -> None:
 def test_closing_leaves_the_lock_and_ends_the_waiting() -> None:
     march = datetime(2026, 3, 1, tzinfo=UTC)
     records = Records(intent(), lock_record(), Waiting("aaaa", march))
-    closed = records.closed(Outcome.APPLIED, "verified", at(0))
+    closed = records.closed(Ending(Outcome.APPLIED, "verified"), at(0))
     assert (closed.lock, closed.waiting) == (lock_record(), None)
 
 
@@ -464,12 +465,12 @@ def test_what_is_known_of_a_lock_is_noted_where_there_is_one() -> None:
 
 def test_closing_without_an_intent_changes_nothing() -> None:
     records = Records(history=(attempt(),))
-    assert records.closed(Outcome.APPLIED, "", at(0)) is records
+    assert records.closed(Ending(Outcome.APPLIED, ""), at(0)) is records
 
 
 def test_the_history_is_bounded_and_loses_the_oldest() -> None:
     records = Records(history=tuple(attempt(name=str(number)) for number in range(HISTORY_LENGTH)))
-    closed = records.opened(intent()).closed(Outcome.APPLIED, "", at(0))
+    closed = records.opened(intent()).closed(Ending(Outcome.APPLIED, ""), at(0))
     assert len(closed.history) == HISTORY_LENGTH
     assert (closed.history[0].id, closed.history[-1].id) == ("1", "attempt-1")
 

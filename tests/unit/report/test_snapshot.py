@@ -91,7 +91,7 @@ def _array(kind: Callable[[object], bool]) -> Callable[[object], bool]:
 
 _RELEASE = _object("version", "payload")
 _ATTEMPT = _object(
-    "id", "from", "to", "purpose", "reason", "started_at", "ended_at", "outcome", "detail"
+    "id", "from", "to", "purpose", "reason", "started_at", "ended_at", "outcome", "detail", "cause", "healthy_secs"
 )  # fmt: skip
 
 PUBLIC: dict[str, Callable[[object], bool]] = {
@@ -221,6 +221,8 @@ def test_a_host_that_waits_is_told_whole() -> None:
         "ended_at": "2026-03-02T09:00:00Z",
         "outcome": "not_attempted",
         "detail": "power cut",
+        "cause": "",
+        "healthy_secs": 0.0,
     }
 
 

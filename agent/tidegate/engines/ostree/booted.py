@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tidegate.engines.base import FinalizeFailure, StagedDeployment
+from tidegate.engines.ostree import bootmenu
 from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.finalize import FINALIZE, FinalizeReport
@@ -37,6 +38,10 @@ class BootedHost:
             raise _not_booted()
         staged = next((entry for entry in listing if entry.staged), None)
         return survey_of(listing, booted, self._with_lock(staged) if staged else None)
+
+    def booted_by_current_menu(self) -> bool | None:
+        """Return whether this boot was chosen from the present menu; None where that is not known."""
+        return bootmenu.read(Path("/"), self.boot)
 
     async def finalize_failure(self) -> FinalizeFailure | None:
         """Return why the switch at the last shutdown failed, or None."""

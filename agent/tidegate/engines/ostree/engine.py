@@ -78,6 +78,7 @@ class OstreeEngine:
             stream=stream_of(survey.booted),
             rollback=None if earlier is None else deployment_of(earlier),
             traits=self.traits,
+            booted_by_current_menu=self._place.booted_by_current_menu(),
         )
 
     async def latest(self) -> Latest:

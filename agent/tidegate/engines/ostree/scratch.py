@@ -38,6 +38,10 @@ class ScratchSysroot:
         self._booted = booted.checksum
         return survey_of(listing, booted, await self._pulled(booted, listing))
 
+    def booted_by_current_menu(self) -> bool | None:
+        """Return True: no power is cut between the caller's boots."""
+        return True
+
     async def finalize_failure(self) -> FinalizeFailure | None:
         """Return None: nothing is finalized at a shutdown here."""
         return None

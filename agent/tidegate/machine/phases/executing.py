@@ -33,6 +33,7 @@ from tidegate.machine.phases.step_rule import StepRule
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state_gates import agent_waits
 from tidegate.machine.topics import Topic
+from tidegate.records.model import Ending
 from tidegate.release import Release
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ def under_way(state: State, phase: Executing, effect: Callable[[int], Effect]) -
 
 
 def call_off(
-    state: State, phase: Executing, verdicts: tuple[Verdict, ...], now: Now, *, closing: str | None = None
+    state: State, phase: Executing, verdicts: tuple[Verdict, ...], now: Now, *, closing: Ending | None = None
 ) -> Step:
-    """Take back what was begun; ``closing``: what the attempt failed of, where it counts as one."""
+    """Take back what was begun; ``closing``: how the attempt ends, where it counts as one."""
     why = refusal(verdicts)
     armed = state.records.intent is not None
     state, effects = undoing.undo(state, undoing.Undoing(phase.target, phase.since, verdicts, closing), now)

@@ -16,7 +16,7 @@ from tidegate.machine.parts import SWITCHING, booted_release, enter, recovered, 
 from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
-from tidegate.records.model import LockState, Outcome, Records
+from tidegate.records.model import Ending, LockState, Outcome, Records
 from tidegate.release import Release
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class MarkingGood(Phase):
 def _closed(records: Records, booted: Release, detail: str, now: Now) -> Records:
     """With the attempt that led here in the history; an intent that leads elsewhere is armed for good, and stays."""
     elsewhere = records.intent is not None and records.intent.target.payload != booted.payload
-    return replace(records, verification=None) if elsewhere else records.closed(Outcome.APPLIED, detail, now)
+    return replace(records, verification=None) if elsewhere else records.closed(Ending(Outcome.APPLIED, detail), now)
 
 
 def accept(state: State, detail: str) -> Step:

@@ -61,8 +61,9 @@ class Paused(Phase):
         checks = updated(self.checks, result, terms, terms.monitor_secs)
         if failing(result):
             return replace(self, checks=checks)._probe_later(state, now), ()
-        known = state.records.verification
-        return verifying.watch(state, 1 if known is None else known.boots, checks, now)
+        known = state.records.verification or Verification(state.boot, now.boot_secs)
+        again = replace(known, boot=state.boot, began_secs=now.boot_secs, bad="", healthy_now_secs=0.0)
+        return verifying.watch(state, again, checks, now)
 
     def failed(self, state: State, task: int, failure: Failure, now: Now) -> Step:
         """Probe again later."""

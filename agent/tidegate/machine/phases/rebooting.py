@@ -14,6 +14,7 @@ from tidegate.machine.parts import enter, troubled
 from tidegate.machine.phase import LockUse, Taskless
 from tidegate.machine.phases import undoing
 from tidegate.machine.topics import Topic
+from tidegate.records.model import Ending, Outcome
 from tidegate.release import Release
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Rebooting(Taskless):
 
 def did_not_go_down(state: State, phase: Rebooting, why: str, now: Now) -> Step:
     """The reboot that was accepted has not happened: it counts as an attempt, and is undone."""
-    state, effects = undoing.undo(state, undoing.Undoing(phase.target, phase.since, closing=why), now)
+    ending = Ending(Outcome.NOT_ATTEMPTED, why)
+    state, effects = undoing.undo(state, undoing.Undoing(phase.target, phase.since, closing=ending), now)
     text = f"expected reboot did not happen: {why}"
     return state, (Announce(Topic.REBOOT_FAILED, ERROR, text, phase.target.version), *effects)
 

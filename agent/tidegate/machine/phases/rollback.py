@@ -23,7 +23,7 @@ from tidegate.machine.phases import executing, paused, verifying, waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.state import State, Step
 from tidegate.machine.topics import Topic
-from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RollbackDue
+from tidegate.records.model import Denial, DenialCause, Ending, Intent, Outcome, RollbackDue
 from tidegate.release import Purpose, Release
 from tidegate.versions import compare
 
@@ -53,7 +53,16 @@ def unhealthy(state: State, evidence: str, cursor: str, now: Now) -> Step:
     note = Announce(
         Topic.UNHEALTHY, ERROR, f"{booted.version} is unhealthy and has been denied: {evidence}", booted.version
     )
-    state = _decided(state, denial, f"{booted.version} is unhealthy", now)
+    state = replace(state, records=state.records.with_denied(denial))
+    state = _decided(state, evidence, f"{booted.version} is unhealthy", now)
+    return state, (note, _leaving(state))
+
+
+def unproven(state: State, evidence: str, now: Now) -> Step:
+    """Prepare the rollback from a release that does not last, though nothing proves that this is its fault."""
+    booted = booted_release(state)
+    note = Announce(Topic.UNHEALTHY, ERROR, f"{booted.version} is left, and not denied: {evidence}", booted.version)
+    state = _decided(state, evidence, evidence, now)
     return state, (note, _leaving(state))
 
 
@@ -65,7 +74,8 @@ def asked(state: State, event: RollbackAsked, now: Now) -> Step:
     if state.records.rollback is None:
         booted = booted_release(state)
         denial = Denial(booted, DenialCause.PERSON, event.reason, now.wall, state.boot.boot_id)
-        state = _decided(state, denial, event.reason, now)
+        state = replace(state, records=state.records.with_denied(denial))
+        state = _decided(state, event.reason, event.reason, now)
     assert isinstance(state.phase, waiting.RollbackPending)  # noqa: S101 - it is due, or was decided just now
     note = _leaving(state)
     mandate = Mandate(Purpose.ROLLBACK, event.reason, event.request_id, event.overrides)
@@ -102,14 +112,15 @@ def _release_before(state: State) -> Release | None:
     return None if found is None else Release(found.version, found.payload)
 
 
-def _decided(state: State, denial: Denial, reason: str, now: Now) -> State:
+def _decided(state: State, evidence: str, reason: str, now: Now) -> State:
+    """The booted release is rejected on this ``evidence``, and to be left for ``reason``."""
     target = _release_before(state)
     assert target is not None  # noqa: S101 - checked by those who decide
-    intent = state.records.intent
+    booted, intent = booted_release(state), state.records.intent
     failed_before = sorted(state.failed_units) if intent is None else intent.failed_units
-    due = RollbackDue(denial.release, target, reason, now.wall, tuple(failed_before))
-    records = state.records.with_denied(denial).closed(Outcome.REJECTED, denial.evidence, now)
-    state = replace(state, records=replace(records, rollback=due, waiting=None, settled=denial.release))
+    due = RollbackDue(booted, target, reason, now.wall, tuple(failed_before))
+    records = state.records.closed(Ending(Outcome.REJECTED, evidence), now)
+    state = replace(state, records=replace(records, rollback=due, waiting=None, settled=booted))
     return waiting.wait(state, target, now.wall, (), now)
 
 

@@ -5,6 +5,7 @@
     Starting --no intent, or it is settled--> Steady, or RollbackPending where a rollback is due
        |  intent of this boot --> Rebooting (the reboot was requested) or Undoing (it was not)
        |  fell_back: deny the release, make the booted one the default --> Undoing --> Steady
+       |  no verdict: the same without a denial; tried again within bounds
        |  applied
        v
     Verifying
@@ -22,13 +23,13 @@ from tidegate.gates.base import Wait
 from tidegate.gates.state import HOST
 from tidegate.machine.effects import ERROR, NOTICE, WARNING, Announce, Effect, ReadHost
 from tidegate.machine.events import HostView, Result
-from tidegate.machine.outcome import decide_outcome
+from tidegate.machine.outcome import decide_outcome, without_verdict
 from tidegate.machine.parts import SWITCHING, booted_release, enter, recovered, seen, take_id, troubled
 from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import rebooting, undoing, verifying, waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
-from tidegate.records.model import Denial, DenialCause, Intent, Outcome, RebootRequest
+from tidegate.records.model import Denial, DenialCause, EndCause, Ending, Intent, Outcome, RebootRequest
 from tidegate.release import Purpose, Release
 from tidegate.system.reboot import RebootKind
 
@@ -146,7 +147,7 @@ def _request_of(intent: Intent, now: Now) -> RebootRequest:
 def _soft_rebooted(state: State, intent: Intent, now: Now) -> Step:
     """Userspace was started anew in the old release. No boot loader has run, so there is no verdict on the target."""
     why = f"a soft-reboot kept the host in {intent.origin.version}"
-    state, effects = undoing.undo(state, undoing.Undoing(intent.target, now.wall, closing=why), now)
+    state, effects = _undone(state, intent, Ending(Outcome.NOT_ATTEMPTED, why), now)
     text = f"not in {intent.target.version}: {why}; undone"
     return state, (Announce(Topic.ATTEMPT_FAILED, WARNING, text, intent.target.version), *effects)
 
@@ -160,19 +161,22 @@ def _settle(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
         case Outcome.FELL_BACK:
             return _fell_back(state, intent, host, now)
         case Outcome.FINALIZE_FAILED:
-            return _no_verdict(state, outcome, "" if failure is None else failure.message, host, now)
+            return _no_verdict(state, intent, Ending(outcome, "" if failure is None else failure.message), host, now)
         case Outcome.NOT_ATTEMPTED:
-            lost = "the host came up without it ever becoming a boot entry (power cut, or its staging was lost)"
-            return _no_verdict(state, outcome, lost, host, now)
+            return _no_verdict(state, intent, without_verdict(intent, host, state.last_boot), host, now)
         case _:
             assert_never(outcome)
 
 
 def _fell_back(state: State, intent: Intent, host: EngineStatus, now: Now) -> Step:
+    """The boot loader had the target to choose and took another: that is a verdict on a release that never was well."""
     target = intent.target
     evidence = f"{host.booted.version} booted instead of {target.version}, which has a boot entry"
+    if state.records.watched_healthy_secs > 0 or state.records.healthy_before(target.payload):
+        why = f"{evidence} and was healthy in earlier boots"
+        return _no_verdict(state, intent, Ending(Outcome.FELL_BACK, why, EndCause.AFTER_HEALTHY_BOOTS), host, now)
     denial = Denial(target, DenialCause.FELL_BACK, evidence, now.wall, intent.boot.boot_id)
-    records = state.records.with_denied(denial).closed(Outcome.FELL_BACK, evidence, now)
+    records = state.records.with_denied(denial).closed(Ending(Outcome.FELL_BACK, evidence), now)
     text = f"{target.version} fell back: {evidence}; it is denied from now on"
     if intent.purpose == Purpose.ROLLBACK:
         records = replace(records, rollback=None)
@@ -182,13 +186,27 @@ def _fell_back(state: State, intent: Intent, host: EngineStatus, now: Now) -> St
     return state, (note, *effects)
 
 
-def _no_verdict(state: State, outcome: Outcome, detail: str, host: EngineStatus, now: Now) -> Step:
-    """The attempt says nothing about the release: it is made again, within bounds."""
-    intent = state.records.intent
-    version = "?" if intent is None else intent.target.version
-    state = replace(state, records=state.records.closed(outcome, detail, now))
-    state, effects = _rest(state, host, now)
-    return state, (Announce(Topic.ATTEMPT_FAILED, ERROR, f"{version}: {outcome}: {detail}", version), *effects)
+def _no_verdict(state: State, intent: Intent, ending: Ending, host: EngineStatus, now: Now) -> Step:
+    """The attempt says nothing about the release: it is made again, within bounds.
+
+    What it left for the next boot is taken back, since no gate has been asked about that boot; but not a way back: the
+    release that it leaves is not well.
+    """
+    version = intent.target.version
+    note = Announce(Topic.ATTEMPT_FAILED, ERROR, f"{version}: {ending.outcome}: {ending.detail}", version)
+    left_armed = host.next_boot == intent.target.payload and host.traits.can_disarm
+    if left_armed and intent.purpose != Purpose.ROLLBACK:
+        state, effects = _undone(state, intent, ending, now)
+    else:
+        state, effects = _rest(replace(state, records=state.records.closed(ending, now)), host, now)
+    return state, (note, *effects)
+
+
+def _undone(state: State, intent: Intent, ending: Ending, now: Now) -> Step:
+    """Disarm the target, and end the attempt when that is verified. Until then its entry is known not to prove a thing:
+    the host may be cut off once more after the disarming."""
+    state = replace(state, records=state.records.opened(replace(intent, had_entry=True)))
+    return undoing.undo(state, undoing.Undoing(intent.target, now.wall, closing=ending), now)
 
 
 def _rest(state: State, host: EngineStatus, now: Now) -> Step:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tidegate.gates.base import Wait
 from tidegate.machine.phase import LockUse, Taskless
+from tidegate.records.model import Denial
 from tidegate.release import Release
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ class Steady(Taskless):
         return self.wanted
 
     def sentence(self, state: State, waits: tuple[Wait, ...]) -> str:
-        """The offered release, or the last error."""
+        """The offered release, or the last error; but first that the running one should not run."""
+        if (denial := _denial_of_booted(state)) is not None:
+            version = denial.release.version
+            then = f"; {self.wanted.version} is available" if self.wanted is not None else ", and there is no other"
+            return f"runs {version}, which is denied ({denial.cause}){then}"
         if self.wanted is not None:
             return f"{self.wanted.version} is available"
         if state.dead_end is not None:
@@ -46,3 +51,7 @@ class Steady(Taskless):
         if state.trouble is not None:
             return state.trouble.failure.message
         return "not checked yet" if state.poll.checked_at is None else "up to date"
+
+
+def _denial_of_booted(state: State) -> Denial | None:
+    return None if state.host is None else state.records.denial_of(state.host.booted.payload)

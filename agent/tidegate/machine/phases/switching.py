@@ -106,8 +106,8 @@ def attempt_failed(state: State, phase: Executing, wait: Wait, failure: Failure,
         return executing.call_off(state, phase, (wait,), now)
     version, closing = phase.target.version, f"{_NOUNS[phase.step]} failed: {failure.message}"
     note = Announce(Topic.ATTEMPT_FAILED, WARNING, f"{version}: {closing}", version)
-    state, closing_intent = attempts.failed(state, phase, closing, now)
-    state, effects = executing.call_off(state, phase, (wait,), now, closing=closing_intent)
+    state, ending = attempts.failed(state, phase, closing, now)
+    state, effects = executing.call_off(state, phase, (wait,), now, closing=ending)
     return state, (note, *effects)
 
 

@@ -29,7 +29,7 @@ from tidegate.machine.phases import waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.plan import Undo, undos_of
 from tidegate.machine.topics import Topic
-from tidegate.records.model import Intent, Outcome
+from tidegate.records.model import Ending, Intent
 from tidegate.release import Purpose, Release
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Part:
 class Undoing(Phase):
     """The steps of an attempt at ``target`` that are still to be undone.
 
-    ``closing``: what the attempt failed of, when it counts as one; None when it was called off before it could.
+    ``closing``: how the attempt ends in the history; None when it was called off before it counted as one.
     """
 
     word: ClassVar[str] = "finalizing"
@@ -63,7 +63,7 @@ class Undoing(Phase):
     target: Release
     since: datetime
     verdicts: tuple[Verdict, ...] = ()
-    closing: str | None = None
+    closing: Ending | None = None
     parts: tuple[Part, ...] = ()
 
     def wakeup(self, state: State) -> float | None:
@@ -163,7 +163,7 @@ def disarm_denied(state: State, target: Release, since: datetime) -> Step:
 def finished(state: State, phase: Undoing, now: Now) -> State:
     """End the attempt: remove its intent, unless the engine cannot take the arming back."""
     closing, intent = phase.closing, state.records.intent
-    records = state.records if closing is None else state.records.closed(Outcome.NOT_ATTEMPTED, closing, now)
+    records = state.records if closing is None else state.records.closed(closing, now)
     stays = intent is not None and _stays_armed(state, intent.target)
     kept = _kept(intent, known_by_id=closing is not None) if intent is not None and stays else None
     records = replace(records, intent=kept, attempt=None)
