@@ -23,7 +23,7 @@ checkout=$(cd "$(dirname "$0")/.." && pwd)
 
 need_packages python3 python3-venv ca-certificates
 need_packages python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container dbus-daemon polkitd \
-	openssl gpg gpg-agent util-linux e2fsprogs etcd-server iproute2 prometheus \
+	openssl gpg gpg-agent util-linux e2fsprogs grub-common etcd-server iproute2 prometheus \
 	debhelper dpkg-dev lintian man-db groff-base mandoc fish zsh || echo "going on without; tests that need them say so" >&2
 python=$(environment "$checkout" test "$checkout[test]")
 bin=$(dirname "$python")

@@ -97,6 +97,8 @@ def _data() -> Iterator[tuple[Path, Path, str]]:
         yield COORDINATOR if "coordinator" in name else AGENT, Path("systemd", name), place
     for snippet in sorted(Path("config.d").glob("*.toml")):
         yield AGENT, snippet, f"{install_cmd.CONFIG}/{snippet.name}"
+    for script in sorted(Path("contrib/initramfs-tools").rglob("*tidegate-boot")):
+        yield AGENT, script, f"usr/share/doc/tidegate/examples/{script.relative_to('contrib')}"
     for name, place in install_cmd.COMPLETIONS.items():
         yield COMMON, Path("contrib/completions", name), place
 

@@ -29,7 +29,7 @@ HOST_ID = "0123456789abcdef0123456789abcdef"
 EPOCH = datetime(1970, 1, 1, 0, 10, tzinfo=UTC)
 
 MAKE_DEFAULT = f"""\
-script=$({PYTHON} -c 'from tidegate.engines.ostree import bootorder; print(bootorder.SET_DEFAULT_SCRIPT)')
+script=$({PYTHON} -c 'from tidegate.engines.ostree import boot_order; print(boot_order.WRITE_ORDER_SCRIPT)')
 ostree admin set-default 1 2>/dev/null || unshare --mount /usr/bin/python3 -I "$script" / {{payload}} 0
 """
 """What an administrator does to leave a release without asking the agent; ostree 2022.7 has only its library for it."""

@@ -75,7 +75,8 @@ class Attempt:
     allowed: set[str] = field(default_factory=set[str])
     granted: LockAccount | None = None
     confirmed: bool = False
-    """Granted since it was armed; or the settings changed meanwhile, which may have taken the question away."""
+    """Granted since it was armed, or right before on the way back; or the settings changed meanwhile, which may have
+    taken the question away."""
 
 
 class Rules:
@@ -237,7 +238,7 @@ class Rules:
             assert self.attempt.granted is not None, "armed without the lock"
         if self.host.traits.reboots is RebootOwner.ENGINE:
             self._check_last_look(mandate)
-        self.attempt = Attempt(granted=self.attempt.granted)
+        self.attempt = Attempt(granted=self.attempt.granted, confirmed=back and self.attempt.confirmed)
 
     def _check_reboot(self) -> None:
         opened, mandate = self.disk.intent, self._mandate()

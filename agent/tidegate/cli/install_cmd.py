@@ -28,6 +28,8 @@ PLACES = {
     "tidegate-reboot-required.path": "usr/lib/systemd/system/tidegate-reboot-required.path",
     "tidegate-reboot-required.service": "usr/lib/systemd/system/tidegate-reboot-required.service",
     "tidegate-reboot-required.sh": "usr/lib/tidegate/reboot-required.sh",
+    "tidegate-shutdown.service": "usr/lib/systemd/system/tidegate-shutdown.service",
+    "tidegate-shutdown.sh": "usr/lib/tidegate/shutdown.sh",
     "tidegate.sysusers.conf": "usr/lib/sysusers.d/tidegate.conf",
     "tidegate.tmpfiles.conf": "usr/lib/tmpfiles.d/tidegate.conf",
     "org.tidegate.conf": "usr/share/dbus-1/system.d/org.tidegate.conf",

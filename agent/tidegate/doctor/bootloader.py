@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.doctor import boot_disk
 from tidegate.doctor.base import Area, Finding, Host
-from tidegate.doctor.reading import Unit, in_thread, read_units
+from tidegate.doctor.reading import Unit, ask, in_thread, read_units
+from tidegate.engines.ostree.status import parse_version
 
 AREA = Area("boot")
 TARGET = "boot-complete.target"
 OSTREE_COMPLETE = "ostree-boot-complete.service"
 
+OSTREE_BOOTED = "run/ostree-booted"
 EFI = "sys/firmware/efi"
 COUNTED = f"{EFI}/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 """Set by a boot loader that counts boot attempts for this entry (systemd's Boot Loader Interface)."""
@@ -31,11 +34,24 @@ class Loader:
 
 async def examine(host: Host) -> Sequence[Finding]:
     """Check boot-complete.target and the boot loader's variables."""
-    units = await read_units(TARGET, OSTREE_COMPLETE)
+    units = await read_units(TARGET, OSTREE_COMPLETE, boot_disk.SHUTDOWN)
     required = tuple(name for name in units[TARGET].requires if name.endswith(".service"))
     checks = await read_units(*required)
     loader = await in_thread(_loader, host.root)
-    return [*judge_target(units[TARGET], checks), *judge_last_switch(units[OSTREE_COMPLETE]), judge_loader(loader)]
+    return [
+        *judge_target(units[TARGET], checks),
+        *judge_last_switch(units[OSTREE_COMPLETE]),
+        judge_loader(loader),
+        *await _boot_disk(host, units[boot_disk.SHUTDOWN]),
+    ]
+
+
+async def _boot_disk(host: Host, shutdown: Unit) -> list[Finding]:
+    """Only of hosts that ostree switches."""
+    if not (host.root / OSTREE_BOOTED).exists():
+        return []
+    version = parse_version((await ask("ostree", "--version")).stdout)
+    return [*boot_disk.judge(AREA, version, await in_thread(boot_disk.read_disk, host.root), shutdown)]
 
 
 def _loader(root: Path) -> Loader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from tidegate.engines.detect import engine_for, read_facts
 from tidegate.engines.entry import load
 from tidegate.engines.facts import HostFacts
 from tidegate.engines.ostree.source import Source, source_of
-from tidegate.engines.ostree.status import Listed, parse_json, parse_text
+from tidegate.engines.ostree.status import UNKNOWN_VERSION, Listed, parse_json, parse_text, parse_version
 from tidegate.errors import ErrorKind, Failure, TidegateError
 
 AREA = Area("engine")
@@ -34,10 +33,9 @@ KNOWN_BUGS: Mapping[tuple[int, int], str] = {
         2025,
         1,
     ): "loses a staged release if the host reboots immediately; Tidegate therefore starts the finalize unit itself",
+    (2025, 2): "does not flush the boot menu; Tidegate does",
 }
 """Known bugs of versions before these, and their workarounds."""
-
-_VERSION = re.compile(r"Version: '?(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +97,10 @@ def judge_kind(kind: str, facts: HostFacts) -> list[Finding]:
 
 def judge_version(text: str) -> Iterator[Finding]:
     """Whether this version of ostree is supported, and its known bugs."""
-    match = _VERSION.search(text)
-    if match is None:
+    version = parse_version(text)
+    if version == UNKNOWN_VERSION:
         yield AREA.unknown("version", "the version of ostree is unknown", "ostree --version")
         return
-    version = (int(match[1]), int(match[2]))
     shown = f"ostree {version[0]}.{version[1]}"
     if version < OLDEST:
         text = f"{shown} is too old: it cannot lock a staged release"

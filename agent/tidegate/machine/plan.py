@@ -136,9 +136,18 @@ def plan_for(order: Order, traits: EngineTraits, *, locking: bool, workload: boo
 
 
 def rollback_plan(traits: EngineTraits, *, locking: bool, workload: bool) -> tuple[PlanStep, ...]:
-    """The steps of the way back to a release that is on this host: nothing is fetched, whatever the order."""
-    steps = _without(ORDERS[Order.DOWNLOAD_THEN_KILL], PlanStep.STAGE)
-    return _narrowed(_for_arming(steps, traits), locking=locking, workload=workload)
+    """The steps of the way back to a release that is on this host: nothing is fetched, whatever the order.
+
+    Arming writes the boot order of the running host instead of leaving that to the shutdown. So nothing slow comes
+    after it: the lock server is asked and the workload stopped before, the gates once more after it.
+    """
+    if traits.reboots is RebootOwner.ENGINE:
+        steps = _without(ORDERS[Order.DOWNLOAD_THEN_KILL], PlanStep.STAGE)
+        return _narrowed(_for_arming(steps, traits), locking=locking, workload=workload)
+    locked = (PlanStep.TAKE_LOCK, *_LAST_LOOK) if locking else ()
+    stopped = (PlanStep.STOP_WORKLOAD,) if workload else ()
+    armed = (PlanStep.WRITE_INTENT, PlanStep.ARM, PlanStep.RECHECK_GATES, PlanStep.REQUEST_REBOOT)
+    return (PlanStep.ASK_GATES, *locked, *stopped, *armed)
 
 
 def undos_of(begun: Iterable[str]) -> tuple[Undo, ...]:

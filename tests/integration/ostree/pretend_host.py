@@ -44,10 +44,11 @@ esac 2>/dev/null
 """
 STUBS = {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}
 
-# $1 deployment, $2 sysroot, $3 stateroot, $4 folder of stubs, $5 ro or rw for /sysroot, the rest: folders to bind.
+# $1 deployment, $2 sysroot, $3 stateroot, $4 folder of stubs, $5 ro or rw for /sysroot, $6 the options of the entry
+# (arguments of process 1, as in any container), the rest: folders to bind.
 # The pid namespace is needed too: libostree 2022.7 compares its own mount namespace with that of pid 1.
 SETUP = r"""
-deployment=$1 sysroot=$2 stateroot=$3 stubs=$4 mode=$5; shift 5
+deployment=$1 sysroot=$2 stateroot=$3 stubs=$4 mode=$5 options=$6; shift 6
 root=$(mktemp -d -p "${stubs%/*}")
 mount --bind "$deployment" "$root"
 mount --bind "$sysroot" "$root/sysroot"
@@ -66,7 +67,8 @@ for path; do
 done
 mkdir -p "$root/run/ostree"; : > "$root/run/ostree-booted"
 [ "$mode" = rw ] || mount -o remount,bind,ro "$root/sysroot"
-exec chroot "$root" /bin/sh -c 'echo up; exec sleep infinity'
+mkdir -p "$root/run/systemd"; echo test > "$root/run/systemd/container"
+exec chroot "$root" /bin/sh -c 'echo up; exec sh -c "sleep infinity & wait" init $0' "$options"
 """
 
 
@@ -143,13 +145,17 @@ class PretendHost:
     scratch: Path
 
     @contextmanager
-    def boot(self, *, entry: Path | None = None, read_only: bool = False) -> Generator[Boot]:
-        """Boot the default entry (or ``entry``). Leaving the context cuts the power: ``/run`` is gone."""
+    def boot(self, *, entry: Path | None = None, read_only: bool = False, options: str = "") -> Generator[Boot]:
+        """Boot the default entry (or ``entry``). Leaving the context cuts the power: ``/run`` is gone.
+
+        ``options`` are those of the menu that the entry was chosen from, by default of the present one.
+        """
+        options = options or self.sysroot.default_options()
         stubs = self._plant_stubs()
         deployment = entry or self.sysroot.default_entry()
         argv = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child",
                 "sh", "-ec", SETUP, "sh", deployment, self.sysroot.path, STATEROOT, stubs,
-                "ro" if read_only else "rw", *foreign_prefixes()]  # fmt: skip
+                "ro" if read_only else "rw", options, *foreign_prefixes()]  # fmt: skip
         with subprocess.Popen([*map(str, argv)], stdout=subprocess.PIPE, text=True) as outer:
             assert outer.stdout is not None
             assert outer.stdout.readline() == "up\n", "the pretended host did not come up"

@@ -282,6 +282,15 @@ def test_pinned_releases_survive_the_pruning(host: PretendHost, published: Publi
         assert boot.engine("mark_good", published.v1).kind == "engine.bad-argument"
 
 
+def test_what_is_staged_survives_the_deletion_of_older_releases(host: PretendHost, published: Published) -> None:
+    update(host, published.v2)
+    with host.boot(read_only=True) as boot:
+        ok(boot.engine("stage", published.v3))
+        ok(boot.engine("prune_rollback"))
+        booted, staged, entries = payloads(boot)
+        assert (booted, staged, entries) == (published.v2, (published.v3, True), [published.v2])
+
+
 def log(boot: Boot, file: str, message: str, at: float) -> None:
     """Let the stub of journalctl have one entry."""
     entry = json.dumps({"MESSAGE": message, "__REALTIME_TIMESTAMP": f"{at * 1e6:.0f}"})

@@ -187,9 +187,18 @@ class Sysroot:
 
     def default_entry(self) -> Path:
         """The deployment that a boot loader would choose: the entry with the highest ``version``."""
-        entries = (_read_entry(path) for path in self.path.glob("boot/loader/entries/*.conf"))
-        best = max(entries, key=lambda entry: int(entry["version"]))
-        (option,) = (word for word in best["options"].split() if word.startswith("ostree="))
+        return self.deployment_of(self.default_options())
+
+    def default_options(self) -> str:
+        """The kernel command line of that entry."""
+        entries = (
+            read_entry(path.read_text(encoding="utf-8")) for path in self.path.glob("boot/loader/entries/*.conf")
+        )
+        return max(entries, key=lambda entry: int(entry["version"]))["options"]
+
+    def deployment_of(self, options: str) -> Path:
+        """The deployment that a kernel command line leads to, whether it is there or not."""
+        (option,) = (word for word in options.split() if word.startswith("ostree="))
         return Path(str(self.path) + option.removeprefix("ostree=")).resolve()
 
     def loosen(self) -> None:
@@ -198,6 +207,7 @@ class Sysroot:
             run("chattr", "-i", deployment)
 
 
-def _read_entry(path: Path) -> dict[str, str]:
-    lines: Iterable[str] = path.read_text(encoding="utf-8").splitlines()
+def read_entry(text: str) -> dict[str, str]:
+    """One entry of the boot loader's menu."""
+    lines: Iterable[str] = text.splitlines()
     return dict(line.split(" ", 1) for line in lines if " " in line)

@@ -14,8 +14,19 @@ from tests.fakes.clock import START
 from tidegate.clock import Now
 from tidegate.config.problems import Problem
 from tidegate.discovery.base import Offers
-from tidegate.doctor import clock, configuration, discovery, disk_space, engine, folders, health, identity, lock
-from tidegate.doctor.base import AgentUser, Finding, Host, Status
+from tidegate.doctor import (
+    boot_disk,
+    clock,
+    configuration,
+    discovery,
+    disk_space,
+    engine,
+    folders,
+    health,
+    identity,
+    lock,
+)
+from tidegate.doctor.base import AgentUser, Area, Finding, Host, Status
 from tidegate.doctor.folders import Place
 from tidegate.doctor.reach import Reached, Unreached
 from tidegate.doctor.reading import FileFacts, Unit
@@ -28,6 +39,52 @@ from tidegate.health.checks.unit import UnitCheck
 from tidegate.identity import HostIdentity
 from tidegate.release import Release
 from tidegate.settings import Settings
+
+NO_FLUSH, OWN_FLUSH = (2022, 7), (2025, 2)
+RUNS = Unit(boot_disk.SHUTDOWN, "loaded", "enabled", "active")
+
+
+@pytest.mark.parametrize(
+    ("version", "disk", "unit", "found"),
+    [
+        (NO_FLUSH, boot_disk.Disk("ext4", journal=True), RUNS, {"boot-disk": Status.WARNING}),
+        (NO_FLUSH, boot_disk.Disk("xfs", journal=True), RUNS, {"boot-disk": Status.WARNING}),
+        (NO_FLUSH, boot_disk.Disk("vfat", journal=False), RUNS, {"boot-disk": Status.OK}),
+        (OWN_FLUSH, boot_disk.Disk("ext4", journal=True), RUNS, {"boot-disk": Status.OK}),
+        (OWN_FLUSH, None, RUNS, {"boot-disk": Status.UNKNOWN}),
+        (
+            OWN_FLUSH,
+            boot_disk.Disk("ext4", journal=True),
+            replace(RUNS, active="inactive"),
+            {"boot-disk": Status.OK, "shutdown": Status.WARNING},
+        ),
+    ],
+)
+def test_the_hole_of_an_old_ostree_is_named(
+    version: tuple[int, int], disk: boot_disk.Disk | None, unit: Unit, found: dict[str, Status]
+) -> None:
+    assert statuses(boot_disk.judge(Area("boot"), version, disk, unit)) == found
+
+
+@pytest.mark.parametrize(
+    ("mounts", "journals", "disk"),
+    [
+        ("/dev/vda1 /boot ext4 rw 0 0\n/dev/vda2 / ext4 rw 0 0\n", ("vda1-8",), boot_disk.Disk("ext4", journal=True)),
+        ("/dev/vda1 /boot ext4 rw 0 0\n/dev/vda2 / ext4 rw 0 0\n", ("vda2-8",), boot_disk.Disk("ext4", journal=False)),
+        ("/dev/vda2 /sysroot xfs rw 0 0\noverlay / overlay rw 0 0\n", (), boot_disk.Disk("xfs", journal=True)),
+        ("/dev/vda1 /boot vfat rw 0 0\n/dev/vda2 / ext4 rw 0 0\n", ("vda2-8",), boot_disk.Disk("vfat", journal=False)),
+        ("proc /proc proc rw 0 0\n", (), None),
+    ],
+)
+def test_the_file_system_of_boot(
+    tmp_path: Path, mounts: str, journals: tuple[str, ...], disk: boot_disk.Disk | None
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mounts").write_text(mounts, encoding="ascii")
+    for journal in journals:
+        (tmp_path / "proc/fs/jbd2" / journal).mkdir(parents=True)
+    assert boot_disk.read_disk(tmp_path) == disk
+
 
 AGENT = AgentUser(991, frozenset({991, 5}))
 WHO = HostIdentity("default", "x86_64", node_uuid="0" * 31 + "1")
@@ -116,7 +173,7 @@ def test_a_place_without_room_is_named(facts: disk_space.Facts, check: str, stat
     ("text", "status", "bugs"),
     [
         (" Version: '2022.1'\n", Status.PROBLEM, 0),
-        (" Version: '2022.7'\n", Status.OK, 4),
+        (" Version: '2022.7'\n", Status.OK, 5),
         (" Version: '2025.2'\n", Status.OK, 0),
         ("nonsense", Status.UNKNOWN, 0),
     ],

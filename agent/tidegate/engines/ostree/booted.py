@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tidegate.engines.base import FinalizeFailure, StagedDeployment
 from tidegate.engines.ostree import bootmenu
-from tidegate.engines.ostree.bootorder import make_default
+from tidegate.engines.ostree.boot_order import make_default
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.finalize import FINALIZE, FinalizeReport
 from tidegate.engines.ostree.lock import FinalizationLock
@@ -85,7 +85,8 @@ class BootedHost:
             await self._lock.lock()
         if survey.default.checksum == payload != survey.booted.checksum:
             await self.drop_staged("the booted release")
-            await make_default(self.cli, (await self.survey()).booted)
+            survey = await self.survey()
+            await make_default(self.cli, survey.entries, survey.booted)
 
     async def discard(self, payload: str, source: Source) -> None:
         """Drop the staged ``payload``, and release its objects for deletion."""

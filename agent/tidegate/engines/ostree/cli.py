@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tidegate.engines.ostree.errors import classify, is_frozen
 from tidegate.engines.ostree.limits import Limits
-from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text, parse_text_value
+from tidegate.engines.ostree.status import Listed, parse_date, parse_json, parse_text, parse_text_value, parse_version
 from tidegate.system import process
 
 # The host's own sysroot. Without --sysroot, ostree works on the booted one wherever it is mounted.
@@ -16,7 +16,7 @@ HOST = Path("/")
 
 
 class OstreeCli:
-    """Runs ``ostree`` for one sysroot. Options are detected in ``--help``, never derived from a version number.
+    """Runs ``ostree`` for one sysroot. Options are detected in ``--help``, never derived from the version.
 
     ``repo_path`` is a repository other than the sysroot's, for work that must not change that one.
     """
@@ -26,6 +26,7 @@ class OstreeCli:
         self.limits = limits or Limits()
         self.repo_path = repo_path or sysroot / "ostree/repo"
         self._helps: dict[tuple[str, ...], str] = {}
+        self._version: tuple[int, int] | None = None
 
     async def admin(self, verb: str, *arguments: str, doing: str) -> str:
         """Run ``ostree admin VERB``, with the long deadline: it may wait for the lock of another ostree."""
@@ -56,6 +57,13 @@ class OstreeCli:
             self._helps[command] = done.stdout + done.stderr
         words = self._helps[command].replace("=", " ").replace(",", " ").split()
         return option in words
+
+    async def version(self) -> tuple[int, int]:
+        """Return year and number of ostree's version, for the defects that no option tells of."""
+        if self._version is None:
+            done = await process.run(("ostree", "--version"), deadline_secs=self.limits.query_secs)
+            self._version = parse_version(done.stdout)
+        return self._version
 
     async def list_deployments(self) -> tuple[Listed, ...]:
         """Return what ``ostree admin status`` lists, read from JSON where this version has it."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from tidegate.engines import boot_counting
 from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits, Latest, Progress, ProgressSink
 from tidegate.engines.ostree import room
+from tidegate.engines.ostree.boot_order import keep_only, make_default
 from tidegate.engines.ostree.booted import BootedHost
-from tidegate.engines.ostree.bootorder import make_default
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.latest import read_latest
 from tidegate.engines.ostree.limits import Limits
@@ -122,9 +122,10 @@ class OstreeEngine:
     async def prune_rollback(self) -> None:
         """Delete entries of this OS that are neither booted, staged nor pinned by an operator."""
         async with self._exclusive("prune_rollback"):
-            while unused := (await self._place.survey()).unused:
-                victim = unused[-1]
-                await self._cli.admin("undeploy", str(victim.index), doing=f"deleting {victim.version}")
+            survey = await self._place.survey()
+            await keep_only(
+                self._cli, survey.entries, [entry for entry in survey.entries if entry not in survey.unused]
+            )
 
     async def rollback(self, payload: str) -> None:
         """Make ``payload``, the release that was booted before, the default of the boot loader, and verify that.
@@ -173,7 +174,7 @@ class OstreeEngine:
         survey = await self._place.survey()
         entry = next(entry for entry in survey.entries if entry.deployment_name == deployment_name)
         if entry != survey.default:
-            await make_default(self._cli, entry)
+            await make_default(self._cli, survey.entries, entry)
 
     async def _rollback_target(self, payload: str, survey: Survey) -> Listed:
         """The entry of ``payload``, if a rollback leads there or has been made already."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 
 from tidegate.engines.base import FinalizeFailure, StagedDeployment
-from tidegate.engines.ostree.bootorder import make_default
+from tidegate.engines.ostree.boot_order import make_default
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.source import Source, source_of
 from tidegate.engines.ostree.status import SHORT_CHECKSUM, Listed
@@ -76,7 +76,7 @@ class ScratchSysroot:
         await self.cli.admin("undeploy", str(survey.default.index), doing=f"disarming {payload}")
         survey = await self.survey()
         if survey.default != survey.booted:
-            await make_default(self.cli, survey.booted)
+            await make_default(self.cli, survey.entries, survey.booted)
 
     async def discard(self, payload: str, source: Source) -> None:
         """Move the ref away from the pulled ``payload``, and delete its objects."""

@@ -21,6 +21,10 @@ _HEAD = re.compile(
 )
 _DETAIL = re.compile(r"^    (?P<key>[A-Za-z][^:]*): (?P<value>.*)$")
 _DATE = re.compile(r"^Date:\s+(?P<date>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})$", re.MULTILINE)
+_VERSION = re.compile(r"^\s*Version:\s*'?(?P<year>\d{4})\.(?P<number>\d+)", re.MULTILINE)
+UNKNOWN_VERSION = (0, 0)
+"""Older than all: what newer versions do is then not relied on."""
+
 _LOCKED_MARK = "(finalization locked)"
 _STAGED_MARK = "(staged)"
 SHORT_CHECKSUM = 12
@@ -72,6 +76,12 @@ def parse_json(text: str) -> tuple[Listed, ...]:
         return tuple(_from_json(entry) for entry in json.loads(text)["deployments"])
     except (ValueError, KeyError, TypeError):
         raise _unparsable(text) from None
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """Parse the output of ``ostree --version``: year and number."""
+    match = _VERSION.search(text)
+    return (int(match["year"]), int(match["number"])) if match else UNKNOWN_VERSION
 
 
 def parse_date(text: str) -> datetime:
