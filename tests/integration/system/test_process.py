@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.system import process
 
+PATIENCE_SECS = 20
 SOON_SECS = 1.0
 """Enough for a shell to start and to say something on a busy machine."""
 
@@ -20,9 +22,14 @@ def run(script: str, deadline_secs: float = 10, watch: process.Watch | None = No
 
 
 def gone(pid_file: Path) -> bool:
-    """Whether the process whose pid a child wrote down is gone, or a zombie that init will reap."""
+    """Whether the process whose pid a child wrote down is gone, or a zombie that init will reap: at once, or as soon as
+    a busy machine has carried out the signal."""
     status = Path(f"/proc/{pid_file.read_text(encoding='ascii').strip()}/status")
-    return not status.exists() or "State:\tZ" in status.read_text(encoding="ascii")
+    for _ in range(PATIENCE_SECS * 100):
+        if not status.exists() or "State:\tZ" in status.read_text(encoding="ascii"):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_both_outputs_and_the_exit_code() -> None:
