@@ -114,8 +114,10 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
             notifier.ready()
         return again.policy
 
-    observer(keeper.state, clock.now())  # whoever finds the agent on the bus finds something there
+    publisher.describe(keeper.state, clock.now())
+    properties.show(publisher.document)  # whoever finds the agent on the bus finds something there
     await serve_agent(bus, _Served(loop, runner, clock, reload), properties)
+    observer(keeper.state, clock.now())  # files only from here on: an agent whose name is taken must not write any
     try:
         await _supervise(loop, bus, notifier, reload)
     finally:

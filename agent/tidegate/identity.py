@@ -16,12 +16,17 @@ from pathlib import Path
 from tidegate.config.keys import key
 from tidegate.config.kinds.scalar import Fraction, Text
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import regular_file
 
 ROOT = Path("/")
 MACHINE_ID_FILE = ROOT / "etc/machine-id"
 
 # Chosen at random. It must never change, since that would give every host another id.
 APP_ID = bytes.fromhex("bcb43cb0fab80c8a690dbb53e891b1d4")
+
+_MAX_ID_BYTES = 4096
+_MAX_OPTIONS_BYTES = 64 * 1024
+"""Of a kernel command line; the kernel's own bounds are 2 to 4 KiB, those of a program's arguments larger."""
 
 PLATFORM_OPTION = "ignition.platform.id"
 """The kernel command line option by which Fedora CoreOS and its derivatives name their platform: qemu, aws ..."""
@@ -136,7 +141,7 @@ def read_machine_id(path: Path = MACHINE_ID_FILE) -> bytes:
         TidegateError: ``identity.unknown``: there is none, as on a host that has not finished its first boot.
     """
     try:
-        text = path.read_text(encoding="ascii").strip()
+        text = regular_file.read(path, _MAX_ID_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise TidegateError(ErrorKind.IDENTITY_UNKNOWN, f"{path} cannot be read: {error}", _REMEDY) from error
     if len(text) != 32 or text.strip("0123456789abcdefABCDEF") or not text.strip("0"):
@@ -153,7 +158,7 @@ def boot_options(root: Path = ROOT) -> tuple[str, ...]:
     in_container = (root / "run/systemd/container").exists()
     file, separator = ("proc/1/cmdline", b"\0") if in_container else ("proc/cmdline", None)
     try:
-        words = (root / file).read_bytes().split(separator)
+        words = regular_file.read_start(root / file, _MAX_OPTIONS_BYTES).split(separator)
     except OSError:
         return ()
     return tuple(word.decode(errors="replace").strip("\"' \t\n") for word in words)

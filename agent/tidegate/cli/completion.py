@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, cast
 
-from tidegate.report.status_file import STATUS_FILE
+from tidegate.report.status_file import STATUS_FILE, read_snapshot
 
 if TYPE_CHECKING:
     import click
@@ -34,7 +33,6 @@ def _overridable() -> list[str]:
 def _blocked_by() -> list[str]:
     """The blocking gates of the snapshot; none on any error, as a shell has no place to show it."""
     try:
-        with open(STATUS_FILE, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than reading it
-            return list(cast("dict[str, list[str]]", json.load(file))["blocked_by"])
+        return list(cast("list[str]", read_snapshot(STATUS_FILE)["blocked_by"]))
     except (OSError, ValueError, KeyError, TypeError):
         return []

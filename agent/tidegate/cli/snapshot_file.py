@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from typing import NoReturn, cast
+import os
+from typing import NoReturn
 
 from tidegate.cli import exits
 from tidegate.jsonread import Document
-from tidegate.report.status_file import STATUS_FILE
+from tidegate.report.status_file import STATUS_FILE, read_snapshot
 
 
 def read(path: str = STATUS_FILE) -> Document:
     """The snapshot; without a readable one, print why and exit with 4."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib doubles the time that this command takes
-            document = json.load(file)
+        return read_snapshot(path)
     except FileNotFoundError:
-        _give_up("the agent has not run since the host booted", "systemctl status tidegate.service")
-    except (OSError, ValueError) as err:
+        _give_up(*_why_missing(path))
+    except OSError as err:
+        _give_up(f"{path}: {err.strerror}", f"rm -r {path} && systemctl restart tidegate.service")
+    except ValueError as err:
         _give_up(f"{path}: {err}", "systemctl restart tidegate.service")
-    if not isinstance(document, dict):
-        _give_up(f"{path}: not a JSON object", "systemctl restart tidegate.service")
-    return cast(Document, document)
 
 
 def text(document: Document, key: str) -> str:
     """The string at ``key``; an empty one where it is missing or null."""
     value = document.get(key)
     return "" if value is None else str(value)
+
+
+def _why_missing(path: str) -> tuple[str, str]:
+    """The message and the remedy for a snapshot that does not exist."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - pathlib doubles the time that this command takes
+    if os.path.isdir(folder):  # noqa: PTH112 - as above
+        return "the agent has not run since the host booted", "systemctl status tidegate.service"
+    return f"{folder}, where the agent puts its state, is missing", "systemctl restart tidegate.service"
 
 
 def _give_up(message: str, remedy: str) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import assert_never
 
 from tidegate.errors import ErrorKind, TidegateError
@@ -18,6 +17,7 @@ from tidegate.net.answers import (
     status_text,
 )
 from tidegate.net.urls import checked, file_path
+from tidegate.system import regular_file
 
 RETRIED = "the agent retries at the next check; if it persists, try the address from this host with curl"
 WRONG_SERVER = "check that the address in the configuration is the update graph itself, not a login or error page"
@@ -56,8 +56,7 @@ class Fetcher:
 
     def _read(self, path: str) -> bytes:
         try:
-            with Path(path).open("rb") as file:
-                return file.read(self.max_bytes + 1)
+            return regular_file.read_start(path, self.max_bytes + 1)
         except OSError as error:
             refusal = NotThereError if isinstance(error, FileNotFoundError) else TidegateError
             message = f"the file cannot be read: {error.strerror}"

@@ -35,6 +35,7 @@ from tidegate.discovery.fetching import Fetcher, NotThereError
 from tidegate.discovery.wire import Trust
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.answers import excerpt
+from tidegate.system import regular_file
 
 METADATA = "metadata/"
 
@@ -102,7 +103,7 @@ def _target(updater: Updater, name: str, cache: Path, max_bytes: int) -> bytes:
         raise _untrusted(f"larger than {max_bytes} bytes, the limit for an update graph", _NOT_SIGNED)
     if updater.find_cached_target(target, str(cache)) is None:
         updater.download_target(target, str(cache))
-    return cache.read_bytes()
+    return regular_file.read_nofollow(cache, max_bytes)
 
 
 class _Files(FetcherInterface):
@@ -131,7 +132,7 @@ def _named(error: TidegateError, name: str, remedy: str) -> TidegateError:
 
 def _root(path: str) -> bytes:
     try:
-        content = Path(path).read_bytes()
+        content = regular_file.read(path, LIMITS.root_max_length)
     except OSError as error:
         message, remedy = f"the root of trust {path} cannot be read: {error.strerror}", "put it there, readable for all"
         raise TidegateError(ErrorKind.CONFIG_INVALID, message, remedy) from error

@@ -12,7 +12,8 @@ from pathlib import Path
 from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Host
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread, listed
 from tidegate.jsonread import ShapeError
-from tidegate.records.codec import decode
+from tidegate.records.codec import MAX_RECORDS_BYTES, decode
+from tidegate.system import regular_file
 
 AREA = Area("folders")
 USER = "tidegate"
@@ -20,7 +21,7 @@ ROOT_UID = 0
 
 STATE = "var/lib/tidegate"
 RECORDS = f"{STATE}/records.json"
-_TMPFILES = "systemd-tmpfiles --create tidegate.conf"
+_TMPFILES = "systemd-tmpfiles --create tidegate.conf && systemctl restart tidegate.service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _read(root: Path) -> Facts:
 
 def _records(file: Path) -> str:
     try:
-        decode(json.loads(file.read_bytes()))
+        decode(json.loads(regular_file.read_nofollow(file, MAX_RECORDS_BYTES)))
     except (FileNotFoundError, PermissionError):  # reported by the check of the file
         return ""
     except OSError as err:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.doctor.base import Area, Finding, Host
-from tidegate.doctor.reading import in_thread
+from tidegate.doctor.reading import first_line, in_thread
 from tidegate.identity import HostIdentity
 
 AREA = Area("identity")
@@ -37,14 +37,7 @@ async def examine(host: Host) -> Sequence[Finding]:
 
 
 def _ids(root: Path) -> Ids:
-    return Ids(*(_text(root / path) for path in (HOST, IMAGE, DBUS)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return ""
+    return Ids(*(first_line(root / path) for path in (HOST, IMAGE, DBUS)))
 
 
 def judge(ids: Ids, identity: HostIdentity, *, configured: bool) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.doctor.base import Area, Finding, Host, Status
-from tidegate.doctor.reading import Unit, ask, in_thread, listed, read_units
+from tidegate.doctor.reading import Unit, ask, first_line, in_thread, listed, read_units
 from tidegate.errors import TidegateError
 
 AREA = Area("rivals")
@@ -58,14 +58,7 @@ async def _apt_reboots() -> bool:
 
 
 def _processes(root: Path) -> frozenset[str]:
-    return frozenset(_name(entry) for entry in listed(root / "proc") if entry.name.isdecimal())
-
-
-def _name(process: Path) -> str:
-    try:
-        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    return frozenset(first_line(entry / "comm") for entry in listed(root / "proc") if entry.name.isdecimal())
 
 
 def judge(facts: Facts) -> Iterator[Finding]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.system import process
+from tidegate.system import process, regular_file
+
+MAX_LINE_BYTES = 4096
 
 PROGRAM_SECS = 10.0
 """Deadline for one program. All of them print facts at hand; the margin is for a busy disk."""
@@ -137,13 +138,12 @@ def file_facts(path: Path) -> FileFacts:
     return FileFacts(path, True, mode, seen.st_uid, seen.st_gid, stat.S_ISDIR(seen.st_mode))  # noqa: FBT003 - exists
 
 
-def json_object(path: Path) -> Mapping[str, object]:
-    """The JSON object in ``path``; an empty one if it cannot be read."""
+def first_line(path: Path) -> str:
+    """The text of a small file of one line, without blanks around it; empty if it cannot be read."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return cast("Mapping[str, object]", document) if isinstance(document, dict) else {}
+        return regular_file.read_start(path, MAX_LINE_BYTES).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def listed(folder: Path) -> list[Path]:

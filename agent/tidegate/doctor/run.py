@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tidegate.doctor import (
     bootloader,
@@ -22,10 +21,9 @@ from tidegate.doctor import (
     units,
 )
 from tidegate.doctor.base import Area, Examination, Finding, Host, Status
-from tidegate.doctor.reading import json_object
 from tidegate.errors import TidegateError
 from tidegate.identity import identify
-from tidegate.report.status_file import STATUS_FILE
+from tidegate.report.status_file import read_snapshot
 from tidegate.settings import DEFAULT_ROOTS, Settings, load
 
 AREAS: Mapping[str, Examination] = {
@@ -57,11 +55,19 @@ def read_host() -> Host:
     return Host(
         settings=settings,
         problems=loaded.problems,
-        snapshot=json_object(Path(STATUS_FILE)),
+        snapshot=_snapshot(),
         identity=identify(settings.identity),
         agent=folders.agent_user(),
         uid=os.geteuid(),
     )
+
+
+def _snapshot() -> Mapping[str, object]:
+    """The agent's snapshot; an empty one if it cannot be read, which the area of files says."""
+    try:
+        return read_snapshot()
+    except (OSError, ValueError):
+        return {}
 
 
 async def examine(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tidegate.doctor.base import Area, Finding, Host
-from tidegate.doctor.reading import Unit, in_thread, read_units
+from tidegate.doctor.reading import Unit, first_line, in_thread, read_units
+from tidegate.system import regular_file
 
 AREA = Area("units")
 AGENT = "tidegate.service"
@@ -16,6 +17,7 @@ ENGINE = "tidegate-engine.service"
 MANY_RESTARTS = 3
 """More restarts than a lost bus connection or two causes point to a lasting fault."""
 
+MAX_DROP_IN_BYTES = 1024 * 1024
 _RUNNING_SYSTEMD = "run/systemd/system"
 _SETTING = re.compile(r"^\s*([A-Za-z]+)\s*=", re.MULTILINE)
 
@@ -44,10 +46,7 @@ async def examine(host: Host) -> Sequence[Finding]:
 
 
 def _first_process(root: Path) -> str:
-    try:
-        return (root / "proc/1/comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return "unknown"
+    return first_line(root / "proc/1/comm") or "unknown"
 
 
 def _texts(paths: Sequence[str]) -> Mapping[str, str | None]:
@@ -56,7 +55,7 @@ def _texts(paths: Sequence[str]) -> Mapping[str, str | None]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return regular_file.read(path, MAX_DROP_IN_BYTES).decode("utf-8", "replace")
     except OSError:
         return None
 

@@ -33,6 +33,7 @@ from tidegate.gates.base import (
 )
 from tidegate.jsonread import DuplicateKeys, mark_duplicate_keys
 from tidegate.release import Purpose
+from tidegate.system.regular_file import type_of
 
 if TYPE_CHECKING:
     from tidegate.gates.select import GateSources
@@ -45,15 +46,6 @@ EXPIRY_KEYS = ("not_after", "allowUntil")
 """Two names of one key: the instant from which on the marker no longer counts."""
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_FILE_TYPES = (
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISREG, "a plain file"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +235,8 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 
 
 def _wrong_type(path: Path, mode: int, wanted: str) -> NoReturn:
-    found = next((words for matches, words in _FILE_TYPES if matches(mode)), "something else")
     remedy = f"put {wanted} in its place, or name the real path in updates.marker_file.path"
-    _distrust(path, f"is {found}, not {wanted}", remedy)
+    _distrust(path, f"is {type_of(mode)}, not {wanted}", remedy)
 
 
 def _distrust(path: Path, why: str, remedy: str) -> NoReturn:

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from tidegate.config.layers import overlay
+from tidegate.system import regular_file
 
 TIDEGATE_ROOTS = ("usr/lib/tidegate/health.d", "etc/tidegate/health.d", "run/tidegate/health.d")
 GREENBOOT_ROOTS = ("usr/lib/greenboot/check", "etc/greenboot/check")
@@ -88,8 +89,8 @@ def _masks(path: Path) -> bool:
 def _disabled(root: Path) -> frozenset[str]:
     """The checks that greenboot skips, as far as that is an array of plain words; greenboot reads it with a shell."""
     try:
-        with (root / _GREENBOOT_CONFIGURATION).open(encoding="utf-8", errors="replace") as file:
-            found = _DISABLED.findall(file.read(_MAX_CONFIGURATION_BYTES))
+        content = regular_file.read_start(root / _GREENBOOT_CONFIGURATION, _MAX_CONFIGURATION_BYTES)
+        found = _DISABLED.findall(content.decode("utf-8", "replace"))
         return frozenset(shlex.split(found[-1], comments=True)) if found else frozenset()
     except (OSError, ValueError):
         return frozenset()

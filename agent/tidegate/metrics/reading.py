@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from tidegate.jsonread import NOTHING, Document
-from tidegate.report.status_file import is_live
-
-MAX_SNAPSHOT_BYTES = 4 * 1024 * 1024
-"""A bound on memory. A snapshot with a full history has 64 KiB."""
+from tidegate.report.status_file import is_live, read_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +24,9 @@ class Reading:
 def read(path: Path) -> Reading:
     """The snapshot at ``path``. Raises nothing: metrics say that it cannot be read."""
     try:
-        with path.open("rb") as file:
-            document: object = json.loads(file.read(MAX_SNAPSHOT_BYTES))
+        snapshot = read_snapshot(path)
     except FileNotFoundError:
         return Reading()
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return Reading(readable=False)
-    if not isinstance(document, dict):
-        return Reading(readable=False)
-    snapshot = cast(Document, document)
     return Reading(snapshot, live=is_live(snapshot))

@@ -9,13 +9,13 @@ import zlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from tidegate import __version__
 from tidegate.net.answers import Fault, HttpError, HttpResponse
 from tidegate.net.tls import TlsFiles
+from tidegate.system import regular_file
 
 USER_AGENT = f"tidegate/{__version__}"
 
@@ -141,8 +141,7 @@ def _identify(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
 
 def _check_readable(file: str) -> None:
     try:
-        with Path(file).open("rb") as stream:
-            stream.read(1)
+        regular_file.read_start(file, 1)
     except OSError as error:
         raise HttpError(Fault.BAD_CLIENT_CERT, f"{file} cannot be read: {error.strerror}") from error
 

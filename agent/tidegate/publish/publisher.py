@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from tidegate.discovery.graph_keys import MAX_GRAPH_BYTES
 from tidegate.discovery.rollout import Rollout
 from tidegate.publish import document, plan, staged_summary
 from tidegate.publish.apply import Writer, locked, replace
@@ -18,6 +19,7 @@ from tidegate.publish.faults import failed, refused
 from tidegate.publish.gpg import Signing, key_ids
 from tidegate.publish.repository import Repository
 from tidegate.publish.steps import Desired, RepositoryState, RepositoryStep, Step, WriteGraph, repository_steps
+from tidegate.system import regular_file
 
 Change = Callable[[Document], Document]
 OnStep = Callable[[Step], None]
@@ -116,7 +118,7 @@ def read_graph(path: Path) -> Document | None:
         TidegateError: ``publish.refused``, if hosts would reject it; ``publish.failed``.
     """
     try:
-        return document.read(path.read_bytes())
+        return document.read(regular_file.read(path, MAX_GRAPH_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

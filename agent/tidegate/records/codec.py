@@ -46,6 +46,9 @@ from tidegate.system.boot import BootInstance
 
 SCHEMA = 1
 
+MAX_RECORDS_BYTES = 16 * 1024 * 1024
+"""A hundred attempts take 64 KiB. A file that is larger by far was not written by an agent, and is not read."""
+
 RELEASE = Table(Release, Row("version", TEXT), Row("payload", TEXT), omitted={"age_index", "metadata"})
 """The fields that identify a release; its source provides the others again."""
 

@@ -8,14 +8,13 @@ from typing import Protocol
 
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.jsonread import ShapeError
-from tidegate.records.codec import decode, encode
+from tidegate.records.codec import MAX_RECORDS_BYTES, decode, encode
 from tidegate.records.model import Records
+from tidegate.system import regular_file
 from tidegate.system.atomicfile import write_durably
 
 FILE_NAME = "records.json"
 _MODE = 0o640
-_LARGEST_BYTES = 16 * 1024 * 1024
-"""A hundred attempts take 64 KiB. A file that is larger by far was not written by an agent, and is not read."""
 
 
 class Store(Protocol):
@@ -60,10 +59,11 @@ class FileStore:
 
         Raises:
             TidegateError: RECORD_UNREADABLE. The file is left as it is: without its deny list and its intent the
-                agent must not stage or reboot, and only a person can decide to discard them.
+                agent must not stage or reboot, and only a person can decide to discard them. A link counts as
+                unreadable: where its target is not mounted, the host would pass for a new one.
         """
         try:
-            return decode(json.loads(self._read()))
+            return decode(json.loads(regular_file.read_nofollow(self._path, MAX_RECORDS_BYTES)))
         except FileNotFoundError:
             return Records()
         except OSError as err:
@@ -87,13 +87,6 @@ class FileStore:
                 f"{self._path}: {err.strerror or err}",
                 f"make {self._path.parent} writable for the user tidegate and free some space on it",
             ) from err
-
-    def _read(self) -> bytes:
-        with self._path.open("rb") as file:
-            content = file.read(_LARGEST_BYTES + 1)
-        if len(content) > _LARGEST_BYTES:
-            raise ShapeError(f"larger than {_LARGEST_BYTES} bytes")
-        return content
 
     def _unreadable(self, why: str) -> TidegateError:
         return TidegateError(

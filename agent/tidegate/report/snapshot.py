@@ -99,14 +99,19 @@ class Publisher:
         self._since: datetime | None = None
         self._written: Mapping[str, object] = {}
 
+    def describe(self, state: State, now: Now) -> dict[str, object]:
+        """Return the document, and keep it as the latest, without writing it."""
+        document = {**snapshot(state, now, self._state_since(state, now), self._writer), "host": dict(self.host)}
+        self.document = {key: value for key, value in document.items() if key != "written_at"}
+        return document
+
     def publish(self, state: State, now: Now) -> None:
         """Replace the document atomically, if anything but the time has changed.
 
         Raises:
             OSError: it could not be written; the old one is still there, and the next call tries again.
         """
-        document = {**snapshot(state, now, self._state_since(state, now), self._writer), "host": dict(self.host)}
-        self.document = {key: value for key, value in document.items() if key != "written_at"}
+        document = self.describe(state, now)
         if self.document == self._written:
             return
         write_visibly(self._path, (json.dumps(document, indent=1) + "\n").encode(), _MODE)

@@ -6,9 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-"""The temporary file has a fixed name, so that the next writer overwrites what a killed one has left. Each file has one
-writer, who owns its folder, so that no other user's file or link can be there."""
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def write_durably(path: Path, content: bytes, mode: int) -> None:
@@ -32,7 +30,7 @@ def write_visibly(path: Path, content: bytes, mode: int) -> None:
 
 def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
     temporary = path.with_name(f".{path.name}.new")
-    handle = os.open(temporary, _CREATE, mode)
+    handle = _created(temporary, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -47,6 +45,18 @@ def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def _created(temporary: Path, mode: int) -> int:
+    """Create the temporary file; what a killed writer, or somebody else, has left under its name is removed.
+
+    A link or a FIFO there is never opened. Each file has one writer, so that nobody else's draft is lost.
+    """
+    try:
+        return os.open(temporary, _CREATE, mode)
+    except FileExistsError:
+        temporary.unlink()
+        return os.open(temporary, _CREATE, mode)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported
 
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import regular_file
 
 _OTHERS = 0o077
+_MAX_KEY_BYTES = 64 * 1024
 _SHOWN_CHARS = 8
 
 
@@ -71,13 +73,13 @@ def find(folder: Path, role: KeyRole, wanted: Iterable[str]) -> CryptoSigner:
 
 def _read(path: Path) -> CryptoSigner:
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_mode & _OTHERS:
+        with regular_file.opened(path) as file:
+            if os.fstat(file).st_mode & _OTHERS:
                 message = f"{path} is accessible to users other than its owner"
                 raise TidegateError(
                     ErrorKind.TRUST_UNUSABLE, message, f"chmod 600 {path}; rotate the key if another user has read it"
                 )
-            key = load_pem_private_key(file.read(), None)
+            key = load_pem_private_key(os.read(file, _MAX_KEY_BYTES), None)
     except OSError as error:
         raise TidegateError(ErrorKind.TRUST_UNUSABLE, f"{path}: {error.strerror}", "run it as its owner") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -14,7 +14,11 @@ from tuf.api.metadata import Metadata, Root, T  # type: ignore[attr-defined]  # 
 from tuf.api.serialization import DeserializationError
 
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import regular_file
 from tidegate.trust.keys import KeyRole
+
+MAX_METADATA_BYTES = 4 * 1024 * 1024
+"""A bound on memory, above what hosts accept of any file of metadata."""
 
 _LOST = "restore it from a backup; hosts reject versions older than those they have seen"
 
@@ -26,7 +30,7 @@ def loaded(path: Path, kind: type[T]) -> Metadata[T]:
         TidegateError: ``trust.unusable``; it cannot be read, or has another type.
     """
     try:
-        metadata = Metadata[T].from_bytes(path.read_bytes())
+        metadata = Metadata[T].from_bytes(regular_file.read(path, MAX_METADATA_BYTES))
     except OSError as error:
         raise unusable(f"{path}: {error.strerror}", f"tidegate trust init creates it; or {_LOST}") from error
     except DeserializationError as error:

@@ -40,10 +40,11 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # re-exported
 
 from tidegate.discovery.graph import MAX_GRAPH_BYTES, parse_graph
 from tidegate.errors import TidegateError
+from tidegate.system import regular_file
 from tidegate.system.atomicfile import write_durably
 from tidegate.trust import keys
 from tidegate.trust.keys import KeyRole
-from tidegate.trust.metadata import hand_over, loaded, signed, unusable, verify
+from tidegate.trust.metadata import MAX_METADATA_BYTES, hand_over, loaded, signed, unusable, verify
 
 KEPT_VERSIONS = 8
 """How many snapshots and lists of graphs are kept, for hosts and mirrors that are reading an older one."""
@@ -101,7 +102,9 @@ class Repository:
                 write_durably(self._anchor, self._first_root(), _MODE)
             root = loaded(self._anchor, Root).signed
             if not self._place("timestamp").exists():
-                write_durably(self._place(f"{root.version}.root"), self._anchor.read_bytes(), _MODE)
+                write_durably(
+                    self._place(f"{root.version}.root"), regular_file.read(self._anchor, MAX_METADATA_BYTES), _MODE
+                )
                 self._publish(root, _Published(0, 0, 0, {}, self.wall))
         return self._anchor
 
@@ -193,8 +196,7 @@ class Repository:
         place, folder = path.resolve(), self.folder.resolve()
         if not place.is_relative_to(folder):
             raise unusable(f"{path} is not in the repository {self.folder}", "write the graph into the repository")
-        with place.open("rb") as file:
-            content = file.read(MAX_GRAPH_BYTES + 1)
+        content = regular_file.read_start(place, MAX_GRAPH_BYTES + 1)
         if len(content) > MAX_GRAPH_BYTES:
             raise unusable(f"{path} is larger than {MAX_GRAPH_BYTES} bytes", "remove releases that no host runs")
         try:

@@ -17,7 +17,7 @@ from tidegate.cli.entry import cli
 from tidegate.doctor import run
 from tidegate.doctor.base import Area, Examination, Finding, Host, Status
 from tidegate.doctor.reach import Reached, Unreached, reach
-from tidegate.doctor.reading import file_facts, json_object, listed
+from tidegate.doctor.reading import file_facts, first_line, listed
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import HostIdentity
 from tidegate.net.tls import TlsFiles
@@ -147,9 +147,8 @@ def test_files_are_seen_as_they_are(tmp_path: Path) -> None:
     assert (file_facts(file).octal, file_facts(file).is_folder) == ("0640", False)
     assert not file_facts(tmp_path / "b").exists
     assert file_facts(file / "below").error
-    assert json_object(file) == {"a": 1}
-    file.write_text("[1]")
-    assert json_object(file) == json_object(tmp_path / "b") == {}
+    assert first_line(file) == '{"a": 1}'
+    assert first_line(tmp_path / "b") == ""
     assert listed(tmp_path) == [file]
     assert listed(file) == []
 

@@ -144,7 +144,7 @@ def test_a_folder_for_a_token(tmp_path: Path) -> None:
     [
         replace(ACCOUNT, ca_file="/nonexistent/x.pem"),
         replace(ACCOUNT, client_cert_file="/nonexistent/x.pem"),
-        replace(ACCOUNT, client_cert_file="/dev/null", client_key_file="/nonexistent/x.pem"),
+        replace(ACCOUNT, client_cert_file=__file__, client_key_file="/nonexistent/x.pem"),
     ],
 )
 def test_files_that_are_not_there(account: LockAccount) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,15 +82,46 @@ def test_a_document_too_large_to_be_ours_is_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FileStore(tmp_path).save(RECORDS)
-    monkeypatch.setattr(store_module, "_LARGEST_BYTES", 100)
-    with pytest.raises(TidegateError, match="larger than 100 bytes"):
+    monkeypatch.setattr(store_module, "MAX_RECORDS_BYTES", 100)
+    with pytest.raises(TidegateError, match="has more than 100 bytes"):
         FileStore(tmp_path).load()
 
 
 def test_a_path_that_is_no_file_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
-    with pytest.raises(TidegateError, match="Is a directory"):
+    with pytest.raises(TidegateError, match="it is a folder, not a plain file"):
         FileStore(tmp_path).load()
+
+
+def test_records_that_are_a_link_to_a_missing_file_are_no_new_host(tmp_path: Path) -> None:
+    """The disk behind the link is not mounted: an agent that began anew would stage a denied release again."""
+    (tmp_path / FILE_NAME).symlink_to(tmp_path / "not-mounted" / FILE_NAME)
+    with pytest.raises(TidegateError, match="it is a symbolic link, not a plain file") as caught:
+        FileStore(tmp_path).load()
+    assert caught.value.kind is ErrorKind.RECORD_UNREADABLE
+
+
+def test_a_fifo_in_place_of_the_records_does_not_hang_the_start(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE_NAME)
+    with pytest.raises(TidegateError, match="it is a FIFO, not a plain file"):
+        FileStore(tmp_path).load()
+
+
+@pytest.mark.parametrize("left", ["link", "fifo", "file"])
+def test_a_draft_that_is_something_else_is_replaced(tmp_path: Path, left: str) -> None:
+    """A save that had to open it would fail for ever, or block."""
+    draft, elsewhere = tmp_path / f".{FILE_NAME}.new", tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    match left:
+        case "link":
+            draft.symlink_to(elsewhere)
+        case "fifo":
+            os.mkfifo(draft)
+        case _:
+            draft.write_text("half of a docu")
+    FileStore(tmp_path).save(RECORDS)
+    assert FileStore(tmp_path).load() == RECORDS
+    assert elsewhere.read_text() == "precious"
 
 
 def test_a_folder_that_is_gone_is_unwritable_with_what_to_do(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import cast
 
 from tidegate.engines.base import FinalizeFailure
 from tidegate.errors import TidegateError
-from tidegate.system import process
+from tidegate.system import process, regular_file
 
 STAMP = "ostree/finalize-failure.stamp"
 BOOT_COMPLETE = "ostree-boot-complete.service"
@@ -24,6 +24,7 @@ FINALIZE = "ostree-finalize-staged.service"
 # "Unit failed", see systemd's sd-messages.h (SD_MESSAGE_UNIT_FAILURE_RESULT).
 UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 _MESSAGE_LIMIT_CHARS = 500
+_STAMP_BYTES = 500
 _TIME = "__REALTIME_TIMESTAMP"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,7 +55,7 @@ class FinalizeReport:
 
     def _read_stamp(self) -> FinalizeFailure | None:
         try:
-            message = self._stamp.read_text(encoding="utf-8", errors="replace").strip()[:_MESSAGE_LIMIT_CHARS]
+            message = regular_file.read_start(self._stamp, _STAMP_BYTES).decode("utf-8", "replace").strip()
             written_at = datetime.fromtimestamp(self._stamp.stat().st_mtime, UTC)
         except FileNotFoundError:
             return None
