@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Protocol
 
 from tidegate.calendar import zones
@@ -109,16 +110,20 @@ class Schedule:
         self.zone = zone
 
     @classmethod
-    def of(cls, periodic: ScheduleSettings, host_id: str) -> Schedule:
+    def of(cls, periodic: ScheduleSettings, host_id: str, localtime_file: Path = zones.LOCALTIME_FILE) -> Schedule:
         """The schedule of ``[updates.periodic]`` for the host ``host_id``.
 
         Raises:
             TidegateError: ``config.invalid``: the zone is no longer known, though it was when the settings were read.
         """
         try:
-            zone = zones.load_zone(periodic.time_zone)
+            zone = zones.load_zone(periodic.time_zone, localtime_file)
         except zones.UnknownZoneError as error:
-            remedy = "install the zone database, or set updates.periodic.time_zone to UTC"
+            remedy = (
+                "set it with timedatectl set-timezone"
+                if periodic.time_zone == zones.LOCALTIME
+                else "install the zone database, or set updates.periodic.time_zone to UTC"
+            )
             raise TidegateError(ErrorKind.CONFIG_INVALID, str(error), remedy) from error
         wall = WallCalendar(periodic.windows, Exclusions(periodic.exclude))
         return cls(wall, zone, timedelta(minutes=periodic.spread_minutes), host_id)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.calendar.exclusions import Exclusion
-from tidegate.calendar.schedule import Schedule
+from tidegate.calendar.schedule import Schedule, State
 from tidegate.calendar.spec import MINUTES_A_WEEK, WindowSpec
+from tidegate.calendar.zones import LOCALTIME, LOCALTIME_FILE, localtime_stamp
 from tidegate.config.conflicts import Conflict
 from tidegate.config.keys import key
 from tidegate.config.kinds.scalar import Integer, MergeMode, ZoneName
@@ -75,7 +78,7 @@ def _conflicts(periodic: PeriodicSettings) -> Iterator[Conflict]:
 
 
 def _build(settings: Settings, _sources: GateSources) -> Iterator[Gate]:
-    yield Periodic(Schedule.of(settings.of(PeriodicSettings), host_id(settings.identity)))
+    yield Periodic(ScheduleHere(settings.of(PeriodicSettings), host_id(settings.identity)))
 
 
 SPEC = GateSpec(
@@ -93,6 +96,33 @@ SPEC = GateSpec(
 )
 
 
+class ScheduleHere:
+    """The schedule in the time zone that this host has at the moment: ``timedatectl set-timezone`` needs no reload."""
+
+    def __init__(self, periodic: PeriodicSettings, host: str, localtime_file: Path = LOCALTIME_FILE) -> None:
+        self._periodic = periodic
+        self._host = host
+        self._localtime_file = localtime_file
+        self._stamp = self._stamp_now()
+        self._schedule: Schedule | None = Schedule.of(periodic, host, localtime_file)
+
+    def state(self, at: datetime) -> State:
+        """Whether a window is open at ``at``, and when that changes.
+
+        Raises:
+            TidegateError: ``config.invalid``: the host's zone was changed, and cannot be used.
+        """
+        stamp = self._stamp_now()
+        if self._schedule is None or stamp != self._stamp:
+            self._schedule = None  # until the new zone is known, the old one decides nothing
+            self._schedule = Schedule.of(self._periodic, self._host, self._localtime_file)
+            self._stamp = stamp
+        return self._schedule.state(at)
+
+    def _stamp_now(self) -> tuple[object, ...]:
+        return localtime_stamp(self._localtime_file) if self._periodic.time_zone == LOCALTIME else ()
+
+
 class Periodic(SpecifiedGate):
     """Allows while a window is open, until it closes; otherwise waits until the next one opens for this host."""
 
@@ -100,11 +130,15 @@ class Periodic(SpecifiedGate):
 
     _remedy = f"see tidegate windows; or {override_command(SPEC.name)}"
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule | ScheduleHere) -> None:
         self._schedule = schedule
 
     async def ask(self, question: Question) -> Verdict:
-        """The state of the schedule by the wall clock."""
+        """The state of the schedule by the wall clock.
+
+        Raises:
+            TidegateError: ``config.invalid``: the host's zone was changed, and cannot be used.
+        """
         state = self._schedule.state(question.now.wall)
         if state.is_open:
             return Allow(self.name, until=state.until)

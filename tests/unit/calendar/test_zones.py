@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from pathlib import Path
@@ -38,6 +40,35 @@ def test_an_unusable_localtime_is_an_error(tmp_path: Path) -> None:
     for file, words in ((dangling, "does not exist"), (nonsense, "cannot be used"), (tmp_path, "cannot be used")):
         with pytest.raises(UnknownZoneError, match=words):
             load_zone("localtime", file)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 100, 300, 500])
+def test_a_zone_file_that_is_cut_short_is_refused_with_a_reason(tmp_path: Path, cut: int) -> None:
+    """Without its last byte, zoneinfo looks for the end of the file for ever."""
+    file = tmp_path / "localtime"
+    file.write_bytes(BERLIN.read_bytes()[:-cut])
+    with pytest.raises(UnknownZoneError, match=f"{file} cannot be used as a zone: it is cut short"):
+        load_zone("localtime", file)
+
+
+def test_a_damaged_zone_file_is_refused_or_used_and_never_an_error_of_another_kind(tmp_path: Path) -> None:
+    file, whole = tmp_path / "localtime", BERLIN.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes((whole[place] ^ 0xFF,)) + whole[place + 1 :])
+        with suppress(UnknownZoneError):
+            offset_at(load_zone("localtime", file), SUMMER)
+
+
+def test_a_zone_of_the_database_that_is_cut_short_or_a_fifo_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path),))
+    (tmp_path / "Short").write_bytes(BERLIN.read_bytes()[:-1])
+    os.mkfifo(tmp_path / "Fifo")
+    (tmp_path / "Huge").write_bytes(BERLIN.read_bytes() + b"x" * 2_000_000)
+    for name in ("Short", "Fifo", "Huge"):
+        with pytest.raises(UnknownZoneError, match=f"no usable zone '{name}'"):
+            load_zone(name)
 
 
 @pytest.mark.parametrize("name", ["", "Nowhere", "Europe", "../passwd", "/etc/passwd", "Europe/Berlin\0", "x" * 500])

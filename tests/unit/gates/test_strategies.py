@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import cast
+from zoneinfo import TZPATH
 
 import pytest
 
@@ -16,10 +18,10 @@ from tidegate.calendar.schedule import Schedule
 from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
 from tidegate.fleetlock.account import FLEET_LOCK
-from tidegate.gates.base import Allow, Gate, Question, Wait
+from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.gate_set import ask_all
 from tidegate.gates.immediate import Immediate
-from tidegate.gates.periodic import Periodic
+from tidegate.gates.periodic import Periodic, PeriodicSettings, ScheduleHere
 from tidegate.gates.registry import strategies
 from tidegate.gates.select import GateSources, strategy_gates
 from tidegate.release import Purpose
@@ -86,6 +88,38 @@ def test_a_window_allows_until_it_closes(secs: float, is_open: bool) -> None:
         assert verdict.until == START + timedelta(hours=1)
     else:
         assert verdict.until == (START if secs < 0 else START + timedelta(days=7))
+
+
+def test_a_zone_set_while_the_agent_runs_moves_the_windows(tmp_path: Path) -> None:
+    """As timedatectl set-timezone does it: a link is replaced, and nobody reloads the agent."""
+    file = tmp_path / "localtime"
+    file.symlink_to(zone_file("Etc/UTC"))
+    windows = PeriodicSettings("localtime", windows=(WindowSpec((0,), 10 * 60, 60),))
+    gate = Periodic(ScheduleHere(windows, "", file))
+
+    def verdict() -> Verdict:
+        return asyncio.run(ask_all((gate,), question(Purpose.UPDATE)))[0]  # Monday, 10:00 UTC
+
+    assert isinstance(verdict(), Allow)
+    (tmp_path / "new").symlink_to(zone_file("Asia/Tokyo"))
+    (tmp_path / "new").replace(file)
+    waits = verdict()
+    assert isinstance(waits, Wait)
+    assert waits.until == START + timedelta(days=6, hours=15), "Monday, 10:00 in Tokyo"
+    (tmp_path / "new").write_bytes(zone_file("Etc/UTC").read_bytes()[:-1])
+    (tmp_path / "new").replace(file)
+    for _ in range(2):
+        broken = verdict()
+        assert isinstance(broken, Wait)
+        assert "cut short" in broken.reason
+        assert "timedatectl" in broken.remedy
+    file.unlink()
+    file.symlink_to(zone_file("Etc/UTC"))
+    assert isinstance(verdict(), Allow)
+
+
+def zone_file(name: str) -> Path:
+    return next(file for file in (Path(root, name) for root in TZPATH) if file.exists())
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
