@@ -1,8 +1,17 @@
-"""Make untrusted text safe to print: one line, no control characters, no secrets."""
+"""Make untrusted text safe to print: one line, no control characters, no secrets.
+
+:func:`visible` keeps everything and escapes what does not print, for commands; :func:`one_line` shortens and drops it,
+for messages that quote others.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _USERINFO = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _SECRET = re.compile(r"([?&][^=&#]*(?:token|key|secret|passw|auth|sig)[^=&#]*=)[^&#]*", re.IGNORECASE)
@@ -21,6 +30,21 @@ def one_line(text: str, max_chars: int) -> str:
     """
     words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return words if len(words) <= max_chars else f"{words[: max_chars - 3]}..."
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, with an escape such as ``\\x1b`` for each character that does not print."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+
+
+def path_text(path: Path) -> str:
+    """``path`` as printable text, with escapes for all other bytes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def duration(secs: float) -> str:

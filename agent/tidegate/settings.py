@@ -16,6 +16,7 @@ from pathlib import Path
 from tidegate.config.conflicts import Conflict
 from tidegate.config.keys import S, Section, assembled, having, in_table, key, section_of
 from tidegate.config.kinds.scalar import MAX_INTERVAL_SECS, Boolean, Choices, Integer, Text
+from tidegate.config.layers import OnlyRoots, WhyNot
 from tidegate.config.loader import LoadedAs, Schema, load_as
 from tidegate.discovery.settings import CincinnatiSettings, DiscoverySettings
 from tidegate.discovery.settings import conflicts as discovery_conflicts
@@ -129,6 +130,14 @@ Loaded = LoadedAs[Settings]
 """The result of loading the agent's configuration."""
 
 
-def load(roots: Sequence[Path], paths: Sequence[Path] = ()) -> Loaded:
-    """Load the agent's configuration from ``roots``, and on top ``paths``; see :func:`.load_as`."""
-    return load_as(SCHEMA, roots, paths)
+def load(roots: Sequence[Path], paths: Sequence[Path] = (), why_not: WhyNot | None = None) -> Loaded:
+    """Load the agent's configuration from ``roots``, and on top ``paths``; see :func:`.load_as`.
+
+    Unless ``why_not`` says otherwise, the snippets of the system's folders have to be root's alone.
+    """
+    return load_as(SCHEMA, roots, paths, why_not or _why_not_in_force())
+
+
+def _why_not_in_force() -> WhyNot:
+    only_roots = OnlyRoots()
+    return lambda path, status: only_roots.why_not(path, status) if path.parent in DEFAULT_ROOTS else None

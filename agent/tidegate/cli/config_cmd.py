@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
+
+from tidegate.cli import output
 
 if TYPE_CHECKING:
     from tidegate.config.keys import S
@@ -46,14 +47,14 @@ def load_roots(roots: tuple[Path, ...]) -> Loaded:
 def settings_or_exit(loaded: Loaded) -> Settings:
     """The settings. If there are problems, print them to standard error and exit with 1."""
     if loaded.settings is None:
-        click.echo(problem_text(loaded.problems), err=True)
+        output.text(problem_text(loaded.problems), err=True)
         sys.exit(1)
     return loaded.settings
 
 
 def tell_problems(loaded: LoadedAs[S], *, as_json: bool) -> NoReturn:
     """Print the problems of a configuration, or that there are none, and exit: with 1 if there are problems."""
-    click.echo(json.dumps(_check_report(loaded), indent=2) if as_json else _check_text(loaded))
+    output.document(_check_report(loaded), 2) if as_json else output.text(_check_text(loaded))
     sys.exit(1 if loaded.problems else 0)
 
 
@@ -91,9 +92,9 @@ def show(roots: tuple[Path, ...], *, origin: bool, as_json: bool) -> None:
     from tidegate.config import show as render  # noqa: PLC0415 - for this command only
 
     if as_json:
-        click.echo(json.dumps({"schema": 1, "settings": render.as_json(settings, loaded.origins)}, indent=2))
+        output.document({"schema": 1, "settings": render.as_json(settings, loaded.origins)}, 2)
     else:
-        click.echo(render.as_toml(settings, loaded.origins if origin else None), nl=False)
+        output.text(render.as_toml(settings, loaded.origins if origin else None).removesuffix("\n"))
 
 
 def _load_paths(roots: tuple[Path, ...], paths: tuple[Path, ...]) -> Loaded:

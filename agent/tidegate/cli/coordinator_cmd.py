@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.config_cmd import json_option, tell_problems
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from tidegate.jsonread import Node
 
 WATCH_SECS = 2.0
-CLEAR = "\x1b[H\x1b[2J"
 _EXTRA = "install it with its dependencies: pip install 'tidegate[coordinator]'"
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -114,8 +112,10 @@ def status(group: str | None, *, as_json: bool, watch: bool, **given: str | None
     target = _target(given)
     while True:
         document = _groups(target, group)
-        text = json.dumps(document.fields, indent=None if watch else 1) if as_json else "\n".join(_status(document))
-        click.echo(f"{CLEAR}{text}" if watch and not as_json else text)
+        if as_json:
+            output.document(document.fields, None if watch else 1)
+        else:
+            (output.screen if watch else output.lines)(_status(document))
         if not watch:
             return
         try:
@@ -143,10 +143,10 @@ def release(holder: str, group: str | None, reason: str, *, as_json: bool, **giv
     form = {"id": holder, "group": group, "reason": reason.strip(), "operator": _operator()}
     freed = _ask(_target(given), "/admin/v1/release", form=form)
     if as_json:
-        click.echo(json.dumps(freed.fields, indent=1))
+        output.document(freed.fields)
         return
     for place in freed.children("freed"):
-        click.echo(f"freed the slot of {holder} in group {place.text('group')}")
+        output.line(f"freed the slot of {holder} in group {place.text('group')}")
 
 
 @coordinator.command()
@@ -163,10 +163,10 @@ def history(group: str | None, limit: int, *, as_json: bool, **given: str | None
     query = {"limit": str(limit)} | ({"group": group} if group else {})
     document = _ask(_target(given), "/admin/v1/history", query)
     if as_json:
-        click.echo(json.dumps(document.fields, indent=1))
+        output.document(document.fields)
         return
     lines = [history_line(one) for one in document.children("history")]
-    click.echo("\n".join(reversed(lines)) if lines else "No entries yet.")
+    output.lines(reversed(lines) if lines else ["No entries yet."])
 
 
 def _groups(target: Target, group: str | None) -> Node:

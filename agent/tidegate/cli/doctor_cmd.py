@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 
 if TYPE_CHECKING:
     from tidegate.doctor.base import Finding
@@ -32,9 +31,9 @@ def doctor(*, as_json: bool) -> None:
     host = run.read_host()
     findings = asyncio.run(run.examine(host))
     if as_json:
-        click.echo(json.dumps(run.document(findings, host), indent=1))
+        output.document(run.document(findings, host))
     else:
-        click.echo("\n".join(lines(findings)))
+        output.lines(lines(findings))
     if run.worst(findings) is Status.PROBLEM:
         raise SystemExit(exits.FAILED)
 

@@ -86,5 +86,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit."""
-    sys.exit(cli.main(prog_name="tidegate"))
+    """Run the command line and exit; with 1 where the output cannot be written."""
+    from tidegate.cli import output  # noqa: PLC0415 - shell completion needs none of the package
+
+    output.guard_stdout()
+    try:
+        sys.exit(cli.main(prog_name="tidegate"))
+    except output.UnwritableError as err:
+        output.line(f"tidegate: standard output cannot be written: {err.strerror}", err=True)
+        sys.exit(1)

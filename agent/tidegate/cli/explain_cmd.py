@@ -8,7 +8,7 @@ from datetime import datetime
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.snapshot_file import read, text
 from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
@@ -31,9 +31,9 @@ def explain(*, as_json: bool) -> None:
     """
     document, why_not = _explanation()
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        output.document(document)
     else:
-        click.echo("\n".join(lines(document, SystemClock().now().wall)))
+        output.lines(lines(document, SystemClock().now().wall))
     if why_not is not None:
         exits.complain(f"shown is the agent's last snapshot: {why_not}", "systemctl status tidegate.service")
         raise SystemExit(exits.UNREACHABLE)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from tidegate.cli import output
 from tidegate.cli.snapshot_file import read, text
 from tidegate.jsonread import Document, rows, table
 
@@ -16,12 +15,9 @@ def history(*, as_json: bool) -> None:
     """Show past update attempts and their outcomes, oldest first."""
     attempts = rows(read(), "history")
     if as_json:
-        click.echo(json.dumps({"schema": 1, "history": attempts}, indent=1))
+        output.document({"schema": 1, "history": attempts})
         return
-    for attempt in attempts:
-        click.echo(_row(attempt))
-    if not attempts:
-        click.echo("No attempt yet.")
+    output.lines(map(_row, attempts) if attempts else ["No attempt yet."])
 
 
 def _row(attempt: Document) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 
 DATA = Path(sys.prefix) / "share" / "tidegate"
 """The wheel's data files (hatch ``shared-data``)."""
@@ -80,13 +80,13 @@ def install(root: Path) -> None:
         raise SystemExit(exits.FAILED)
     try:
         for path in _install(root):
-            click.echo(path)
+            output.line(path)
     except OSError as err:
         exits.complain(f"{err.filename}: {err.strerror}", _remedy(err))
         raise SystemExit(exits.FAILED) from err
     if root.resolve() == Path("/"):
         _apply()
-        click.echo("Next: systemctl enable --now tidegate.service")
+        output.line("Next: systemctl enable --now tidegate.service")
 
 
 def _install(root: Path) -> Iterator[Path]:

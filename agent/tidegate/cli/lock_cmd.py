@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.durations import duration
 from tidegate.cli.update_cmd import forget_lock
 
@@ -89,7 +89,7 @@ def release(**given: str | None) -> None:
         released = _asyncio_run(NetLock(NetClient()).release(account, None))
     except TidegateError as error:
         exits.fail(error)
-    click.echo(f"released: {account.place}{f' ({released.detail})' if released.detail else ''}")
+    output.line(f"released: {account.place}{f' ({released.detail})' if released.detail else ''}")
 
 
 lock.add_command(forget_lock, "forget")

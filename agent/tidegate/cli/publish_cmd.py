@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.config_cmd import json_option
 from tidegate.cli.publish_options import FOLDER, Course, dry_run_option, graph_option, rollout_options
 from tidegate.clock import SystemClock
@@ -180,9 +179,9 @@ def show(graph: Path, *, as_json: bool) -> None:
     except TidegateError as error:
         exits.fail(error)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "releases": [render.report(row, now) for row in rows]}, indent=1))
+        output.document({"schema": 1, "releases": [render.report(row, now) for row in rows]})
     else:
-        click.echo("\n".join(render.line(row, now) for row in rows) or "No releases yet.")
+        output.lines([render.line(row, now) for row in rows] or ["No releases yet."])
 
 
 def _request(given: Mapping[str, Any]) -> Request:
@@ -234,7 +233,7 @@ def _change(version: str, change: Change, given: Mapping[str, Any]) -> None:
 def _print_step(step: Step) -> None:
     from tidegate.publish.steps import describe  # noqa: PLC0415
 
-    click.echo(describe(step))
+    output.line(describe(step))
 
 
 def _silent(_: Step) -> None:
@@ -251,11 +250,11 @@ def _report(graph: Document, version: str, steps: Sequence[Step], *, as_json: bo
     if as_json:
         done = [describe(step) for step in steps]
         report = {"schema": 1, "dry_run": dry_run, "changed": bool(steps), "steps": done}
-        click.echo(json.dumps({**report, "release": render.report(row, now)}, indent=1))
+        output.document({**report, "release": render.report(row, now)})
         return
     if dry_run:
         for step in steps:
-            click.echo(f"would {describe(step)}")
+            output.line(f"would {describe(step)}")
     if not steps:
-        click.echo("nothing to do")
-    click.echo(render.line(row, now))
+        output.line("nothing to do")
+    output.line(render.line(row, now))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import cast
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.snapshot_file import read, text
 from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
@@ -55,9 +54,9 @@ def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
     if watch and live:
         raise SystemExit(_watch(as_json=as_json))
     if as_json:
-        click.echo(json.dumps({**document, "live": live, "source": "snapshot"}, indent=1))
+        output.document({**document, "live": live, "source": "snapshot"})
     else:
-        click.echo("\n".join(lines(document, SystemClock().now().wall)))
+        output.lines(lines(document, SystemClock().now().wall))
     if not live:
         exits.complain("the agent is not running; this is its last snapshot", "systemctl start tidegate.service")
         raise SystemExit(exits.UNREACHABLE)

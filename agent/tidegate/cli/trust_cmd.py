@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 
 if TYPE_CHECKING:
     from tidegate.trust.repository import Repository
@@ -67,11 +67,11 @@ def init(keys: Path, repository: Path, **days: int) -> None:
     """Make keys, and a repository without any signed graph."""
     with _opened(keys, repository, days) as (one, _):
         anchor = one.init()
-        click.echo(f"root of trust: {anchor}")
-        click.echo(
+        output.line(f"root of trust: {anchor}")
+        output.line(
             "  on each host: copy it to /etc/tidegate/root.json, and set discovery.static_graph.trust to that path"
         )
-        click.echo(f"  keep {keys}/root-*.pem offline; only `tidegate trust rotate` needs it")
+        output.line(f"  keep {keys}/root-*.pem offline; only `tidegate trust rotate` needs it")
 
 
 @trust.command()
@@ -84,7 +84,7 @@ def sign(graphs: tuple[Path, ...], keys: Path, repository: Path, *, anew: bool, 
     """Sign update graphs, which are files in the repository."""
     with _opened(keys, repository, days) as (one, wall):
         for name in one.sign(graphs, anew=anew):
-            click.echo(f"signed: {name}")
+            output.line(f"signed: {name}")
         _warn(one, wall)
 
 
@@ -96,7 +96,7 @@ def refresh(keys: Path, repository: Path, **days: int) -> None:
     with _opened(keys, repository, days) as (one, wall):
         from tidegate.clock import rfc3339  # noqa: PLC0415 - not for `--help`
 
-        click.echo(f"valid until {rfc3339(one.refresh())}")
+        output.line(f"valid until {rfc3339(one.refresh())}")
         _warn(one, wall)
 
 
@@ -111,7 +111,7 @@ def rotate(roles: tuple[str, ...], keys: Path, repository: Path, **days: int) ->
     with _opened(keys, repository, days) as (one, _):
         from tidegate.trust.keys import KeyRole  # noqa: PLC0415 - the extra may not be installed
 
-        click.echo(f"root {one.rotate(frozenset(map(KeyRole, roles)))} is published; hosts adopt it automatically")
+        output.line(f"root {one.rotate(frozenset(map(KeyRole, roles)))} is published; hosts adopt it automatically")
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tidegate.cli import completion, exits
+from tidegate.cli import completion, exits, output
 
 if TYPE_CHECKING:
     from tidegate.errors import TidegateError
@@ -153,12 +152,12 @@ def ask(
         answer = asyncio.run(client.ask_agent(member, timeout_secs, signature, *arguments))
     except TidegateError as err:
         if reboots and err.kind is ErrorKind.BUS_LOST:
-            click.echo("the host is going down")
+            output.line("the host is going down")
             return
         if document is not None:
-            click.echo(json.dumps(document(err), indent=1))
+            output.document(document(err))
         exits.fail(err)
     except KeyboardInterrupt:
         exits.complain("interrupted; the agent goes on with the request", "tidegate status")
         raise SystemExit(exits.FAILED) from None
-    click.echo(answer if document is None else json.dumps(document(answer), indent=1))
+    output.line(answer) if document is None else output.document(document(answer))

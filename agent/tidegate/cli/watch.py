@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
-import click
-
 from tidegate.agent_api.client import Following
 from tidegate.bus.bus import Bus
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.snapshot_file import text
 from tidegate.errors import TidegateError
 from tidegate.jsonread import Document
@@ -24,7 +22,6 @@ RETURN_SECS = 15.0
 REDRAW_SECS = 30.0
 """Redraw interval on a terminal, which keeps relative times such as "10 min ago" right."""
 
-_CLEAR = "\x1b[H\x1b[2J"
 
 Read = Callable[[], Document]
 
@@ -53,7 +50,7 @@ class Lines:
         line = f"{text(document, 'state')}: {text(document, 'summary')}"
         if line != self._last:
             self._last = line
-            click.echo(f"{text(document, 'written_at')} {line}")
+            output.line(f"{text(document, 'written_at')} {line}")
 
 
 class JsonLines:
@@ -69,7 +66,7 @@ class JsonLines:
         line = json.dumps({**document, "live": True, "source": "snapshot"})
         if line != self._last:
             self._last = line
-            click.echo(line)
+            output.line(line)
 
 
 class Screen:
@@ -82,8 +79,7 @@ class Screen:
 
     def show(self, document: Document) -> None:
         """Clear the screen and print the status."""
-        shown = "\n".join((*self._lines(document), "", "Following the agent; press Ctrl-C to stop."))
-        click.echo(f"{_CLEAR}{shown}", color=True)
+        output.screen((*self._lines(document), "", "Following the agent; press Ctrl-C to stop."))
 
 
 def view_for(lines: Callable[[Document], Iterable[str]], *, as_json: bool) -> View:
@@ -137,7 +133,7 @@ async def _came_back(bus: Bus, following: Following, return_secs: float) -> bool
 
 def _ended(last: Document) -> int:
     if text(last, "state") == "rebooting":
-        click.echo("the host is going down")
+        output.line("the host is going down")
         return exits.DONE
     exits.complain("the agent is not running; this was its last snapshot", "systemctl start tidegate.service")
     return exits.UNREACHABLE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tidegate.cli import output
 from tidegate.cli.config_cmd import config_root_option, json_option, load_roots, settings_or_exit
 from tidegate.clock import SystemClock, parse_rfc3339, rfc3339
 from tidegate.errors import TidegateError
@@ -58,16 +58,16 @@ def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json
     settings = settings_or_exit(load_roots(roots))
     asked = at or SystemClock().now().wall
     if not _periodic(settings).windows:
-        click.echo(json.dumps(_unscheduled_report(asked), indent=2) if as_json else _unscheduled_text(settings))
+        output.document(_unscheduled_report(asked), 2) if as_json else output.line(_unscheduled_text(settings))
         return
     from tidegate.calendar.preview import preview  # noqa: PLC0415 - for configurations with windows only
 
     schedule = _schedule(settings)
     seen = preview(schedule, asked, count)
     if as_json:
-        click.echo(json.dumps(_report(settings, schedule, seen), indent=2))
+        output.document(_report(settings, schedule, seen), 2)
     else:
-        click.echo("\n".join(_lines(settings, schedule, seen)))
+        output.lines(_lines(settings, schedule, seen))
 
 
 def _periodic(settings: Settings) -> PeriodicSettings:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from tidegate.config import lines
 from tidegate.config.problems import Problem
+from tidegate.printable import path_text
+from tidegate.system import ownership, regular_file
 
 SUFFIX = ".toml"
 
@@ -41,6 +44,35 @@ class UnusableError(Exception):
         self.problem = problem
 
 
+WhyNot = Callable[[Path, os.stat_result], str | None]
+"""Returns why a snippet of this path and status is not read, as text that follows its name; None where it is."""
+
+
+def anybodys(_path: Path, _status: os.stat_result) -> str | None:
+    """Read every snippet, whoever owns it: for folders that the caller has named."""
+    return None
+
+
+class OnlyRoots:
+    """Reads the snippets that only root can have written: they name programs that root runs, and releases.
+
+    Make one for each loading, since it remembers the folders that it has seen.
+    """
+
+    def __init__(self) -> None:
+        self._folders = ownership.FolderOwners()
+
+    def why_not(self, path: Path, status: os.stat_result) -> str | None:
+        """See :data:`WhyNot`.
+
+        Raises:
+            OSError: a folder on the way cannot be examined.
+        """
+        why_folder = self._folders.why_not_roots(path)
+        null = _is_null(status)  # which everybody may write, and which has no content
+        return (None if null else ownership.why_not_roots(status)) or (why_folder and f"is not safe: {why_folder}")
+
+
 def overlay(layers: Iterable[Mapping[str, Path]]) -> dict[str, Path]:
     """The effective snippets, in the order of their names: one in a later layer masks one of the same name."""
     found = {name: path for layer in layers for name, path in layer.items()}
@@ -64,13 +96,13 @@ def listing(root: Path) -> Mapping[str, Path]:
     return {name: root / name for name in names if name.endswith(SUFFIX) and not name.startswith(".")}
 
 
-def read(path: Path) -> Source | None:
+def read(path: Path, why_not: WhyNot = anybodys) -> Source | None:
     """Read a snippet; None for one that only masks another, an empty file or a link to ``/dev/null``.
 
     Raises:
-        UnusableError: it is not a regular file, cannot be read, is too large, or is not UTF-8.
+        UnusableError: it is not a regular file, cannot be read, is too large, is not UTF-8, or ``why_not`` objects.
     """
-    data = _read_bytes(path)
+    data = _read_bytes(path, why_not)
     if not data:
         return None
     try:
@@ -80,29 +112,44 @@ def read(path: Path) -> Source | None:
         raise UnusableError(
             _problem(path, f"byte 0x{data[error.start]:02x} is not UTF-8", "save the file as UTF-8", line)
         ) from None
-    return Source(printable(path), text.removeprefix("\ufeff"))  # Zincati's parser skips a byte order mark, too
+    return Source(path_text(path), text.removeprefix("\ufeff"))  # Zincati's parser skips a byte order mark, too
 
 
-def printable(path: Path) -> str:
-    """``path`` as printable text, with escapes for all other bytes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-
-
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, why_not: WhyNot) -> bytes:
     try:
         status = path.stat()
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL_DEVICE:
+        if _is_null(status):
+            _require_trusted(path, status, why_not)
             return b""
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableError(_not_a_file(path, status.st_mode))
-        if status.st_size > MAX_SNIPPET_BYTES:
-            raise UnusableError(_too_large(path, status.st_size))
-        return path.read_bytes()
+        with regular_file.opened(path) as handle:
+            status = os.fstat(handle)  # what is open now counts
+            _require_trusted(path, status, why_not)
+            return regular_file.content(handle, path, MAX_SNIPPET_BYTES)
+    except regular_file.TooLargeError:
+        raise UnusableError(_too_large(path, status.st_size)) from None
+    except regular_file.NotRegularError as error:
+        raise UnusableError(_not_a_file(path, error.mode)) from None
     except OSError as error:
         raise UnusableError(
             _problem(path, f"the file cannot be read: {error.strerror}", "fix its path or mode")
         ) from None
+
+
+def _is_null(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL_DEVICE
+
+
+def _require_trusted(path: Path, status: os.stat_result, why_not: WhyNot) -> None:
+    if why := why_not(path, status):
+        raise UnusableError(_not_trusted(path, why))
+
+
+def _not_trusted(path: Path, why: str) -> Problem:
+    name = shlex.quote(path_text(path))
+    remedy = f"look at its content first; then chown root: {name} && chmod go-w {name}"
+    if why.startswith("is not safe"):
+        remedy = f"give the folder to root alone; see namei -l {name}"
+    return _problem(path, f"the file {why}, so it is not read", remedy)
 
 
 def _not_a_file(path: Path, mode: int) -> Problem:
@@ -115,4 +162,4 @@ def _too_large(path: Path, size_bytes: int) -> Problem:
 
 
 def _problem(path: Path, message: str, remedy: str, line: int | None = None) -> Problem:
-    return Problem(printable(path), line, None, message, remedy)
+    return Problem(path_text(path), line, None, message, remedy)

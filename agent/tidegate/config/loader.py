@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -15,6 +16,7 @@ from tidegate.config.fragments import Tree, key_tree, located, parse_snippet
 from tidegate.config.keys import Key, S, build, keys_of
 from tidegate.config.merge import Fragment, Given, Origin, merge
 from tidegate.config.problems import Fault, FaultyValueError, Problem, shown
+from tidegate.printable import path_text
 
 MAX_PROBLEMS_PER_KEY = 50
 """A generated array may have the same fault in each of its entries; more of them say nothing new."""
@@ -51,24 +53,36 @@ class LoadedAs(Generic[S]):
     files: tuple[Path, ...]
 
 
-def load_as(schema: Schema[S], roots: Sequence[Path], paths: Sequence[Path] = ()) -> LoadedAs[S]:
+def load_as(
+    schema: Schema[S],
+    roots: Sequence[Path],
+    paths: Sequence[Path] = (),
+    why_not: layers.WhyNot = layers.anybodys,
+) -> LoadedAs[S]:
     """Load the configuration that ``schema`` describes from ``roots``, and on top ``paths``.
 
     Snippets in a later root mask those of the same name in earlier ones. Each of ``paths`` is a snippet of any name, or
-    another root. Never raises because of the content of the folders, or their absence.
+    another root. ``why_not`` decides which snippets are read. Never raises because of the content of the folders, or
+    their absence.
     """
     listings, problems = _collect(layers.listing, roots)
     overlaid, overlay_problems = _collect(_listing_or_file, paths)
-    return _load_layers(schema, [*listings, *overlaid], [*problems, *overlay_problems])
+    read = partial(layers.read, why_not=why_not)
+    return _load_layers(schema, [*listings, *overlaid], [*problems, *overlay_problems], read)
 
 
 def _listing_or_file(path: Path) -> Mapping[str, Path]:
     return layers.listing(path) if path.is_dir() else {path.name: path}
 
 
-def _load_layers(schema: Schema[S], listings: Sequence[Mapping[str, Path]], problems: Sequence[Problem]) -> LoadedAs[S]:
+def _load_layers(
+    schema: Schema[S],
+    listings: Sequence[Mapping[str, Path]],
+    problems: Sequence[Problem],
+    read: Callable[[Path], layers.Source | None],
+) -> LoadedAs[S]:
     files = tuple(layers.overlay(listings).values())
-    sources, file_problems = _collect(layers.read, files)
+    sources, file_problems = _collect(read, files)
     snippets = [parse_snippet(source, schema.tree) for source in sources if source is not None]
     fragment_problems = [problem for snippet in snippets for problem in snippet.problems]
     merged = merge(snippet.fragment for snippet in snippets)
@@ -81,7 +95,7 @@ def _load_layers(schema: Schema[S], listings: Sequence[Mapping[str, Path]], prob
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Path]) -> tuple[Problem, ...]:
     """Sort problems by snippet and line; those of folders come first, those of a whole snippet last in it."""
-    places = {layers.printable(file): place for place, file in enumerate(files)}
+    places = {path_text(file): place for place, file in enumerate(files)}
     return tuple(sorted(problems, key=lambda one: (places.get(one.file, -1), one.line or sys.maxsize)))
 
 

@@ -16,7 +16,8 @@ from tidegate.health.checks.unit import UnitCheck
 from tidegate.health.settings import HealthSettings
 from tidegate.health.spec import specs
 from tidegate.helper.programs import programs
-from tidegate.helper.trusted_file import ROOT, why_not_run
+from tidegate.helper.trusted_file import why_not_run
+from tidegate.system.ownership import ROOT
 from tidegate.system.process import ENVIRONMENT
 
 AREA = Area("health")

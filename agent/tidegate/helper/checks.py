@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tidegate.config.layers import printable
+from tidegate.config.layers import OnlyRoots
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.health.check import CheckResult
 from tidegate.health.checks.command import CommandCheck
@@ -17,9 +17,9 @@ from tidegate.health.wire import COMMAND
 from tidegate.helper.programs import Program, programs
 from tidegate.helper.transient import Job, run, unit_name
 from tidegate.helper.trusted_file import why_not_run
-from tidegate.printable import one_line
+from tidegate.printable import one_line, path_text
 from tidegate.settings import DEFAULT_ROOTS, Settings, load
-from tidegate.system import process
+from tidegate.system import process, regular_file
 from tidegate.system.boot import BootInstance
 
 PASSED_FOLDER = Path("/run/tidegate/passed-checks")
@@ -28,6 +28,7 @@ PASSED_FOLDER = Path("/run/tidegate/passed-checks")
 CURSOR_SECS = 15.0
 """For journalctl to seek to the end of the journal on a busy disk."""
 
+_MAX_PASSED_BYTES = 4096
 _CURSOR = "-- cursor: "
 _SHOWN_CHARS = 100
 
@@ -110,7 +111,7 @@ class RootChecks:
         if passed.contains(program):
             return CheckResult(passed=True, detail="passed earlier in this boot")
         if why := why_not_run(program.path):
-            return CheckResult(passed=False, detail=f"{printable(program.path)} {why}")
+            return CheckResult(passed=False, detail=f"{path_text(program.path)} {why}")
         seen = await self._run_job(Job(program.name, (str(program.path),), timeout_secs))
         if seen.passed:
             _record(passed, program)
@@ -146,7 +147,7 @@ class PassedChecks:
     def contains(self, program: Program) -> bool:
         """Whether ``program``, in its present state, has passed."""
         try:
-            return self._file(program).read_text(encoding="utf-8") == self._text(program)
+            return regular_file.read_nofollow(self._file(program), _MAX_PASSED_BYTES).decode() == self._text(program)
         except (OSError, ValueError):
             return False
 
@@ -175,7 +176,7 @@ class _Configuration:
         self._last = Settings()
 
     def health(self) -> HealthSettings:
-        loaded = load(self._roots)
+        loaded = load(self._roots, why_not=OnlyRoots().why_not)
         if loaded.settings is not None:
             self._last = loaded.settings
         return self._last.health

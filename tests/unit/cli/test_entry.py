@@ -61,6 +61,7 @@ STATUS_IMPORTS = {
     "tidegate.cli",
     "tidegate.cli.entry",
     "tidegate.cli.exits",
+    "tidegate.cli.output",
     "tidegate.cli.snapshot_file",
     "tidegate.cli.status_cmd",
     "tidegate.cli.wording",
@@ -71,6 +72,7 @@ STATUS_IMPORTS = {
     "tidegate.report.status_file",
     "tidegate.system",
     "tidegate.system.boot",
+    "tidegate.system.regular_file",
 }
 """All of the package that `status` imports: monitoring agents run it every minute, on every host."""
 
