@@ -31,8 +31,9 @@ _log = logging.getLogger(__name__)
 class Keeper:
     """The state, and the only way to change it.
 
-    A save that failed may have written all the same (the folder could not be synced): what is on disk is not known
-    then, and the records that hold are written again with the next step, whatever that changes.
+    A save that failed may have written all the same (the folder could not be synced), and the step that follows it may
+    end what the disk still has: what is on disk is not known then, and the records that hold are written again with the
+    next step, whatever that changes.
     """
 
     def __init__(self, clock: Clock, store: Store, boot: BootInstance, policy: Policy, records: Records) -> None:

@@ -48,13 +48,14 @@ class FaultKind(StrEnum):
 KILLS = {FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER}
 CUTS = {FaultKind.POWER_BEFORE, FaultKind.POWER_AFTER}
 AFTER = {FaultKind.KILL_AFTER, FaultKind.POWER_AFTER, FaultKind.ERROR_AFTER}
+SAVE = "save records"
 ASKED = {"engine status", "find offers", "ask gates", "read health"}
 """The points that change nothing. A fault after one of them would be the same fault before the next: there is none."""
 
 
 def applies(kind: FaultKind, point: str) -> bool:
     """Whether a fault of ``kind`` is possible at ``point``. Records that could not be saved are those of before."""
-    if point == "save records":
+    if point == SAVE:
         return kind != FaultKind.ERROR_AFTER
     return kind not in AFTER or point not in ASKED
 
@@ -90,6 +91,8 @@ class Points:
     fault: Fault | None = None
     names: list[str] = field(default_factory=list[str])
     injected: bool = False
+    saves_left: int | None = None
+    """After so many saves the disk is full; None: it never is."""
     gates_asked_since_arming: bool = False
     lock_granted_since_arming: bool = False
 
@@ -112,6 +115,13 @@ class Points:
                 raise TimeoutError
             case _:
                 return kind
+
+    def need_space(self) -> None:
+        """Use up a save; raises where the disk is full."""
+        if self.saves_left == 0:
+            raise TimeoutError
+        if self.saves_left is not None:
+            self.saves_left -= 1
 
     @staticmethod
     def after(kind: FaultKind | None, name: str, error: ErrorKind = ErrorKind.ENGINE_TIMEOUT) -> None:
@@ -149,11 +159,12 @@ class FaultyStore:
 
     def save(self, records: Records) -> None:
         try:
-            kind = self._points.before("save records")
+            self._points.need_space()
+            kind = self._points.before(SAVE)
         except (TidegateError, TimeoutError) as err:
             raise TidegateError(ErrorKind.RECORD_UNWRITABLE, "injected: no space left on device") from err
         self._store.save(records)
-        self._points.after(kind, "save records")
+        self._points.after(kind, SAVE)
 
 
 class FaultyEngine:
@@ -443,7 +454,8 @@ class FaultyLocks:
     async def release(self, account: LockAccount, update: UpdateParams | None) -> LockReleased:
         record, intent = self.disk.kept.lock, self.disk.kept.intent
         stays_armed = intent is not None and intent.requested is None and self.armed_for_good
-        if intent is not None and intent.boot == self.host.boot and not stays_armed:
+        under_way = intent is not None and intent.boot == self.host.boot and not stays_armed
+        if under_way and not (self.points.saves_left == 0 and self._leads_nowhere()):
             raise BrokenRuleError("a lock is given back amid a reboot")
         if self.host.booted.version in self.kept_in and record is not None:
             raise BrokenRuleError("a lock is given back from a release that is not well")
@@ -454,6 +466,11 @@ class FaultyLocks:
         answer = await self.locks.release(account, update)
         self.points.after(kind, "lock steady-state", ErrorKind.LOCK_UNCERTAIN)
         return answer
+
+    def _leads_nowhere(self) -> bool:
+        """Whether the next boot leads into the running release: the attempt on disk is undone, and cannot be ended."""
+        staged = self.host.staged
+        return (staged is None or staged.locked) and self.host.entries[0].payload == self.host.booted.payload
 
     def take_away(self, account: LockAccount, rival: str) -> None:
         """The server loses what it knows, and another host is quicker."""

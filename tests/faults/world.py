@@ -46,6 +46,7 @@ from tidegate.machine.events import Event, Tick
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import State
 from tidegate.machine.step import next_wakeup
+from tidegate.records.codec import encode
 from tidegate.runner import Host, Runner, World
 
 __all__ = ["BrokenRuleError", "Fault", "FaultKind", "Rig"]
@@ -179,7 +180,7 @@ class Rig:
                 raise HostWentDown
             elif self.asked:
                 event = self.asked.popleft()
-            elif until(self):
+            elif until(self) and encode(self.disk.kept) == encode(keeper.state.records):
                 return
             else:
                 event = self._wait(keeper.state)

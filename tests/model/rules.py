@@ -343,7 +343,7 @@ class Rules:
         assert counted <= known, "the server counts this host, and nobody owes it"
         duty = self.state.lock.task
         assert duty is None or duty in {task.id for task in self.tasks}, "waits for an answer that nobody will give"
-        if record is not None and self._idle() and duty is None:
+        if self.state.records.lock is not None and self._idle() and duty is None:
             due = next_wakeup(self.state)
             assert due is not None, "a lock is owed, and nothing will give it back"
             soon = due <= at(self.secs).boot_secs + UNLOCK_RETRY_SECS

@@ -177,15 +177,18 @@ def _unwritable(state: State, failure: Failure, lost: Event, now: Now) -> Step:
     """The step that ``lost`` made could not be recorded, so it was not taken: back to where nothing depends on it.
 
     The records stay what they are on disk. A step that would only have made a note, of since when something waits say,
-    is taken without that note: new settings are not to be lost to a full disk.
+    is taken without that note: new settings are not to be lost to a full disk. One that only ends what was under way is
+    taken as well, with its records, which are saved with a later step: giving a lock back needs no disk.
     """
     retaken, effects = step(state, lost, now)
     if retaken.records.obligations == state.records.obligations:
         return troubled(replace(retaken, records=state.records), failure, now), effects
-    if isinstance(lost, Completed | Errored) and lost.task_id == state.lock.task:
-        return lock_duty.failed(state, failure, now)
     if isinstance(lost, ForgetLockAsked | ResumeAsked | RollbackAsked | DenyAsked | AllowAsked):
         return state, (Reply(lost.request_id, failure),)
+    if retaken.records.only_ends(state.records):
+        return troubled(retaken, failure, now), effects
+    if isinstance(lost, Completed | Errored) and lost.task_id == state.lock.task:
+        return lock_duty.failed(state, failure, now)
     records = state.records
     task = lost.task_id if isinstance(lost, Completed | Errored) else None
     state, effects = state.phase.unsaved(state, task, failure, now)

@@ -257,6 +257,20 @@ class Waiting:
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 
+def _unless_ended(here: AttemptRecord | None, known: AttemptRecord | None) -> AttemptRecord | None:
+    """``known`` where ``here`` is the same attempt, or none, with fewer steps left to undo."""
+    if here is None or known is None:
+        return here or known
+    return known if replace(here, begun=known.begun) == known and {*here.begun} <= {*known.begun} else here
+
+
+def _unless_released(here: LockRecord | None, known: LockRecord | None) -> LockRecord | None:
+    """``known`` where ``here`` is the same lock, to be released, or none."""
+    if here is None or known is None:
+        return here or known
+    return known if here == replace(known, state=LockState.RELEASE_OWED) else here
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The whole document.
@@ -297,6 +311,22 @@ class Records:
         """
         verification = self.verification if self.verification is not None and self.verification.bad else None
         return replace(self, waiting=None, verification=verification, settled=None, first_seen={})
+
+    def only_ends(self, before: Records) -> bool:
+        """Whether these differ from ``before`` only in that something which was under way has ended.
+
+        That need not be on disk before the agent goes on: with the older records, another start ends it once more, and
+        every end is idempotent: an undo, the release of a lock, the conclusion of an attempt.
+        """
+        known, here = before.obligations, self.obligations
+        return known == replace(
+            here,
+            intent=here.intent or known.intent,
+            attempt=_unless_ended(here.attempt, known.attempt),
+            lock=_unless_released(here.lock, known.lock),
+            verification=here.verification or known.verification,
+            history=known.history,
+        )
 
     def lock_is(self, state: LockState) -> Records:
         """With the lock record, if there is one, in ``state``."""

@@ -723,35 +723,56 @@ def test_no_lock_is_asked_for_without_a_record() -> None:
     assert staged_wait(walk, "gates").reason == DISK_FULL.message
 
 
-@pytest.mark.parametrize("answer", [LockGranted(), BUSY])
-def test_an_answer_that_cannot_be_noted_leaves_the_lock_owed(answer: LockGranted | LockBusy) -> None:
-    walk = locking().answer_unsaved(answer)
+def test_a_grant_that_cannot_be_noted_leaves_the_lock_owed() -> None:
+    walk = locking().answer_unsaved(LockGranted())
     assert walk.none(Arm)
     assert (lock_state(walk), walk.state.records.intent) == ("maybe_held", None)
     assert walk.wake().one(ReleaseLock)
 
 
-@pytest.mark.parametrize("failure", [UNREACHABLE, UNCERTAIN], ids=lambda failure: failure.kind)
-def test_a_failure_that_cannot_be_noted_leaves_the_lock_owed(failure: Failure) -> None:
-    walk = locking()
-    walk.unsaved(Errored(walk.task.id, failure))
-    assert lock_state(walk) == "maybe_held"
+@pytest.mark.parametrize("known_by_disk", [True, False])
+def test_a_lock_is_given_back_while_the_disk_is_full(known_by_disk: bool) -> None:
+    """From between grant and arming on: the slot must not be held for as long as nobody frees some space."""
+    walk = locking().answer(LockGranted())
+    assert walk.one(Arm)
+    walk.answer_unsaved(STAGED)  # the step after arming cannot be put on record: the attempt is undone
+    assert walk.one(Disarm)
+    walk.answer_unsaved(STAGED)
+    assert (walk.state.records.intent, walk.state.records.attempt) == (None, None)
     assert walk.wake().one(ReleaseLock)
+    walk.answer(LockReleased()) if known_by_disk else walk.answer_unsaved(LockReleased())
+    assert lock_state(walk) is None
+    assert walk.state.trouble is not None
+    assert walk.state.trouble.failure == DISK_FULL
 
 
-def test_an_unlock_that_cannot_be_noted_is_done_again() -> None:
-    walk = locking().fail(UNCERTAIN).wake().answer_unsaved(LockReleased())
-    assert lock_state(walk) == "release_owed"
-    assert walk.state.lock.why == DISK_FULL.message
-    again = walk.wake()
-    assert again.secs == pytest.approx(ACCOUNT.timeout_secs + 5.25, abs=0.25)
-    assert lock_state(again.answer(LockReleased())) is None
-
-
-def test_a_look_that_cannot_be_noted_is_done_again() -> None:
+def test_a_lock_is_given_back_after_the_boot_while_the_disk_is_full() -> None:
     walk = Walk(Records(lock=lock_record())).answer(host()).wake().answer_unsaved(WELL)
-    assert lock_state(walk) == "held"
-    assert _look_again(walk).one(ReadHealth)
+    assert lock_state(walk) == "release_owed"
+    assert walk.wake().one(ReleaseLock)
+    assert lock_state(walk.answer_unsaved(LockReleased())) is None
+
+
+def test_an_agent_that_ends_while_the_disk_is_full_gives_the_lock_back_once_more() -> None:
+    """The disk has the records of before; to a server, the second unlock changes nothing."""
+    on_disk = locking().answer(LockGranted()).state.records
+    again = Walk(on_disk, LOCKED).answer(STAGED)
+    assert again.one(Disarm)
+    assert again.answer(STAGED).wake().one(ReleaseLock)
+
+
+def test_a_refusal_that_cannot_be_noted_counts() -> None:
+    assert lock_state(locking().answer_unsaved(BUSY)) is None
+    walk = locking()
+    assert lock_state(walk.unsaved(Errored(walk.task.id, UNREACHABLE))) is None
+
+
+def test_an_answer_that_did_not_come_is_waited_for_though_that_cannot_be_noted() -> None:
+    walk = locking()
+    walk.unsaved(Errored(walk.task.id, UNCERTAIN))
+    assert lock_state(walk) == "release_owed"
+    assert walk.wake().one(ReleaseLock)
+    assert walk.secs == pytest.approx(ACCOUNT.timeout_secs, abs=0.5)
 
 
 def test_a_request_for_the_reboot_that_cannot_be_noted_keeps_the_lock_until_it_is_disarmed() -> None:

@@ -46,7 +46,7 @@ from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS, UNCERTAIN_SECS, Rebooting
 from tidegate.machine.phases.staging import Staging
 from tidegate.machine.phases.steady import Steady
-from tidegate.machine.phases.undoing import UNDO_RETRY_SECS, Undoing
+from tidegate.machine.phases.undoing import UNDO_RETRY_SECS
 from tidegate.machine.phases.waiting import Staged
 from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
@@ -488,13 +488,13 @@ def test_a_reboot_that_cannot_be_noted_is_not_asked_for() -> None:
     assert walk.one(Disarm)
 
 
-def test_an_attempt_that_cannot_be_closed_stays_open_and_is_tried_again() -> None:
+def test_an_attempt_that_is_undone_ends_though_that_cannot_be_saved() -> None:
+    """With what the disk has, another start would undo it once more, and begin nothing."""
     walk = disarming().answer_unsaved(host(staged="2"))
-    assert isinstance(walk.state.phase, Undoing)
-    assert walk.state.records.intent is not None
-    assert next_wakeup(walk.state) == at(UNDO_RETRY_SECS).boot_secs
-    closed = walk.wake().answer(host(staged="2")).state
-    assert (closed.records.intent, closed.trouble) == (None, None)
+    assert isinstance(walk.state.phase, Staged)
+    assert walk.state.records.intent is None
+    assert walk.state.trouble is not None
+    assert walk.state.trouble.failure == DISK_FULL
 
 
 # --------------------------------------------------------------------------- what does not belong
