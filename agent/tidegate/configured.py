@@ -93,10 +93,10 @@ class ConfigurationReader:
             locking, gates = None, (*gates, Unavailable(FLEET_LOCK, err.message, err.remedy))
         discovery = discovery_for(settings, identity, NetClient(), dependencies.clock, dependencies.ask_engine)
         world = World(discovery, gates, dependencies.prober_for(settings))
-        return Configured(_policy(settings, locking), world, identity)
+        return Configured(_policy(settings, locking, identity), world, identity)
 
 
-def _policy(settings: Settings, locking: FleetLocking | None) -> Policy:
+def _policy(settings: Settings, locking: FleetLocking | None, identity: HostIdentity) -> Policy:
     updates, health = settings.updates, settings.health
     return Policy(
         enabled=updates.enabled,
@@ -114,6 +114,8 @@ def _policy(settings: Settings, locking: FleetLocking | None) -> Policy:
         ),
         failure_action=FailureAction(health.failure_action),
         steady_interval_secs=settings.timing.steady_interval_secs,
+        start_delay_secs=settings.timing.start_delay_secs,
+        host_seed=identity.node_uuid or "",
         fleet_lock=locking,
     )
 

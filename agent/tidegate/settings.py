@@ -44,7 +44,15 @@ _Engines = assembled("Engines", {entry.table: entry.section for entry in engines
 class Timing:
     """``[agent.timing]``: how often the agent checks for a new release."""
 
-    steady_interval_secs: int = key(300, Integer(1, MAX_INTERVAL_SECS), "Seconds between two checks for a new release.")
+    steady_interval_secs: int = key(
+        300, Integer(1, MAX_INTERVAL_SECS), "Seconds between two checks for a new release, and up to a tenth more."
+    )
+    start_delay_secs: int = key(
+        60,
+        Integer(0, MAX_INTERVAL_SECS),
+        "Seconds within which the first check after a start or a resume comes, at a random moment and at most one "
+        "interval later, so that hosts that power up together do not ask together.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ REST: Document = {
     "next_check": None,
     "next_opening": None,
     "dead_end": None,
+    "source_flaws": None,
     "deferred": [],
     "passed_over": [],
     "stale_config": None,

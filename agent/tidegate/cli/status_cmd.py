@@ -12,7 +12,7 @@ from tidegate.cli import exits, output
 from tidegate.cli.snapshot_file import read, text
 from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
-from tidegate.jsonread import Document, rows, table
+from tidegate.jsonread import Document, items, rows, table
 from tidegate.report.status_file import is_live
 
 UP_TO_DATE = 0
@@ -92,6 +92,7 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
     for held in rows(document, "deferred"):
         yield from _deferral(held, now)
     yield from _passed_over(rows(document, "passed_over"))
+    yield from _source_flaws(table(document, "source_flaws"))
     for gate in rows(document, "gates"):
         yield from _wait(gate, now)
     yield from _lock(table(document, "lock"), now)
@@ -117,6 +118,14 @@ def _passed_over(releases: list[Document]) -> Iterator[str]:
     for one in releases:
         if text(one, "cause") not in _NOT_SKIPPED:
             yield _line("Skipped", f"{text(table(one, 'release'), 'version')} {text(one, 'reason')}")
+
+
+def _source_flaws(flaws: Document) -> Iterator[str]:
+    if flaws:
+        first = next((str(one) for one in items(flaws, "first")), "")
+        yield _line(
+            "Source", f"flaws of the update graph that are left out: {text(flaws, 'count')}; the first: {first}"
+        )
 
 
 def _health(health: Document, now: datetime) -> Iterator[str]:

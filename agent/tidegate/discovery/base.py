@@ -30,7 +30,8 @@ class Offers:
     ``booted`` is None when the source does not list the booted release. ``dead_end`` is the source's reason why the
     booted release will never get a successor; None where it may get one. ``deferred`` are further successors, which
     are not for this host yet. ``complete``: a release that is not among the candidates was withdrawn; a source that
-    names only its newest release cannot say that.
+    names only its newest release cannot say that. ``flaws`` are the first of ``flaw_count`` faults of the source that
+    are not on this host's way; what has them is left out.
     """
 
     candidates: tuple[Release, ...]
@@ -38,6 +39,8 @@ class Offers:
     dead_end: str | None
     deferred: tuple[Deferred, ...] = ()
     complete: bool = True
+    flaws: tuple[str, ...] = ()
+    flaw_count: int = 0
 
     @property
     def booted_known(self) -> bool:

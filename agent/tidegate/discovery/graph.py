@@ -1,7 +1,7 @@
 """Parse an update graph of the Cincinnati protocol, and find the successors of a release in it. Pure.
 
-Nodes are releases, edges are allowed moves. A graph is validated as a whole before any of it is used: an inconsistency
-anywhere means that its generator is broken. Unknown keys are ignored. Validation is linear, and done column by column,
+Nodes are releases, edges are allowed moves. A graph is validated as a whole; of one that fails, :mod:`.graph_part`
+finds what hosts may use all the same. Unknown keys are ignored. Validation is linear, and done column by column,
 which is several times faster than node by node; in a graph that fails, :mod:`.graph_faults` finds the place.
 
 Sources: "Cincinnati for Fedora CoreOS" in Zincati's documentation (docs/development/cincinnati/protocol.md) for the
@@ -106,8 +106,25 @@ def parse_graph(raw: bytes) -> Graph:
     Raises:
         TidegateError: ``discovery.nonsense``, with the place (``nodes[3].payload``) and the fault.
     """
+    return graph_of(*lists_of(raw))
+
+
+def lists_of(raw: bytes) -> tuple[list[object], list[object]]:
+    """Return the nodes and the edges of a graph as its JSON has them, not validated.
+
+    Raises:
+        TidegateError: ``discovery.nonsense``: it is not JSON, or has no such lists.
+    """
     top = faults.as_object(_json(raw), "the graph")
-    listed, edges = _list(top, "nodes"), _list(top, "edges")
+    return _list(top, "nodes"), _list(top, "edges")
+
+
+def graph_of(listed: Sequence[object], edges: Sequence[object]) -> Graph:
+    """Validate the nodes and the edges of a graph.
+
+    Raises:
+        TidegateError: ``discovery.nonsense``, with the place (``nodes[3].payload``) and the fault.
+    """
     try:
         nodes = _nodes(listed)
         sources, targets = _ends(edges, len(nodes))

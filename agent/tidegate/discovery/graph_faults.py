@@ -23,11 +23,11 @@ def explain(nodes: Sequence[object], edges: Sequence[object]) -> Never:
     Raises:
         TidegateError: always, ``discovery.nonsense`` with the place (``nodes[3].payload``).
     """
-    names = [_check_node(index, node) for index, node in enumerate(nodes)]
+    names = [check_node(index, node) for index, node in enumerate(nodes)]
     _refuse_duplicates("version", (version for version, _ in names))
     _refuse_duplicates("payload", (payload for _, payload in names))
     for index, edge in enumerate(edges):
-        _check_edge(index, edge, len(nodes))
+        check_edge(index, edge, len(nodes))
     refuse("it is invalid, and the place cannot be told")
 
 
@@ -78,7 +78,12 @@ def as_object(value: object, where: str) -> dict[str, object]:
     return cast(dict[str, object], value)
 
 
-def _check_node(index: int, node: object) -> tuple[str, str]:
+def check_node(index: int, node: object) -> tuple[str, str]:
+    """Return version and payload of the node with this number.
+
+    Raises:
+        TidegateError: ``discovery.nonsense``, with the fault.
+    """
     where = f"nodes[{index}]"
     fields = as_object(node, where)
     names = _name(fields, "version", where), _name(fields, "payload", where)
@@ -122,7 +127,12 @@ def _refuse_duplicates(key: str, values: Iterable[str]) -> None:
             refuse(f"nodes[{first}] and nodes[{index}] have the same {key} {shown(value)}")
 
 
-def _check_edge(index: int, edge: object, node_count: int) -> None:
+def check_edge(index: int, edge: object, node_count: int) -> tuple[int, int]:
+    """Return the ends of the edge with this number, in a graph of so many nodes.
+
+    Raises:
+        TidegateError: ``discovery.nonsense``, with the fault.
+    """
     if not _is_pair(edge):
         refuse(f"edges[{index}] is {shown(edge)}, not a pair of node numbers")
     source, target = edge
@@ -130,6 +140,7 @@ def _check_edge(index: int, edge: object, node_count: int) -> None:
         refuse(f"edges[{index}] is {shown(edge)}, but the nodes are numbered 0 to {node_count - 1}")
     if source == target:
         refuse(f"edges[{index}] leads from nodes[{source}] to itself")
+    return source, target
 
 
 def _is_pair(edge: object) -> TypeGuard[list[int]]:

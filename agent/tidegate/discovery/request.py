@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from tidegate.clock import Clock, SystemClock
 from tidegate.discovery.fetching import RETRIED, WRONG_SERVER, Fetcher
-from tidegate.discovery.graph import parse_graph
+from tidegate.discovery.graph_part import offers_of
 from tidegate.discovery.wire import GraphRequest, OffersEvent, Trust
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.answers import excerpt, is_markup
@@ -34,7 +34,7 @@ def work(fields: Json, _departed: threading.Event) -> Work:
 def answer(request: GraphRequest, clock: Clock | None = None) -> Event:
     """Fetch and validate the graph at ``request.url``; the releases that it offers, or an error."""
     try:
-        return OffersEvent(parse_graph(_fetch(request, clock or SystemClock())).offers(request.booted_payload))
+        return OffersEvent(offers_of(_fetch(request, clock or SystemClock()), request.booted_payload))
     except TidegateError as error:
         return error_event(error, where=masked(request.url))
 

@@ -99,6 +99,8 @@ class OffersEvent:
                 "booted": booted,
                 "dead_end": str() | None as dead_end,
                 "deferred": list(deferred),
+                "flaws": list(flaws),
+                "flaw_count": int(flaw_count),
             }:
                 return cls(
                     Offers(
@@ -106,6 +108,8 @@ class OffersEvent:
                         booted=None if booted is None else _release_from_wire(booted),
                         dead_end=dead_end,
                         deferred=tuple(map(_deferred_from_wire, deferred)),
+                        flaws=tuple(map(str, flaws)),
+                        flaw_count=flaw_count,
                     )
                 )
             case _:
@@ -141,6 +145,8 @@ def _offers_to_wire(offers: Offers) -> dict[str, object]:
         "booted": None if offers.booted is None else _release_to_wire(offers.booted),
         "dead_end": offers.dead_end,
         "deferred": [_deferred_to_wire(deferred) for deferred in offers.deferred],
+        "flaws": list(offers.flaws),
+        "flaw_count": offers.flaw_count,
     }
 
 

@@ -41,20 +41,22 @@ class ClockSettings:
     require: str = key(
         "auto",
         Choice(REQUIREMENTS),
-        "Whether the clock must be synchronised for a reboot; `auto`: only where windows or an expiry depend on it.",
+        "Whether the clock must be synchronised for a reboot; `auto`: only where windows, an expiry or "
+        "`updates.min_release_age_secs` depend on it.",
     )
 
 
 def _build(settings: Settings, sources: GateSources) -> Iterator[Gate]:
     """The gate, unless it is switched off.
 
-    A strategy that depends on the clock may allow without an end (a window beyond the horizon), which
-    :func:`where_time_is_limited` alone would miss.
+    A strategy that depends on the clock may allow without an end (a window beyond the horizon), and a release of some
+    age has none, which :func:`where_time_is_limited` alone would miss.
     """
     require = settings.of(ClockSettings).require
     if require == "never":
         return
-    depends = require == "always" or any(spec.by_clock for spec in settings.strategies)
+    by_clock = any(spec.by_clock for spec in settings.strategies) or settings.updates.min_release_age_secs > 0
+    depends = require == "always" or by_clock
     yield ClockGate(always if depends else where_time_is_limited, sources.timedate.synchronized)
 
 

@@ -29,7 +29,7 @@ DENIED = GateSpec(
 )
 VERSION_POLICY = GateSpec(
     "version_policy",
-    "`updates.pin` or `updates.max_version` excludes the release",
+    "`updates.pin`, `updates.max_version` or `updates.min_release_age_secs` excludes the release",
     frozenset({Purpose.UPDATE, Purpose.MANUAL}),
     overridable=False,
 )

@@ -94,8 +94,13 @@ def backed_off(state: State, failures: int, now: Now, wished_secs: float = 0.0) 
 
 def spread(state: State, secs: float) -> float:
     """``secs`` and up to a tenth more, another tenth on each host and each time: fleets must not march in step."""
-    draw = crc32(f"{state.boot.boot_id} {state.next_id}".encode()) / 2**32
-    return secs * (1.0 + 0.1 * draw)
+    return secs * (1.0 + 0.1 * draw(state))
+
+
+def draw(state: State) -> float:
+    """A number from 0 to 1, not included: another one on each host, after each boot and for each task."""
+    seed = f"{state.policy.host_seed} {state.boot.boot_id} {state.boot.init_ticks} {state.next_id}"
+    return crc32(seed.encode()) / 2**32
 
 
 def seen(state: State, host: HostView) -> State:

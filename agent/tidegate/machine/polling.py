@@ -11,15 +11,18 @@ from tidegate.discovery.base import Deferred, Offers
 from tidegate.discovery.policy import Rules, choose
 from tidegate.engines.registry import scheme_of
 from tidegate.errors import ErrorKind, Failure
+from tidegate.machine import ages
 from tidegate.machine.effects import ERROR, WARNING, Announce, Effect, FindOffers, Reply
 from tidegate.machine.parts import (
     CHECKING,
     HOST_GOING_DOWN,
     backed_off,
     booted_release,
+    draw,
     enter,
     left_alone_secs,
     recovered,
+    spread,
     take_id,
     troubled,
     turned_away,
@@ -33,6 +36,9 @@ from tidegate.machine.topics import Topic
 from tidegate.printable import duration
 from tidegate.release import Release
 
+LATE_SECS = 10.0
+"""A timer that is this late was not on time because the host was suspended, or the agent busy with something else."""
+
 
 def poll_due(state: State) -> float | None:
     """When (boot clock) discovery is to be asked, or None while it must not be."""
@@ -41,8 +47,20 @@ def poll_due(state: State) -> float | None:
     return state.poll.due if idle and wanted and state.policy.blocked is None else None
 
 
-def poll(state: State) -> Step:
-    """Ask discovery."""
+def first_due(state: State, now: Now) -> float:
+    """When (boot clock) discovery is asked after a start or a resume: hosts that power up together do not ask together.
+
+    Never later than one interval.
+    """
+    policy = state.policy
+    return now.boot_secs + draw(state) * min(policy.start_delay_secs, policy.steady_interval_secs)
+
+
+def poll(state: State, now: Now) -> Step:
+    """Ask discovery; later where the time for it has passed unseen, as while the host was suspended."""
+    overdue_secs = now.boot_secs - state.poll.due
+    if overdue_secs > LATE_SECS and state.policy.start_delay_secs and not state.requests:
+        return replace(state, poll=replace(state.poll, due=max(first_due(state, now), now.boot_secs + 1.0))), ()
     stream = None if state.host is None else state.host.stream
     booted = booted_release(state)
     task, state = take_id(state)
@@ -51,16 +69,17 @@ def poll(state: State) -> Step:
 
 def offers_found(state: State, offers: Offers, now: Now) -> Step:
     """Discovery answered: choose the target, and stage it if that is wanted."""
-    due = now.boot_secs + state.policy.steady_interval_secs
+    due = now.boot_secs + spread(state, state.policy.steady_interval_secs)
     polled = Poll(due, staging_failures=state.poll.staging_failures, checked_at=now.wall)
-    notes = _dead_end_met(state, offers)
+    notes = (*_dead_end_met(state, offers), *_flaws_met(state, offers))
     known = offers.booted_known
     state = recovered(state, *CHECKING) if known else troubled(state, _unknown_booted(state), now)
-    state = _first_seen(replace(state, poll=polled), offers, now)
+    state = ages.first_seen(ages.clock_settled(replace(state, poll=polled), now), offers, now)
     choice = choose(offers, rules(state, now))
     state = replace(
         state,
         dead_end=offers.dead_end,
+        source_flaws=(offers.flaw_count, offers.flaws),
         offered=offers.candidates,
         deferred=offers.deferred,
         passed_over=choice.passed_over,
@@ -79,27 +98,8 @@ def rules(state: State, now: Now) -> Rules:
         scheme=scheme_of(booted_release(state).payload),
         pin=policy.pin,
         max_version=policy.max_version,
-        young=_young(state, now),
+        young=ages.young(state, now),
     )
-
-
-def _young(state: State, now: Now) -> dict[str, str]:
-    """The payloads that were not on offer for long enough, and why; a clock that was set back makes nothing old."""
-    least_secs = state.policy.min_release_age_secs
-    young: dict[str, str] = {}
-    for payload, since in state.records.first_seen.items():
-        age_secs = (now.wall - since).total_seconds()
-        if age_secs < least_secs:
-            young[payload] = f"is on offer for less than {duration(least_secs)}, as updates.min_release_age_secs has it"
-    return young
-
-
-def _first_seen(state: State, offers: Offers, now: Now) -> State:
-    """Remember since when each release is on offer, where somebody asks for an age."""
-    known = state.records.first_seen
-    wanted = state.policy.min_release_age_secs > 0
-    first = {one.payload: known.get(one.payload, now.wall) for one in offers.candidates} if wanted else {}
-    return state if first == known else replace(state, records=replace(state.records, first_seen=first))
 
 
 def _dead_end_met(state: State, offers: Offers) -> tuple[Effect, ...]:
@@ -108,6 +108,14 @@ def _dead_end_met(state: State, offers: Offers) -> tuple[Effect, ...]:
     version = booted_release(state).version
     text = f"there are no further updates from {version}: {offers.dead_end}"
     return (Announce(Topic.DEAD_END, ERROR, text, version),)
+
+
+def _flaws_met(state: State, offers: Offers) -> tuple[Effect, ...]:
+    if not offers.flaw_count or state.source_flaws == (offers.flaw_count, offers.flaws):
+        return ()
+    count = f"{offers.flaw_count} flaw{'' if offers.flaw_count == 1 else 's'}"
+    text = f"the update graph has {count}, and what has them is left out: {'; '.join(offers.flaws)}"
+    return (Announce(Topic.SOURCE_FLAWED, WARNING, text),)
 
 
 def _withdrawn(state: State, offers: Offers) -> Step:

@@ -41,6 +41,8 @@ class Policy:
     ``enabled``: the agent checks, stages and finalizes by itself; otherwise only when a person asks. ``pin``,
     ``max_version``, ``min_release_age_secs``: which releases it may go to. ``health``, ``failure_action``: how a boot
     is watched, and what the agent does if it is unhealthy.
+    ``start_delay_secs``: within which the first check after a start or a resume comes. ``host_seed`` differs between
+    hosts, so that their random delays do.
     ``order``: the sequence of an update; ``workload``: there are units that it stops and starts. ``reboot_kind``: how
     the host goes down, where the engine's releases can be booted so.
     ``blocked``: why the agent must not stage or reboot at all (a bad configuration at the start, unreadable records),
@@ -55,6 +57,8 @@ class Policy:
     health: HealthTerms = field(default_factory=HealthTerms)
     failure_action: FailureAction = FailureAction.PAUSE
     steady_interval_secs: int = 300
+    start_delay_secs: float = 0.0
+    host_seed: str = ""
     fleet_lock: FleetLocking | None = None
     order: Order = Order.DOWNLOAD_THEN_KILL
     workload: bool = False
@@ -122,8 +126,9 @@ class State:
     """Everything the agent knows. ``records`` is what it keeps on disk; the rest is found out anew at each start.
 
     ``failed_units``: the systemd units that had failed when the host was looked at last. ``last_boot``: how the boot
-    before this one ended. ``offered``, ``deferred``,
-    ``passed_over``, ``dead_end``: what discovery answered last, and what became of it.
+    before this one ended. ``offered``, ``deferred``, ``passed_over``, ``dead_end``, ``source_flaws`` (their number, and
+    the first ones): what discovery answered last, and what became of it. ``clock_base``: both clocks when the wall clock
+    was trusted last; ``clock_set_at`` (boot clock): when it was set since, see :mod:`.ages`.
     """
 
     boot: BootInstance
@@ -138,7 +143,10 @@ class State:
     shutting_down: bool = False
     failed_units: frozenset[str] = frozenset()
     last_boot: LastBoot = UNKNOWN
+    clock_base: Now | None = None
+    clock_set_at: float | None = None
     dead_end: str | None = None
+    source_flaws: tuple[int, tuple[str, ...]] = (0, ())
     offered: tuple[Release, ...] = ()
     deferred: tuple[Deferred, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tidegate.clock import Now
-from tidegate.discovery.policy import Rules, unwanted
+from tidegate.discovery.policy import Cause, Rules, unwanted
 from tidegate.fleetlock.account import FLEET_LOCK
 from tidegate.gates.base import Wait
 from tidegate.gates.state import ATTEMPTS, DENIED, UPDATES, VERSION_POLICY
@@ -65,8 +65,9 @@ def _denied(state: State, target: Release) -> Wait | None:
 
 
 def _unwanted(state: State, target: Release) -> Wait | None:
-    """The operator has changed their mind since the release was staged."""
-    rules = Rules({}, pin=state.policy.pin, max_version=state.policy.max_version)
+    """The operator has changed their mind since the release was staged, or the clock by which it was old enough."""
+    young = {one.release.payload: one.reason for one in state.passed_over if one.cause is Cause.YOUNG}
+    rules = Rules({}, pin=state.policy.pin, max_version=state.policy.max_version, young=young)
     passed_over = unwanted(target, rules)
     if passed_over is None:
         return None

@@ -15,7 +15,7 @@ from tidegate.discovery.base import Offers
 from tidegate.errors import Failure
 from tidegate.fleetlock.account import LockReleased
 from tidegate.health.base import ProbeResult
-from tidegate.machine import denials, lock_duty, polling
+from tidegate.machine import ages, denials, lock_duty, polling
 from tidegate.machine.effects import Reply
 from tidegate.machine.events import (
     AllowAsked,
@@ -47,7 +47,7 @@ from tidegate.system.boot import BootInstance
 def begin(boot: BootInstance, policy: Policy, records: Records, now: Now) -> Step:
     """The state of an agent that has just started, and its first effect."""
     state = State(boot, policy, records, starting.Starting(None), Poll(due=now.boot_secs), next_id=1)
-    return starting.read_host(state)
+    return starting.read_host(replace(state, poll=Poll(due=polling.first_due(state, now)), clock_base=now))
 
 
 def next_wakeup(state: State) -> float | None:
@@ -90,7 +90,7 @@ def step(state: State, event: Event, now: Now) -> Step:
         case PolicyChanged(policy):
             return _policy(replace(state, policy=policy), now)
         case ClockSet():
-            return _asked_anew(state, now), ()
+            return _asked_anew(ages.clock_set(state, now), now), ()
         case RecordsUnwritable(failure, lost):
             return _unwritable(state, failure, lost, now)
         case Tick():
@@ -109,7 +109,7 @@ def _tick(state: State, now: Now) -> Step:
         return state.phase.due(state, now)
     due = polling.poll_due(state)
     if due is not None and due <= now.boot_secs:
-        return polling.poll(state)
+        return polling.poll(state, now)
     return state, ()
 
 

@@ -25,6 +25,7 @@ class Topic(StrEnum):
 
     HOST_UNREADABLE = "host-unreadable", "8334cc054ae7447180c8d422d1d40d78"
     CHECK_FAILED = "check-failed", "4547a65d6979484d888bd085617c86d1"
+    SOURCE_FLAWED = "source-flawed", "d75cc0e77c464f8198ce8620a7972121"
     DEAD_END = "dead-end", "ca0d0dbceb1042e1ba921a5b66aeb589"
     STAGED = "staged", "1bce90aabafe4bc882c224d1cfeaa314"
     WITHDRAWN = "withdrawn", "013a73e1f11b426491fa807dc2d1b065"

@@ -71,6 +71,7 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
         "next_check": _due(poll_due(state), now),
         "next_opening": _next_opening(waits),
         "dead_end": state.dead_end,
+        "source_flaws": _source_flaws(state),
         "deferred": [_deferred(deferred) for deferred in state.deferred],
         "passed_over": [_passed_over(passed_over) for passed_over in state.passed_over],
         "health": _health(state, now),
@@ -125,6 +126,11 @@ class Publisher:
         if self._since is None or self._state != public_state(state):
             self._state, self._since = public_state(state), now.wall
         return self._since
+
+
+def _source_flaws(state: State) -> dict[str, object] | None:
+    count, first = state.source_flaws
+    return {"count": count, "first": list(first)} if count else None
 
 
 def _awaits_reboot(state: State) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,12 +16,15 @@ from tests.fakes.builders import at, release
 from tests.fakes.clock import START
 from tidegate.clock import BUILT_AFTER, Now, SystemClock
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.gates.base import Allow, Question, Verdict, Wait
+from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
+from tidegate.gates.clock import SPEC as CLOCK
 from tidegate.gates.clock import ClockGate, always, where_time_is_limited
 from tidegate.gates.inhibitors import SPEC, Inhibitors
 from tidegate.gates.interval import Interval, boot_began_secs
+from tidegate.gates.select import GateSources
 from tidegate.release import Purpose
 from tidegate.services.inhibitors import Inhibitor
+from tidegate.settings import Settings
 
 UNREACHABLE = TidegateError(ErrorKind.BUS_TIMEOUT, "no answer within 25 s", "wait")
 
@@ -144,6 +150,19 @@ def test_where_nothing_depends_on_the_clock_it_is_not_checked() -> None:
 def test_a_reboot_that_is_allowed_only_until_some_instant_depends_on_the_clock() -> None:
     ends = question(allowed_until=START + timedelta(hours=1))
     assert isinstance(clocked(Kernel(False), ends, matters=False), Wait)
+
+
+def test_auto_counts_the_age_that_a_release_has_to_have() -> None:
+    plain = Settings()
+    aged = replace(plain, updates=replace(plain.updates, min_release_age_secs=604800))
+    sources = cast(GateSources, SimpleNamespace(timedate=SimpleNamespace(synchronized=Kernel(False))))
+    verdicts = [asyncio.run(next(clock_gates(one, sources)).ask(question())) for one in (plain, aged)]
+    assert [type(verdict) for verdict in verdicts] == [Allow, Wait]
+
+
+def clock_gates(settings: Settings, sources: GateSources) -> Iterator[Gate]:
+    assert CLOCK.build is not None
+    return iter(tuple(CLOCK.build(settings, sources)))
 
 
 # --------------------------------------------------------------------------- interval

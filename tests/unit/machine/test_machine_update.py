@@ -67,7 +67,7 @@ def test_a_steady_host_asks_discovery_at_once_and_then_at_the_steady_interval() 
     walk = steady().wake()
     assert walk.task == FindOffers(2, plain("1"))
     walk.answer(offers())
-    assert next_wakeup(walk.state) == at(300).boot_secs
+    assert at(300).boot_secs <= (next_wakeup(walk.state) or 0) <= at(330).boot_secs, "a tenth apart, host by host"
 
 
 def test_a_newer_release_is_staged() -> None:

@@ -49,6 +49,8 @@ OFFERS_LINE: dict[str, object] = {
     "candidates": [],
     "booted": None,
     "dead_end": None,
+    "flaws": [],
+    "flaw_count": 0,
     "deferred": [],
 }
 ERROR_LINE: dict[str, object] = {
