@@ -39,7 +39,9 @@ _LASTING = "(make /etc writable early enough for systemd-machine-id-commit, or s
 _REMEDY = "run `systemd-machine-id-setup`, or set identity.node_uuid"
 
 _GROUP = re.compile(r"[a-zA-Z0-9.-]+")
-_STREAM = re.compile(r"[a-zA-Z0-9._/-]+")
+_STREAM = re.compile(r"(?!(?:.*/)?\.\.?(?:/|$))[a-zA-Z0-9._-]+(?:/[a-zA-Z0-9._-]+)*")
+"""Names between slashes, none of which is ``.`` or ``..``: it becomes a part of URLs."""
+
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -65,7 +67,7 @@ class Identity:
     )
     stream: str | None = key(
         None,
-        Text(_STREAM, "letters, digits, and any of . _ / -"),
+        Text(_STREAM, "letters, digits and any of . _ -, in names that slashes separate, none of them . or .."),
         "The stream of releases that the host follows. Unless set, it is the last part of the ref from which the "
         "running release was deployed.",
     )
@@ -90,7 +92,8 @@ class HostIdentity:
 
     def following(self, stream: str | None) -> HostIdentity:
         """A copy with the stream that the engine follows, unless the settings name one."""
-        return self if self.stream is not None else replace(self, stream=stream)
+        usable = stream is not None and _STREAM.fullmatch(stream) is not None
+        return self if self.stream is not None else replace(self, stream=stream if usable else None)
 
     @property
     def variables(self) -> Mapping[str, str]:

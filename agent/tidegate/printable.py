@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _USERINFO = re.compile(r"^([^/?#]*//)[^/?#]*@")
-_SECRET = re.compile(r"([?&][^=&#]*(?:token|key|secret|passw|auth|sig)[^=&#]*=)[^&#]*", re.IGNORECASE)
+_SECRET = re.compile(r"([?&][^=&#]*(?:token|key|secret|pass|pwd|auth|cred|sig)[^=&#]*=)[^&#]*", re.IGNORECASE)
 
 
 def without_password(url: str) -> str:

@@ -106,7 +106,7 @@ def _install(root: Path) -> Iterator[Path]:
 
 def _copy(source: Path, target: Path) -> Path:
     """Replace ``target`` by a rename, so that a daemon that reads it meanwhile never sees part of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     draft = target.with_name(f".{target.name}.new")
     shutil.copyfile(source, draft)
     draft.chmod(0o644)
@@ -114,11 +114,19 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` and the missing ones above it, with mode 0755 under any umask: root's programs are in them."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        one.chmod(0o755)
+
+
 def _link(command: Path, root: Path) -> Path:
     """Link ``/usr/bin/tidegate``, which the units start, to this wheel's script."""
     script = Path(sys.prefix) / "bin" / "tidegate"
     inside = Path("/") / script.relative_to(root) if script.is_relative_to(root) else script
-    command.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(command.parent)
     command.symlink_to(inside)
     return command
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 from tidegate.config.problems import Path
 
+MAX_PARTS = 256
+"""No key has as many parts. Of a longer one the first ones are indexed, so that a key of thousands takes no time."""
+
 MAX_INLINE_DEPTH = 4
 """No key is nested deeper in arrays and inline tables. Values beyond this depth are skipped as a whole."""
 
@@ -46,7 +49,7 @@ class Index:
 
     def line(self, path: Path) -> int | None:
         """The line of ``path``, or of its longest prefix that is in the text; None without any."""
-        for length in range(len(path), 0, -1):
+        for length in range(min(len(path), MAX_PARTS), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
         return None
@@ -66,7 +69,7 @@ def index(text: str) -> Index:
     found = Index()
     given: dict[Path, int] = {}
     for path, line, complete in scanner.statements():
-        for length in range(1, len(path) + 1):
+        for length in range(1, min(len(path), MAX_PARTS) + 1):
             found.lines.setdefault(path[:length], line)
         if complete and given.setdefault(path, line) != line:
             found.repeats.append(Repeat(path, line, given[path]))

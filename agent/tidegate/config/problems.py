@@ -83,7 +83,8 @@ def described(value: object) -> str:
 
 def dotted(path: Path) -> str:
     """A path as TOML writes it, with indexes in brackets."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in path)
+    parts = path[:MAX_KEY_CHARS]  # more would be cut off
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in parts)
     return _cut(text.removeprefix("."), MAX_KEY_CHARS)
 
 

@@ -8,6 +8,7 @@ reader ignores keys that it does not know and takes defaults for those that are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -26,6 +27,7 @@ from tidegate.engines.base import (
     StagedDeployment,
 )
 from tidegate.jsonread import Node
+from tidegate.printable import visible
 from tidegate.release import Release
 from tidegate.system.reboot import RebootKind
 
@@ -126,7 +128,7 @@ def status_from_document(document: object) -> EngineStatus:
     return EngineStatus(
         engine=fields.text("engine"),
         booted=_deployment(fields.child("booted")),
-        staged=None if staged is None else StagedDeployment(*_pair(staged), locked=staged.flag("locked")),
+        staged=None if staged is None else StagedDeployment(*_shown(staged), locked=staged.flag("locked")),
         entries=tuple(map(_deployment, fields.children("entries"))),
         finalize_failure=None if failure is None else _failure(failure),
         stream=fields.optional_text("stream"),
@@ -173,7 +175,8 @@ def latest_from_document(document: object) -> Latest:
     """
     fields = _node(document, "latest")
     ending = fields.optional_text("end_of_life")
-    return Latest(_release(fields.child("booted")), _release(fields.child("newest")), ending)
+    booted, newest = _release(fields.child("booted")), _release(fields.child("newest"))
+    return Latest(_with_shown_version(booted), _with_shown_version(newest), ending)
 
 
 def _traits_to_document(traits: EngineTraits) -> _Document:
@@ -241,17 +244,27 @@ def _deployment_to_document(deployment: Deployment) -> _Document:
 
 
 def _deployment(fields: Node) -> Deployment:
-    return Deployment(*_pair(fields))
+    return Deployment(*_shown(fields))
 
 
 def _pair(fields: Node) -> _Pair:
     return fields.text("version"), fields.text("payload")
 
 
+def _shown(fields: Node) -> _Pair:
+    """Version and payload; a commit's version is text of whoever made it, and goes to journals and terminals."""
+    version, payload = _pair(fields)
+    return visible(version), payload
+
+
 def _release(fields: Node) -> Release:
     age_index = fields.integer("age_index") if "age_index" in fields.fields else None
     metadata = fields.optional_child("metadata")
     return Release(*_pair(fields), age_index, MappingProxyType({} if metadata is None else _metadata(metadata)))
+
+
+def _with_shown_version(release: Release) -> Release:
+    return replace(release, version=visible(release.version))
 
 
 def _metadata(fields: Node) -> dict[str, str]:
@@ -331,12 +344,12 @@ def status_from_wire(values: tuple[object, ...]) -> EngineStatus:
     engine, owner, booted, staged, entries, finalize_failure, stream, rollback = cast("_Status", values)
     return EngineStatus(
         engine=engine,
-        booted=Deployment(*booted),
-        staged=StagedDeployment(*staged[0]) if staged else None,
-        entries=tuple(Deployment(*entry) for entry in entries),
+        booted=deployment_from_wire(booted),
+        staged=StagedDeployment(visible(staged[0][0]), *staged[0][1:]) if staged else None,
+        entries=tuple(map(deployment_from_wire, entries)),
         finalize_failure=FinalizeFailure(finalize_failure[0]) if finalize_failure else None,
         stream=stream[0] if stream else None,
-        rollback=Deployment(*rollback[0]) if rollback else None,
+        rollback=deployment_from_wire(rollback[0]) if rollback else None,
         traits=EngineTraits(reboots=RebootOwner(owner)),
     )
 
@@ -349,7 +362,7 @@ def deployment_to_wire(deployment: Deployment) -> tuple[str, str]:
 def deployment_from_wire(values: tuple[object, ...]) -> Deployment:
     """Read the inverse of :func:`deployment_to_wire`."""
     version, payload = cast("tuple[str, str]", values)
-    return Deployment(version, payload)
+    return Deployment(visible(version), payload)
 
 
 def latest_to_wire(latest: Latest) -> tuple[object, ...]:
@@ -370,7 +383,7 @@ def _release_to_wire(release: Release) -> _Release:
 
 def _release_from_wire(values: _Release) -> Release:
     version, payload, age_index = values
-    return Release(version, payload, age_index[0] if age_index else None)
+    return Release(visible(version), payload, age_index[0] if age_index else None)
 
 
 # --------------------------------------------------------------------------- progress and texts

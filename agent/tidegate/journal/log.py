@@ -15,7 +15,7 @@ from tidegate.clock import Clock
 from tidegate.journal.dedup import Line, Repeats
 from tidegate.journal.native import Sink, sink_of_process
 from tidegate.machine.effects import Announce
-from tidegate.printable import without_password
+from tidegate.printable import visible, without_password
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
@@ -61,7 +61,9 @@ class JournalLog:
 
     def _write(self, lines: Iterable[Line]) -> None:
         for line in lines:
-            self._sink.write({"MESSAGE": masked(line.text), "PRIORITY": str(line.priority), **line.fields})
+            text = "\n".join(map(visible, masked(line.text).split("\n")))  # a traceback keeps its lines
+            fields = {name: visible(value) for name, value in line.fields.items()}
+            self._sink.write({"MESSAGE": text, "PRIORITY": str(line.priority), **fields})
 
 
 class LogHandler(logging.Handler):

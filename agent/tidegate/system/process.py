@@ -21,10 +21,9 @@ from types import MappingProxyType
 
 from tidegate.errors import ErrorKind, TidegateError
 
+# Without /usr/local, which on an image-based host is no part of the release: anybody's program there would run as root.
 # C.UTF-8 and not C: GLib replaces characters outside ASCII, such as no-break spaces and quotes, with question marks.
-ENVIRONMENT: Mapping[str, str] = MappingProxyType(
-    {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-)
+ENVIRONMENT: Mapping[str, str] = MappingProxyType({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"})
 # Far above the output of any engine, and bounded for a child that never stops. The end is kept: errors come last.
 OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
 # After SIGKILL a child exits at once, unless it is in uninterruptible sleep (dead disk): then waiting does not help.

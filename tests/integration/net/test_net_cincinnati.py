@@ -157,7 +157,7 @@ def test_a_dead_end_and_a_barrier() -> None:
     [
         (graph(edges=[[0, 4]]), "edges[0] is a list, but the nodes are numbered 0 to 3"),
         (graph(edges=[[0, 1], [1, 0]]), "2 releases form a cycle"),
-        (graph(edges=[["0", 1]]), "not a pair of node numbers"),
+        (graph(edges=[[0, "1"]]), "not a pair of node numbers"),
         (graph(edges=None), "edges is None, not a list"),
         (graph([CHECKSUMS[0]] * 2), "nodes[0] and nodes[1] have the same payload"),
         (graph().replace(b"42.1", b"42.0"), "nodes[0] and nodes[1] have the same version"),

@@ -109,10 +109,14 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_and_an_endless_file(tmp_path: Path) -> None:
-    with pytest.raises(TidegateError, match="the file cannot be read: Is a directory"):
+    with pytest.raises(TidegateError, match="the file cannot be read: it is a folder, not a plain file"):
         find(tmp_path.as_uri())
-    with pytest.raises(TidegateError, match=f"larger than {MAX_GRAPH_BYTES} bytes"):
+    with pytest.raises(TidegateError, match="it is a device, not a plain file"):
         find("file:///dev/zero")
+    with (tmp_path / "huge").open("wb") as huge:
+        huge.truncate(MAX_GRAPH_BYTES + 1)
+    with pytest.raises(TidegateError, match=f"larger than {MAX_GRAPH_BYTES} bytes"):
+        find((tmp_path / "huge").as_uri())
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ mount --bind "$sysroot" "$root/sysroot"
 mount --bind "$sysroot/boot" "$root/boot"
 mount --bind "$sysroot/ostree/deploy/$stateroot/var" "$root/var"
 mount --rbind /usr "$root/usr"
-mount --bind "$stubs" "$root/usr/local/sbin"
+for stub in "$stubs"/*; do mount --bind "$stub" "$root/usr/bin/${stub##*/}"; done
 mount -t tmpfs tmpfs "$root/run"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"

@@ -78,6 +78,18 @@ def test_a_wheel_inside_the_image_is_linked_as_the_image_will_see_it(
     assert (root / install_cmd.COMMAND).readlink() == Path("/opt/tidegate/bin/tidegate")
 
 
+def test_no_umask_makes_a_folder_that_others_may_write(data: Path, root: Path) -> None:
+    assert data
+    before = os.umask(0)
+    try:
+        install(root)
+    finally:
+        os.umask(before)
+    loose = [path for path in root.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
+    assert loose == []
+    assert {path.stat().st_mode & 0o777 for path in root.rglob("*") if path.is_dir()} == {0o755}
+
+
 def test_a_command_that_a_package_has_put_there_is_left_alone(data: Path, root: Path) -> None:
     assert data
     command = root / install_cmd.COMMAND

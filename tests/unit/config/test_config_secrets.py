@@ -17,6 +17,9 @@ ADDRESSES = (
     f"https://{SECRET}@graph.example.com/",
     f"https://graph.example.com/g?arch=arm64&access_token={SECRET}",
     f"https://graph.example.com/g?apikey={SECRET}#x",
+    f"https://graph.example.com/g?pwd={SECRET}",
+    f"https://graph.example.com/g?stream=x&db_pwd={SECRET}",
+    f"https://graph.example.com/g?pass={SECRET}",
 )
 
 

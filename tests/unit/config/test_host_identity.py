@@ -8,6 +8,7 @@ import pytest
 
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.identity import Identity, app_specific_id, host_id, read_machine_id
+from tidegate.settings import load
 
 MACHINE = "2e074e9b299c41a59923c51ae16f279b"
 
@@ -41,3 +42,18 @@ def test_without_a_machine_id_there_is_a_remedy(tmp_path: Path, content: bytes |
         read_machine_id(file)
     assert caught.value.kind is ErrorKind.IDENTITY_UNKNOWN
     assert "node_uuid" in caught.value.remedy
+
+
+@pytest.mark.parametrize("stream", ["../../x", "..", ".", "a/../b", "a/./b", "/a", "a/", "a//b", "a b"])
+def test_a_stream_that_would_lead_elsewhere_in_a_url_is_refused(tmp_path: Path, stream: str) -> None:
+    (tmp_path / "x.toml").write_text(f'[identity]\nstream = "{stream}"\n', encoding="utf-8")
+    (problem,) = load((tmp_path,)).problems
+    assert problem.key == "identity.stream"
+
+
+@pytest.mark.parametrize("stream", ["stable", "fedora/x86_64/coreos/stable", "a.b", "..a", "a-b_c"])
+def test_names_between_slashes_are_a_stream(tmp_path: Path, stream: str) -> None:
+    (tmp_path / "x.toml").write_text(f'[identity]\nstream = "{stream}"\n', encoding="utf-8")
+    loaded = load((tmp_path,))
+    assert loaded.settings is not None
+    assert loaded.settings.identity.stream == stream

@@ -10,7 +10,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.config.lines import MAX_INLINE_DEPTH, index
+from tidegate.config.lines import MAX_INLINE_DEPTH, MAX_PARTS, index
 from tidegate.config.problems import Path
 
 # Pieces that look like something else to a scanner that does not know where strings and comments end.
@@ -196,3 +196,11 @@ def test_a_repeat_has_both_lines(text: str, repeated: Path, line: int, first: in
         tomli.loads(text)
     (found,) = index(text).repeats
     assert (found.path, found.line, found.first_line) == (repeated, line, first)
+
+
+def test_a_key_of_thousands_of_parts_is_indexed_by_its_first_ones() -> None:
+    """Every prefix of such a key would take time and memory by the square of its length."""
+    long = ("a",) * 20_000
+    found = index(f"{'.'.join(long)} = 1\nb = 1\n")
+    assert len(found.lines) == MAX_PARTS + 1
+    assert (found.line(long), found.line(("b",))) == (1, 2)

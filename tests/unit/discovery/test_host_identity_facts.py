@@ -152,3 +152,4 @@ def test_the_stream_of_the_settings_goes_before_that_of_the_engine() -> None:
     assert host.following("stable").stream == "stable"
     assert host.following(None).stream is None
     assert host.following("stable").following("next").stream == "stable"
+    assert host.following("../../x").stream is None, "it is put into URLs"

@@ -36,7 +36,8 @@ from tidegate.release import Release
 from tidegate.system.reboot import RebootKind
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-deployments = st.builds(Deployment, texts, texts)
+versions = texts.filter(str.isprintable)
+deployments = st.builds(Deployment, versions, texts)
 traits = st.builds(
     EngineTraits,
     stages_locked=st.booleans(),
@@ -54,7 +55,7 @@ statuses = st.builds(
     EngineStatus,
     engine=texts,
     booted=deployments,
-    staged=st.none() | st.builds(StagedDeployment, texts, texts, st.booleans()),
+    staged=st.none() | st.builds(StagedDeployment, versions, texts, st.booleans()),
     entries=st.lists(deployments).map(tuple),
     finalize_failure=st.none() | failures,
     stream=st.none() | texts,
@@ -64,10 +65,33 @@ statuses = st.builds(
     booted_by_current_menu=st.none() | st.booleans(),
 )
 metadata = st.dictionaries(texts.filter(bool).map(lambda text: text[:20]), texts, max_size=5)
-releases = st.builds(Release, texts, texts, st.none() | st.integers(-(2**63), 2**63 - 1), metadata)
+releases = st.builds(Release, versions, texts, st.none() | st.integers(-(2**63), 2**63 - 1), metadata)
 latests = st.builds(Latest, booted=releases, newest=releases, end_of_life=st.none() | texts)
 
 MINIMAL = EngineStatus("ostree", Deployment("1", "a"), None, (), None)
+
+
+EVIL = "7\x1b]0;PWN\x07\x1b[31mEVIL\nForged"
+
+
+def test_a_version_of_escape_sequences_arrives_as_escapes() -> None:
+    evil = Deployment(EVIL, "a")
+    status = replace(MINIMAL, booted=evil, staged=StagedDeployment(EVIL, "b", True), entries=(evil,), rollback=evil)
+    latest = Latest(Release(EVIL, "a"), Release(EVIL, "b"), None)
+    for seen in (
+        wire.status_from_document(received(wire.status_to_document(status))),
+        wire.status_from_wire(cast("tuple[object, ...]", received(wire.status_to_wire(status)))),
+    ):
+        assert seen.staged is not None
+        assert seen.rollback is not None
+        versions = {seen.booted.version, seen.staged.version, seen.rollback.version, seen.entries[0].version}
+        assert versions == {"7\\x1b]0;PWN\\x07\\x1b[31mEVIL\\nForged"}
+    for found in (
+        wire.latest_from_document(received(wire.latest_to_document(latest))),
+        wire.latest_from_wire(cast("tuple[object, ...]", received(wire.latest_to_wire(latest)))),
+    ):
+        assert found.booted.version.isprintable()
+        assert found.newest.version.isprintable()
 
 
 def received(value: object) -> object:
