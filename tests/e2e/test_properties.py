@@ -90,7 +90,12 @@ def test_a_release_that_waits_is_told_at_the_login_and_to_other_tools(world: Wor
         lambda: guest.read("/run/reboot-required"), "the reboot is required", deadline_secs=SETTLE_SECS
     )
     assert guest.read("/run/reboot-required.pkgs") == "tidegate\n"
-    assert "release 2 is staged and waits for a reboot since" in (guest.read("/run/motd.d/60-tidegate") or "")
+    host.machine.wait_for(
+        lambda: "release 2 is staged and waits for a reboot since" in (guest.read("/run/motd.d/60-tidegate") or ""),
+        "root has made the message",
+        deadline_secs=SETTLE_SECS,
+    )
+    assert guest.run(["stat", "-c", "%U %F", "/run/motd.d/60-tidegate"]).out == "root regular file\n"
     assert "Tidegate: release 2 is staged" in shown_at_login(guest, "after")
 
     host.machine.sh("systemctl restart tidegate.service")

@@ -38,6 +38,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "agent": ("tidegate.cli.process_cmd:agent", "Run the agent (systemd starts this)."),
     "engine-helper": ("tidegate.cli.process_cmd:engine_helper", "Serve the update engine (D-Bus starts this)."),
     "net-worker": ("tidegate.cli.process_cmd:net_worker", "Make one network request (the agent starts this)."),
+    "login-message": (
+        "tidegate.cli.login_message_cmd:login_message",
+        "Write the message for people who log in (systemd starts this).",
+    ),
     "metrics-server": (
         "tidegate.cli.metrics_cmd:metrics_server",
         "Serve the metrics socket (systemd starts this).",
@@ -45,7 +49,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Each command: where it is defined, and its line in ``--help``."""
 
-INTERNAL = frozenset({"agent", "engine-helper", "metrics-server", "net-worker"})
+INTERNAL = frozenset({"agent", "engine-helper", "login-message", "metrics-server", "net-worker"})
 
 
 class LazyGroup(click.Group):

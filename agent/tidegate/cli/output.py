@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -30,11 +30,10 @@ class UnwritableError(OSError):
 
 def guard_stdout() -> None:
     """Let the errors of standard output be :class:`UnwritableError`, apart from those of all other files."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        raw = _Stdout(sys.stdout.fileno(), "wb", closefd=False)
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(raw), sys.stdout.encoding, "backslashreplace", line_buffering=sys.stdout.line_buffering
-        )
+    before: TextIO | None = sys.stdout  # None where it was closed
+    if before is not None:
+        raw = io.BufferedWriter(_Stdout(before.fileno(), "wb", closefd=False))
+        sys.stdout = io.TextIOWrapper(raw, before.encoding, "backslashreplace", line_buffering=before.isatty())
 
 
 class _Stdout(io.FileIO):

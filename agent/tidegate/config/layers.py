@@ -116,6 +116,7 @@ def read(path: Path, why_not: WhyNot = anybodys) -> Source | None:
 
 
 def _read_bytes(path: Path, why_not: WhyNot) -> bytes:
+    status = None
     try:
         status = path.stat()
         if _is_null(status):
@@ -126,7 +127,7 @@ def _read_bytes(path: Path, why_not: WhyNot) -> bytes:
             _require_trusted(path, status, why_not)
             return regular_file.content(handle, path, MAX_SNIPPET_BYTES)
     except regular_file.TooLargeError:
-        raise UnusableError(_too_large(path, status.st_size)) from None
+        raise UnusableError(_too_large(path, 0 if status is None else status.st_size)) from None
     except regular_file.NotRegularError as error:
         raise UnusableError(_not_a_file(path, error.mode)) from None
     except OSError as error:

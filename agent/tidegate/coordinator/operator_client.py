@@ -13,6 +13,7 @@ import httpx
 from tidegate import __version__
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.jsonread import Node, ShapeError
+from tidegate.system import regular_file
 
 UNIX = "unix:"
 TIMEOUT_SECS = 15.0
@@ -109,6 +110,9 @@ def _unreachable(target: Target, error: Exception) -> TidegateError:
     return TidegateError(ErrorKind.COORDINATOR_UNREACHABLE, message, remedy)
 
 
+MAX_TOKEN_FILE_BYTES = 64 * 1024
+
+
 def read_token(path: Path) -> str:
     """The first token in a file, which is a coordinator's ``token_file`` or holds a single token.
 
@@ -116,7 +120,7 @@ def read_token(path: Path) -> str:
         TidegateError: ``config.invalid``: the file cannot be read, or has no token in ASCII.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = regular_file.read_secret(path, MAX_TOKEN_FILE_BYTES).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TidegateError(ErrorKind.CONFIG_INVALID, f"the token file {path} cannot be read: {error}") from None
     words = [line.split()[-1] for line in lines if line.strip() and not line.lstrip().startswith("#")]

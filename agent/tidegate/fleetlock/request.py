@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import assert_never
 
 from tidegate.errors import ErrorKind, TidegateError
@@ -32,8 +31,10 @@ from tidegate.net.answers import Fault, HttpError, HttpResponse, excerpt
 from tidegate.net.tls import TlsFiles
 from tidegate.net.urls import below, checked_base, masked
 from tidegate.net.wire import ErrorEvent, Event, Json, Work, error_event
+from tidegate.system import regular_file
 
 MAX_TOKEN_BYTES = 8 * 1024
+MAX_TOKEN_FILE_BYTES = 64 * 1024
 """Web servers accept header lines of 8 KiB, including the header's name (nginx 1.x, Apache 2.4)."""
 
 _HIDDEN = "***"
@@ -129,8 +130,7 @@ def _token(file: str) -> str:
     """The token in ``file``. Messages never quote it."""
     remedy = f"put the token alone, on one line, into {file}, readable by the user tidegate"
     try:
-        with Path(file).open("rb") as stream:
-            token = stream.read(MAX_TOKEN_BYTES + 1).strip()
+        token = regular_file.read_secret(file, MAX_TOKEN_FILE_BYTES).strip()
     except OSError as error:
         raise _not_sent(f"the token in {file} cannot be read: {error.strerror}", remedy) from error
     if why := _token_fault(token):

@@ -1,7 +1,9 @@
 """Derive the message of the day and the reboot-required flag from the snapshot.
 
-Both are files beside the snapshot. ``/run/motd.d/60-tidegate`` is a symbolic link to the first. Of the second only the
-existence counts: root's systemd/tidegate-reboot-required.sh creates and removes ``/run/reboot-required`` accordingly.
+Both are files beside the snapshot, and their changes start tidegate-reboot-required.service. No login shows the first,
+which the agent's user can replace: root makes ``/run/motd.d/60-tidegate`` from the snapshot itself (``tidegate
+login-message``). Of the second only the existence counts: root's systemd/tidegate-reboot-required.sh creates and
+removes ``/run/reboot-required`` accordingly.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from tidegate.jsonread import Document, instant, items, rows, table, text
+from tidegate.printable import one_line
 from tidegate.system.atomicfile import write_visibly
 
 MOTD_FILE = "motd"
@@ -23,6 +26,8 @@ MAX_NOTICES = 3
 """The most severe come first; ``tidegate status`` has all of them."""
 
 _MAX_REASON_CHARS = 200
+_MAX_NAME_CHARS = 40
+_MAX_NAMES = 20
 _MODE = 0o644
 
 
@@ -100,7 +105,8 @@ def _unhealthy(snapshot: Document) -> Iterator[tuple[str, str]]:
     paused = text(snapshot, "state") == "paused"
     if not paused and (text(health, "verdict") != "bad" or table(snapshot, "rollback_due")):
         return
-    failed = [text(check, "check") for check in rows(health, "checks") if text(check, "state") == "failed"]
+    names = (text(check, "check") for check in rows(health, "checks") if text(check, "state") == "failed")
+    failed = list(islice(names, _MAX_NAMES))
     checks = f" ({', '.join(failed)})" if failed else ""
     effect = "updates are paused" if paused else "it stays in use"
     since = _time(snapshot, "since") if paused else _time(health, "since")
@@ -142,7 +148,8 @@ def _dead_end(snapshot: Document) -> Iterator[tuple[str, str]]:
 
 def _staged(snapshot: Document) -> Iterator[tuple[str, str]]:
     if table(snapshot, "staged"):
-        gates = [gate for gate in items(snapshot, "blocked_by") if isinstance(gate, str)]
+        names = (one_line(gate, _MAX_NAME_CHARS) for gate in items(snapshot, "blocked_by") if isinstance(gate, str))
+        gates = list(islice(names, _MAX_NAMES))
         held = f" (held by {', '.join(gates)})" if gates else ""
         since = _time(snapshot, "waiting_since")
         what = f"release {_version(snapshot, 'staged')} is staged and waits for a reboot{since}{held}"

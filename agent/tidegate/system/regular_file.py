@@ -43,6 +43,14 @@ class TooLargeError(OSError):
         super().__init__(errno.EFBIG, f"it has more than {max_bytes} bytes", os.fspath(path))
 
 
+class ExposedError(OSError):
+    """A file with a secret can be read or written by everybody."""
+
+    def __init__(self, path: AnyPath, mode: int) -> None:
+        why = f"every user can read it (mode {stat.S_IMODE(mode):04o}); chmod o= it"
+        super().__init__(errno.EPERM, why, os.fspath(path))
+
+
 def type_of(mode: int) -> str:
     """Return the type of a file as a noun with its article; ``mode`` is its ``st_mode``."""
     return next((words for matches, words in _TYPES if matches(mode)), "something else")
@@ -77,6 +85,22 @@ def read_nofollow(path: AnyPath, max_bytes: int) -> bytes:
         if err.errno != errno.ELOOP:
             raise
         raise NotRegularError(path, stat.S_IFLNK) from None
+
+
+def read_secret(path: AnyPath, max_bytes: int) -> bytes:
+    """Return the content of a file with a token or a password, which others than its owner and group must not read.
+
+    Raises:
+        ExposedError: others may.
+        NotRegularError: it is not a regular file.
+        TooLargeError: it has more than ``max_bytes``.
+        OSError: it cannot be read.
+    """
+    with opened(path) as handle:
+        mode = os.fstat(handle).st_mode
+        if mode & stat.S_IRWXO:
+            raise ExposedError(path, mode)
+        return content(handle, path, max_bytes)
 
 
 def read_start(path: AnyPath, max_bytes: int) -> bytes:

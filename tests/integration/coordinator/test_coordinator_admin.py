@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shared(folder: Path) -> Generator[tuple[Running, MemoryLocks], None, None]:
     (folder / "tokens").write_text(TOKEN)
+    (folder / "tokens").chmod(0o600)
     own = local(folder)
     own = replace(own, admin=replace(own.admin, token_file=str(folder / "tokens")))
     locks = MemoryLocks()

@@ -41,6 +41,7 @@ def own(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Coord
     pair = authority.issue("server", SAN)
     token_file = folder / "tokens"
     token_file.write_text(f"# two operators\nalice {TOKEN}\nbob another-long-token-of-bob\n")
+    token_file.chmod(0o600)
     admin = Admin(ANY_PORT, str(folder / "op.sock"), str(token_file), ("ops",))
     return local(folder, tls=Tls(pair.certificate, pair.key, authority.file), admin=admin)
 
@@ -150,6 +151,7 @@ def test_a_reload_takes_new_certificates_tokens_and_names(tmp_path: Path, author
     first, second = authority.issue("first", SAN), authority.issue("second", SAN)
     token_file = tmp_path / "tokens"
     token_file.write_text(TOKEN)
+    token_file.chmod(0o600)
     own = local(tmp_path, tls=Tls(first.certificate, first.key))
     own = replace(own, admin=replace(own.admin, token_file=str(token_file)))
     with running(own, locks_opener(MemoryLocks(clock=SystemClock()))) as place:

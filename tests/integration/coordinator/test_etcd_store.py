@@ -359,6 +359,7 @@ def accounts(server: EtcdServer, prefix: str = "com.coreos.airlock/") -> None:
 def account(folder: Path, password: str = "secret") -> StoreOptions:
     file = folder / "password"
     file.write_text(f"{password}\n")
+    file.chmod(0o600)
     return StoreOptions(user="tidegate", password_file=str(file))
 
 

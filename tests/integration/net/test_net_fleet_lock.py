@@ -251,6 +251,7 @@ def test_the_extension_is_told_only_where_it_is_given() -> None:
 def test_a_token_is_sent_and_never_shown(tmp_path: Path, status: str) -> None:
     token = tmp_path / "token"
     token.write_text("s3cr3t.T0ken==\n", encoding="ascii")
+    token.chmod(0o600)
     with serving(answers(b"s3cr3t.T0ken== it is", status)) as server:
         shown = [repr(ask(replace(account(server.url("/")), token_file=str(token)), verb)) for verb in Verb]
     assert all("\r\nAuthorization: Bearer s3cr3t.T0ken==\r\n" in head for head in server.requests)
@@ -269,6 +270,7 @@ def test_a_user_in_the_address_is_sent_and_never_shown() -> None:
 def test_a_token_is_not_carried_to_where_a_redirect_points(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cr3t", encoding="ascii")
+    token.chmod(0o600)
     with serving(answers(b"")) as other:
         behaviour = answers(b"", "307 Temporary Redirect", {"Location": other.url("/v1/pre-reboot")})
         with serving(behaviour) as server:
@@ -397,6 +399,7 @@ def test_files_that_make_no_identity(pki: Pki, cert: str, key: str, words: str) 
 def test_through_a_worker_there_and_back(pki: Pki, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cr3t", encoding="ascii")
+    token.chmod(0o600)
     lock: LockServer = NetLock(NetClient())
     with serving(answers(b"obtained reboot lease"), pki.server(True)) as server:
         asked = replace(over_tls(server, pki, "host", "host.key"), token_file=str(token))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
@@ -28,9 +29,9 @@ def spoiled(value: object) -> object:
         case str():
             return EVIL
         case dict():
-            return {key: spoiled(one) for key, one in value.items()}
+            return {key: spoiled(one) for key, one in cast("dict[str, object]", value).items()}
         case list():
-            return [spoiled(one) for one in value]
+            return [spoiled(one) for one in cast("list[object]", value)]
         case _:
             return value
 

@@ -26,7 +26,7 @@ LENGTH = 6
 """A chain 0 -> 1 -> ... -> 5, of which 1 is booted and 2 is offered. What a test adds is beside it."""
 
 
-def graph(change: Callable[[Json], None]) -> bytes:
+def graph(change: Callable[[Json], object]) -> bytes:
     made = chain(LENGTH)
     change(made)
     return json.dumps(made).encode()
@@ -55,7 +55,7 @@ def barrier_without_age(place: int) -> Callable[[Json], None]:
     return change
 
 
-ELSEWHERE = {
+ELSEWHERE: dict[str, Callable[[Json], object]] = {
     "an unreachable node without age_index": beside({"version": "9", "payload": "f" * 64, "metadata": {}}),
     "a node that is no object": beside("9"),
     "an older node without age_index": without_age(0),
@@ -72,7 +72,7 @@ ELSEWHERE = {
         {"version": "9", "payload": "e", "metadata": {BARRIER_KEY: "true"}}
     ),
 }
-ON_THE_WAY = {
+ON_THE_WAY: dict[str, Callable[[Json], object]] = {
     "the booted release": without_age(1),
     "the booted release's payload twice": same_payload(5, 1),
     "a candidate": without_age(2),

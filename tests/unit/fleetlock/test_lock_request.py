@@ -128,6 +128,7 @@ def test_tokens_that_are_none(tmp_path_factory: pytest.TempPathFactory, content:
     file = tmp_path_factory.mktemp("files") / "token"
     if content is not None:
         file.write_bytes(content)
+        file.chmod(0o600)
     event = refusal(replace(ACCOUNT, token_file=str(file)))
     assert f"the token in {file} " in event.message
     assert words in event.message
@@ -135,8 +136,20 @@ def test_tokens_that_are_none(tmp_path_factory: pytest.TempPathFactory, content:
     assert "s3cr3t" not in event.message + event.remedy
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o666])
+def test_a_token_that_everybody_can_read_is_not_used(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "token"
+    file.write_text("s3cr3t")
+    file.chmod(mode)
+    message = refusal(replace(ACCOUNT, token_file=str(file))).message
+    assert f"the token in {file} cannot be read: every user can read it (mode {mode:04o})" in message
+
+
 def test_a_folder_for_a_token(tmp_path: Path) -> None:
-    assert "cannot be read: Is a directory" in refusal(replace(ACCOUNT, token_file=str(tmp_path))).message
+    assert (
+        "cannot be read: it is a folder, not a plain file"
+        in refusal(replace(ACCOUNT, token_file=str(tmp_path))).message
+    )
 
 
 @pytest.mark.parametrize(

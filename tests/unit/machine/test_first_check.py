@@ -37,7 +37,7 @@ def test_hosts_whose_last_checks_were_together_do_not_stay_together() -> None:
 
 
 def test_a_fleet_that_resumes_together_is_spread_as_well() -> None:
-    late = []
+    late: list[float] = []
     for policy in HOSTS:
         walk = steady(policy).wake().answer(offers())
         resumed = at(8 * 3600)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.system.regular_file import NotRegularError, TooLargeError, read, read_nofollow, read_start
+from tidegate.system.regular_file import (
+    ExposedError,
+    NotRegularError,
+    TooLargeError,
+    read,
+    read_nofollow,
+    read_secret,
+    read_start,
+)
 
 Read = Callable[[Path, int], bytes]
 ALL = pytest.mark.parametrize("reading", [read, read_nofollow, read_start])
@@ -57,3 +65,15 @@ def test_a_link_is_followed_only_where_it_has_a_place(tmp_path: Path) -> None:
             read_nofollow(tmp_path / link, 1)
     with pytest.raises(FileNotFoundError):
         read_nofollow(tmp_path / "nowhere", 1)
+
+
+def test_a_secret_is_read_where_only_owner_and_group_can(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"s3cr3t")
+    for mode in (0o600, 0o640, 0o400, 0o660):
+        file.chmod(mode)
+        assert read_secret(file, 100) == b"s3cr3t"
+    for mode in (0o644, 0o604, 0o602, 0o601):
+        file.chmod(mode)
+        with pytest.raises(ExposedError, match=f"mode 0{mode:o}"):
+            read_secret(file, 100)

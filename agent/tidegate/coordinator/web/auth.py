@@ -14,6 +14,7 @@ from starlette.requests import Request
 from tidegate.coordinator.addresses import is_loopback
 from tidegate.coordinator.model import DenialKind, Denied
 from tidegate.errors import ErrorKind, TidegateError
+from tidegate.system import regular_file
 
 MIN_TOKEN_CHARS = 16
 """A shorter token could be guessed over the network."""
@@ -110,9 +111,10 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         TidegateError: ``config.invalid``: the file cannot be read, has no token, or has one that is too short.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_TOKEN_FILE_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = regular_file.read_secret(path, MAX_TOKEN_FILE_BYTES).decode()
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise _bad(path, f"cannot be read: {error}") from None
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     tokens = tuple(_token(path, number, words) for number, words in enumerate(lines, 1))

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tidegate.coordinator.store.base import nonsense, unavailable
 from tidegate.coordinator.store.etcd.connection import Endpoint, EtcdConnection, EtcdConnectionError, HttpAnswer
@@ -14,6 +13,7 @@ from tidegate.coordinator.store.etcd.gateway import AUTHENTICATE_PATH, Body, aut
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.jsonread import ShapeError
 from tidegate.printable import one_line
+from tidegate.system import regular_file
 
 REQUEST_SECS = 2.0
 """The deadline of one request to one member. An election takes about one second; a member without a quorum would take
@@ -151,9 +151,12 @@ def _text(answer: HttpAnswer) -> str:
             return one_line(f"status {answer.status}: {begin}", _TEXT_CHARS)
 
 
+_MAX_PASSWORD_BYTES = 64 * 1024
+
+
 def _password(account: Account) -> str:
     try:
-        return Path(account.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        return regular_file.read_secret(account.password_file, _MAX_PASSWORD_BYTES).decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         message = f"{account.password_file}: {why}"
