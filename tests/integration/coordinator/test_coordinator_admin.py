@@ -25,6 +25,7 @@ from tidegate.clock import SystemClock
 from tidegate.coordinator.addresses import Address
 from tidegate.coordinator.model import DenialKind, Denied, Holder
 from tidegate.coordinator.web import auth
+from tidegate.coordinator.operator_client import read_token
 from tidegate.coordinator.web.auth import read_tokens
 from tidegate.coordinator.web.operator_socket import default_path, open_operator_socket
 from tidegate.errors import TidegateError
@@ -244,9 +245,23 @@ def test_a_bad_limit_is_refused(shared: tuple[Running, MemoryLocks], locks: Memo
 def test_a_bad_token_file_is_told_without_its_content(tmp_path: Path, text: str, told: str) -> None:
     file = tmp_path / "tokens"
     file.write_text(text)
+    file.chmod(0o600)
     with pytest.raises(TidegateError, match=told) as caught:
         read_tokens(file)
     assert TOKEN not in str(caught.value)
+
+
+def test_a_token_file_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"alice {TOKEN}\n")
+    file.chmod(0o644)
+    with pytest.raises(TidegateError, match="every user can read it"):
+        read_tokens(file)
+    with pytest.raises(TidegateError, match="every user can read it"):
+        read_token(file)
+    file.chmod(0o640)
+    assert read_token(file) == TOKEN
+    assert len(read_tokens(file)) == 1
 
 
 def test_a_token_file_that_is_not_there_is_told(tmp_path: Path) -> None:
