@@ -24,8 +24,8 @@ from tidegate.cli.entry import cli
 from tidegate.clock import SystemClock
 from tidegate.coordinator.addresses import Address
 from tidegate.coordinator.model import DenialKind, Denied, Holder
-from tidegate.coordinator.web import auth
 from tidegate.coordinator.operator_client import read_token
+from tidegate.coordinator.web import auth
 from tidegate.coordinator.web.auth import read_tokens
 from tidegate.coordinator.web.operator_socket import default_path, open_operator_socket
 from tidegate.errors import TidegateError
