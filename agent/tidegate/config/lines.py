@@ -133,7 +133,7 @@ class _Scanner:
         while self._text.startswith(".", self._at):
             self._at += 1
             parts.append(_unquoted(self._take(_KEY_PART)[1]))
-        return tuple(parts)
+        return tuple(parts[:MAX_PARTS])
 
     def _header(self) -> _Mention:
         line = self._line_here()

@@ -204,3 +204,6 @@ def test_a_key_of_thousands_of_parts_is_indexed_by_its_first_ones() -> None:
     found = index(f"{'.'.join(long)} = 1\nb = 1\n")
     assert len(found.lines) == MAX_PARTS + 1
     assert (found.line(long), found.line(("b",))) == (1, 2)
+    found = index(f"[{'.'.join(long)}]\nb = 1\n[c]\n")
+    assert len(found.lines) == MAX_PARTS + 1
+    assert (found.line(long), found.line(("c",))) == (1, 3)
