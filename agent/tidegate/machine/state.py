@@ -127,8 +127,8 @@ class State:
 
     ``failed_units``: the systemd units that had failed when the host was looked at last. ``last_boot``: how the boot
     before this one ended. ``offered``, ``deferred``, ``passed_over``, ``dead_end``, ``source_flaws`` (their number, and
-    the first ones): what discovery answered last, and what became of it. ``clock_base``: both clocks when the wall clock
-    was trusted last; ``clock_set_at`` (boot clock): when it was set since, see :mod:`.ages`.
+    the first ones): what discovery answered last, and what became of it. ``clock_base``: both clocks when the wall
+    clock was trusted last; ``clock_set_at`` (boot clock): when it was set since, see :mod:`.ages`.
     """
 
     boot: BootInstance
