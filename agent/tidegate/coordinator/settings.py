@@ -119,7 +119,9 @@ class Coordinator:
         "Whether to serve other hosts without TLS. Operators are then served on this host only.",
     )
     max_connections: int = key(
-        10_000, Integer(1, MAX_CONNECTIONS), "How many connections may be open at a time; further ones are refused."
+        10_000,
+        Integer(1, MAX_CONNECTIONS),
+        "How many connections may be open at a time, at all listeners together; further ones are refused.",
     )
     default_group: str | None = key(
         None,

@@ -7,13 +7,15 @@ import json
 import socket
 import threading
 from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fakes.bad_requests import GOOD_BODY, PATH
-from tests.fakes.locks_at import local, locks_opener
+from tests.fakes.locks_at import ANY_PORT, local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
 from tests.fakes.plain_http import NO_TLS
 from tests.fakes.running_coordinator import Running, running
@@ -35,8 +37,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Running,
         yield place
 
 
-def connect(place: Running) -> socket.socket:
-    address = place.addresses[0]
+def connect(place: Running, listener: int = 0) -> socket.socket:
+    address = place.addresses[listener]
     return socket.create_connection((address.host, address.port), timeout=PATIENCE_SECS)
 
 
@@ -195,3 +197,40 @@ def test_idle_connections_do_not_hold_the_end_up(tmp_path: Path) -> None:
         assert idle.recv(65536).startswith(b"HTTP/1.1 200")
     with idle:
         assert rest(idle) in {b"", b'{"grant":"g1-1"}'}
+
+
+def operator(place: Running) -> socket.socket:
+    """A connection to the operators' socket."""
+    assert place.listeners is not None
+    path = place.listeners.listeners[-1].socket.getsockname()
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(PATIENCE_SECS)
+    connection.connect(path)
+    return connection
+
+
+def status_line(connection: socket.socket, request: bytes = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n") -> bytes:
+    connection.sendall(request)
+    return connection.recv(65536)[:12]
+
+
+def test_connections_are_counted_over_all_listeners(tmp_path: Path) -> None:
+    own = local(tmp_path, max_connections=3)
+    own = replace(own, admin=replace(own.admin, listen=ANY_PORT))
+    with running(own, locks_opener(MemoryLocks())) as place, ExitStack() as kept:
+        for listener in (0, 1):
+            assert status_line(kept.enter_context(connect(place, listener))) == b"HTTP/1.1 200"
+        assert status_line(kept.enter_context(operator(place))) == b"HTTP/1.1 200"
+        for one in (connect(place, 0), connect(place, 1), operator(place)):
+            with one:
+                assert refusal(rest(one)) == (429, "rate_limited")
+
+
+def test_clients_that_take_every_connection_leave_some_to_operators(tmp_path: Path) -> None:
+    limit = 3 * connections.RESERVED
+    with running(local(tmp_path, max_connections=limit), locks_opener(MemoryLocks())) as place, ExitStack() as kept:
+        for _ in range(limit - connections.RESERVED):
+            assert status_line(kept.enter_context(connect(place)), REQUEST) == b"HTTP/1.1 200"
+        with connect(place) as one_more:
+            assert refusal(rest(one_more)) == (429, "rate_limited")
+        assert status_line(kept.enter_context(operator(place))) == b"HTTP/1.1 200"

@@ -29,6 +29,10 @@ HEAD_SECS = 10.0
 MAX_HEAD_BYTES = 16 * 1024
 """A client sends a few hundred bytes; this is the most that one connection makes the server buffer."""
 
+RESERVED = 8
+"""Connections that clients leave to operators, where more than twice as many are allowed: whoever exhausts the clients'
+share must not keep operators from looking."""
+
 MAX_DRAINED_BYTES = 8 * 1024 * 1024
 """How much of a refused body is read and dropped: if the connection were closed at once, a client that is still sending
 would get a reset instead of the answer."""
@@ -58,9 +62,28 @@ class _Inner(Protocol):
     def resume_writing(self) -> None: ...
 
 
-def limited_protocol(max_connections: int) -> type[asyncio.Protocol]:
-    """The protocol class to pass to uvicorn as ``http``; ``max_connections`` counts for each listener."""
-    return cast(type[asyncio.Protocol], partial(LimitedProtocol, max_connections))  # uvicorn only calls it
+class OpenConnections:
+    """The connections that are open at all listeners together, and how many may be."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._open: set[asyncio.Protocol] = set()
+
+    def admits(self, connection: asyncio.Protocol, *, for_operators: bool) -> bool:
+        """Count a connection, open or refused, until :meth:`closed`; False where it is one too many."""
+        self._open.add(connection)
+        reserved = 0 if for_operators or self.limit <= 2 * RESERVED else RESERVED
+        return len(self._open) <= self.limit - reserved
+
+    def closed(self, connection: asyncio.Protocol) -> None:
+        """Stop counting a connection."""
+        self._open.discard(connection)
+
+
+def limited_protocol(connections: OpenConnections, *, for_operators: bool) -> type[asyncio.Protocol]:
+    """The protocol class to pass to uvicorn as ``http``, for a listener that shares ``connections`` with others."""
+    make = partial(LimitedProtocol, connections, for_operators)
+    return cast(type[asyncio.Protocol], make)  # uvicorn only calls it
 
 
 class LimitedProtocol(asyncio.Protocol):
@@ -68,7 +91,8 @@ class LimitedProtocol(asyncio.Protocol):
 
     def __init__(
         self,
-        max_connections: int,
+        connections: OpenConnections,
+        for_operators: bool,  # noqa: FBT001 - partial() binds it, by position as uvicorn passes the rest by name
         config: uvicorn.Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -77,8 +101,8 @@ class LimitedProtocol(asyncio.Protocol):
         make = cast(Callable[..., _Inner], AutoHTTPProtocol)
         self._inner = make(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
         self._inner.send_400_response = lambda _: self._refuse(400, "this is not HTTP")
-        self._connections = server_state.connections
-        self._max_connections = max_connections
+        self._connections = connections
+        self._for_operators = for_operators
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._pending_bytes = 0
@@ -88,8 +112,8 @@ class LimitedProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._inner.app = _with_state(self._inner.app, _peer(transport))
         self._inner.connection_made(transport)
-        if len(self._connections) > self._max_connections:
-            self._refuse(429, f"there are {self._max_connections} connections already", DenialKind.RATE_LIMITED)
+        if not self._connections.admits(self, for_operators=self._for_operators):
+            self._refuse(429, f"there are {self._connections.limit} connections already", DenialKind.RATE_LIMITED)
         else:
             self._expect_head()
 
@@ -108,6 +132,7 @@ class LimitedProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadline and pass it on."""
         self._cancel_deadline()
+        self._connections.closed(self)
         self._transport = None
         self._inner.connection_lost(exc)
 

@@ -83,7 +83,7 @@ class Listeners:
             tls = ServerTls(own.tls, require_certificate=require_certificate)
             self._tls.append(tls)
         listener = open_socket(address)
-        self.listeners.append(Listener(listener, app, tls))
+        self.listeners.append(Listener(listener, app, tls, for_operators=not require_certificate))
         scheme = "http" if tls is None else "https"
         self.descriptions.append(f"serving {what} at {scheme}://{bound_address(listener)}")
 
@@ -96,7 +96,7 @@ class Listeners:
             _log.warning("%s", error)
             return
         self._socket_path = path
-        self.listeners.append(Listener(listener, app))
+        self.listeners.append(Listener(listener, app, for_operators=True))
         self.descriptions.append(f"serving operators on this host at unix:{path}")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
-from tidegate.coordinator.web.connections import limited_protocol
+from tidegate.coordinator.web.connections import OpenConnections, limited_protocol
 from tidegate.coordinator.web.sockets import BACKLOG, ServerTls
 
 KEEP_ALIVE_SECS = 30
@@ -23,19 +23,27 @@ GRACE_SECS = 10
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A bound socket, the application that is served there, and its TLS (None: plain HTTP)."""
+    """A bound socket, the application that is served there, and its TLS (None: plain HTTP).
+
+    ``for_operators``: no client's requests are served there.
+    """
 
     socket: socket.socket
     app: ASGIApp
     tls: ServerTls | None = None
+    for_operators: bool = False
 
 
 class Servers:
-    """One uvicorn server for each listener, started and stopped together."""
+    """One uvicorn server for each listener, started and stopped together.
+
+    ``max_connections`` may be open at all of them together.
+    """
 
     def __init__(self, listeners: Sequence[Listener], max_connections: int) -> None:
         self._listeners = listeners
-        self._servers = [_Server(_config(one, max_connections)) for one in listeners]
+        connections = OpenConnections(max_connections)
+        self._servers = [_Server(_config(one, connections)) for one in listeners]
 
     async def run(self) -> None:
         """Serve until :meth:`stop`; requests in progress are answered first."""
@@ -56,10 +64,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(listener: Listener, max_connections: int) -> uvicorn.Config:
+def _config(listener: Listener, connections: OpenConnections) -> uvicorn.Config:
     config = uvicorn.Config(
         listener.app,
-        http=limited_protocol(max_connections),
+        http=limited_protocol(connections, for_operators=listener.for_operators),
         ws="none",
         lifespan="off",
         log_config=None,
