@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
+import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,3 +281,29 @@ def test_an_error_that_the_protocol_does_not_know_is_a_defect(client: httpx.Clie
     reply = client.post(PATH, headers=HEADERS, content=GOOD_BODY)
     assert reply.status_code == 500
     assert "not for clients" not in reply.text
+
+
+def test_a_client_that_has_gone_gets_no_slot(tmp_path: Path) -> None:
+    """It gave up waiting; what it asks of another coordinator next must not be overtaken."""
+    locks = MemoryLocks()
+    entered, gone = threading.Event(), threading.Event()
+
+    class Gate(asyncio.Event):
+        async def wait(self) -> bool:  # type: ignore[override]  # its caller does not look at the result
+            entered.set()
+            try:
+                return await super().wait()
+            except asyncio.CancelledError:
+                gone.set()
+                raise
+
+    locks.gate = Gate()
+    with running(local(tmp_path), locks_opener(locks)) as place:
+        address = place.addresses[0]
+        with socket.create_connection((address.host, address.port)) as client:
+            head = b"POST /v1/pre-reboot HTTP/1.1\r\nhost: x\r\nfleet-lock-protocol: true\r\n"
+            client.sendall(head + b"content-length: %d\r\n\r\n" % len(GOOD_BODY) + GOOD_BODY)
+            assert entered.wait(10)
+        assert gone.wait(10)
+        place.do(locks.gate.set)
+        assert not locks.calls

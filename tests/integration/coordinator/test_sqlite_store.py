@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ READY_SECS = 20.0
 
 WRITER = """
 import asyncio, sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tidegate.clock import SystemClock
@@ -171,5 +171,83 @@ def test_a_full_disk_is_said_to_be_one_and_got_over(tmp_path: Path) -> None:
             assert caught.value.kind is ErrorKind.COORDINATOR_STORE_UNAVAILABLE
             assert await locks.call(call(Verb.STEADY_STATE, "first")) == Released(held=True)
         await store.aclose()
+
+    run(scenario())
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def remove_with_its_log(path: Path) -> None:
+    path.unlink()
+    path.with_name(path.name + "-wal").unlink(missing_ok=True)
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+@pytest.mark.parametrize("lose", [remove, remove_with_its_log, move])
+def test_a_file_that_is_removed_while_it_serves_grants_nothing_and_keeps_who_holds_slots(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "locks.db"
+
+    async def scenario() -> None:
+        store = await open_sqlite(path)
+        async with LockService(StoredGroups(store), FakeClock(), {"g": Rules(slots=1)}) as locks:
+            assert isinstance(await locks.call(call(Verb.PRE_REBOOT, "a")), Granted)
+            lose(path)
+            for _ in range(2):
+                with pytest.raises(TidegateError, match="was removed while it was in use") as caught:
+                    await locks.check()
+                assert caught.value.kind is ErrorKind.COORDINATOR_STORE_NONSENSE
+                for host in ("a", "b"):
+                    with pytest.raises(TidegateError, match="its content was written there again"):
+                        await locks.call(call(Verb.PRE_REBOOT, host))
+        await store.aclose()
+        await holds_after_a_restart(path)
+
+    run(scenario())
+
+
+async def holds_after_a_restart(path: Path) -> None:
+    store = await open_sqlite(path)
+    async with LockService(StoredGroups(store), FakeClock(), {"g": Rules(slots=1)}) as locks:
+        assert not isinstance(await locks.call(call(Verb.PRE_REBOOT, "b")), Granted)
+        assert isinstance(await locks.call(call(Verb.PRE_REBOOT, "a")), Granted)
+    await store.aclose()
+
+
+def test_a_file_that_was_removed_is_written_again_when_the_coordinator_stops(tmp_path: Path) -> None:
+    path = tmp_path / "locks.db"
+
+    async def scenario() -> None:
+        store = await open_sqlite(path)
+        async with LockService(StoredGroups(store), FakeClock(), {"g": Rules(slots=1)}) as locks:
+            await locks.call(call(Verb.PRE_REBOOT, "a"))
+            path.unlink()
+        await store.aclose()
+        await holds_after_a_restart(path)
+
+    run(scenario())
+
+
+def test_a_file_that_took_the_place_of_the_one_in_use_is_left_alone(tmp_path: Path) -> None:
+    path, other = tmp_path / "locks.db", tmp_path / "other.db"
+
+    async def scenario() -> None:
+        await (await open_sqlite(other)).aclose()
+        store = await open_sqlite(path)
+        async with LockService(StoredGroups(store), FakeClock(), {"g": Rules(slots=1)}) as locks:
+            await locks.call(call(Verb.PRE_REBOOT, "a"))
+            before = other.read_bytes()
+            other.rename(path)
+            with pytest.raises(TidegateError, match=r"was replaced while it was in use; what it had is in .*\.saved"):
+                await locks.check()
+        await store.aclose()
+        assert path.read_bytes() == before
+        await holds_after_a_restart(path.with_name("locks.db.saved"))
 
     run(scenario())

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar, assert_never
 
@@ -25,6 +25,7 @@ from tidegate.coordinator.store.base import (
     nonsense,
     unavailable,
 )
+from tidegate.coordinator.store.sqlite_rescue import FileIdentity, identity_of, save
 from tidegate.coordinator.store.sqlite_schema import SCHEMA_VERSION, prepare
 from tidegate.errors import TidegateError
 
@@ -47,6 +48,8 @@ class SqliteStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._database: sqlite3.Connection | None = None
+        self._identity: FileIdentity | None = None
+        self._lost: TidegateError | None = None
 
     async def open(self) -> None:
         """Create the file if there is none, lock it, and migrate it if its schema is older.
@@ -61,12 +64,16 @@ class SqliteStore:
         """Read the file: no other process can write it."""
         return await self._run(lambda: _snapshot(self._connection, ranges))
 
+    async def keys(self, within: Range) -> tuple[str, ...]:
+        """Read the keys only."""
+        return await self._run(lambda: _keys(self._connection, within))
+
     async def swap(self, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]) -> Swapped | Snapshot:
         """Compare and write in one transaction, which is on the disk when this returns."""
-        return await self._run(lambda: _swap(self._connection, compare, writes, ranges))
+        return await self._run(lambda: self._swap(compare, writes, ranges))
 
     async def check(self) -> None:
-        """Write to the file: on a full disk it could still be read."""
+        """Write to the file: on a full disk it could still be read, and after its removal even be written."""
         await self._run(self._probe)
 
     async def aclose(self) -> None:
@@ -82,9 +89,32 @@ class SqliteStore:
 
     @property
     def _connection(self) -> sqlite3.Connection:
+        """The open file, if it is still the one at its path.
+
+        Raises:
+            TidegateError: it was removed or replaced; its content has been saved, or could not be.
+        """
+        if self._lost is not None:
+            raise self._lost.failure.error()
         if self._database is None:
             raise unavailable(f"{self._path} is closed")
+        if identity_of(self._path) != self._identity:
+            raise self._saved(self._database)
         return self._database
+
+    def _saved(self, database: sqlite3.Connection) -> TidegateError:
+        try:
+            self._lost = save(database, self._path)
+        except (OSError, sqlite3.Error) as error:
+            why = f"{self._path} was removed or replaced while it was in use, and what it had cannot be saved: {error}"
+            return nonsense(why, f"make {self._path.parent} writable for the coordinator, and do not stop it before")
+        self._database = None
+        return self._lost
+
+    def _swap(self, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]) -> Swapped | Snapshot:
+        result = _swap(self._connection, compare, writes, ranges)
+        _ = self._connection  # a grant that went to a removed file is none
+        return result
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the thread. If the caller is cancelled meanwhile, it may still be carried out."""
@@ -107,13 +137,15 @@ class SqliteStore:
         except BaseException:
             database.close()
             raise
-        self._database = database
+        self._database, self._identity = database, identity_of(self._path)
 
     def _probe(self) -> None:
         with closing(self._connection.cursor()) as cursor:
             cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
 
     def _close(self) -> None:
+        with suppress(TidegateError):
+            _ = self._connection  # saves what would be lost with the process
         database, self._database = self._database, None
         if database is not None:
             database.close()
@@ -176,6 +208,11 @@ def _documents(database: sqlite3.Connection, wanted: Range) -> Iterator[Document
         rows = database.execute(f"{_COLUMNS} WHERE key >= ? AND key < ? ORDER BY key", (wanted.start, wanted.end))
     for key, value, created, revision, version in rows:
         yield Document(key, value.encode(), created, revision, version)
+
+
+def _keys(database: sqlite3.Connection, within: Range) -> tuple[str, ...]:
+    query = "SELECT key FROM documents WHERE key >= ? AND key < ? ORDER BY key"
+    return tuple(key for (key,) in database.execute(query, (within.start, within.end or within.start + "\0")))
 
 
 def _write(database: sqlite3.Connection, write: Write, revision: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -27,6 +28,8 @@ REPLY_SECS = 30.0
 """A safety net: the store's own deadlines are shorter."""
 
 SEND_SECS = 30.0
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +124,31 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         denied = Denied(DenialKind.INVALID_REQUEST, f"the body did not arrive within {BODY_SECS:.0f} s")
         raise RefusedError(denied, {"connection": "close"}, REQUEST_TIMEOUT) from None
     return bytes(body)
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``, which is cancelled if the client goes away first. The body has been read before.
+
+    A client that gave up waiting for a slot may have released it elsewhere by now: it must not get one any more.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _too_large(max_bytes: int) -> RefusedError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tidegate.clock import Clock
 from tidegate.coordinator.model import Answer, DenialKind, Denied, Granted, Released
 from tidegate.coordinator.service import Locks
 from tidegate.coordinator.web import metrics
-from tidegate.coordinator.web.app import Endpoint, RefusedError, Routes, read_body
+from tidegate.coordinator.web.app import Endpoint, RefusedError, Routes, read_body, while_connected
 from tidegate.coordinator.web.auth import address_of
 from tidegate.coordinator.web.metrics import Metrics
 from tidegate.coordinator.web.openapi import document
@@ -19,6 +19,9 @@ from tidegate.errors import TidegateError
 from tidegate.fleetlock.protocol import Verb
 
 HEALTHZ = "/healthz"
+
+GONE = "gone"
+"""The metric label of a request whose client did not wait for the answer."""
 
 
 class FleetLock:
@@ -41,6 +44,9 @@ class FleetLock:
             try:
                 answer = await self._answer(verb, request)
                 name = _name(answer)
+            except ClientDisconnect:
+                name = GONE
+                raise
             except RefusedError as refused:
                 name = refused.kind.value
                 raise
@@ -58,7 +64,10 @@ class FleetLock:
         if denied is not None:
             return denied
         call = read_call(verb, await read_body(request), address_of(request))
-        return call if isinstance(call, Denied) else await self._locks.call(call)
+        if isinstance(call, Denied):
+            return call
+        work = self._locks.call(call)
+        return await (while_connected(request, work) if verb is Verb.PRE_REBOOT else work)
 
 
 class Health:

@@ -42,7 +42,7 @@ class Metrics:
         self._incoming[verb].inc()
 
     def answered(self, verb: Verb, answer: str, elapsed_secs: float) -> None:
-        """Count an answer, which is granted, released or the kind of a denial, and observe its time."""
+        """Count an answer, which is granted, released, gone or the kind of a denial, and observe its time."""
         self._answers.labels(verb.value, answer).inc()
         self._seconds.observe(elapsed_secs)
 
@@ -71,8 +71,11 @@ class _Held(Collector):
         yield GaugeMetricFamily(f"{PREFIX}_store_up", "Whether the store answers", value=0 if self.views is None else 1)
         views = self.views or ()
         for prefix in (PREFIX, REFERENCE_PREFIX) if self.views is not None else ():
-            yield GaugeMetricFamily(f"{prefix}_config_groups", "Configured groups", value=len(views))
-            yield _by_group(f"{prefix}_config_semaphore_slots", "Slots by configuration", views, _slots(views))
+            configured = [view for view in views if view.configured]
+            yield GaugeMetricFamily(f"{prefix}_config_groups", "Configured groups", value=len(configured))
+            yield _by_group(
+                f"{prefix}_config_semaphore_slots", "Slots by configuration", configured, _slots(configured)
+            )
             yield _by_group(f"{prefix}_database_semaphore_slots", "Slots in the store", views, _slots(views))
             holders = [len(view.holders) for view in views]
             yield _by_group(f"{prefix}_database_semaphore_lock_holders", "Holders of slots", views, holders)
