@@ -56,7 +56,7 @@ class MemoryVersion:
 @dataclass
 class MemoryStore:
     """:class:`~tidegate.coordinator.group_store.Groups` with one group. ``troubles`` come one a request;
-    ``gate``: requests wait for it. ``swaps`` are all that were tried."""
+    ``gate``: requests wait for it. ``swaps`` are all that were tried. ``groups`` are the names that it gives."""
 
     troubles: deque[Trouble] = field(default_factory=deque[Trouble])
     gate: asyncio.Event | None = None
@@ -66,12 +66,17 @@ class MemoryStore:
     reads: int = 0
     confirmed: int = 0
     checks: int = 0
+    groups: set[str] = field(default_factory=set[str])
     _version: MemoryVersion | None = None
 
     async def read(self, group: str) -> MemoryVersion:
         self.reads += 1
         await self.suffer()
         return self.current(None)
+
+    async def names(self) -> frozenset[str]:
+        await self.suffer()
+        return frozenset(self.groups)
 
     async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         await self.suffer()

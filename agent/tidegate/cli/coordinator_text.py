@@ -11,7 +11,7 @@ from tidegate.printable import duration
 
 _WARNINGS = {
     "no-time": "NO TIME: written by another server without a time, so it never expires",
-    "two-hosts": "TWO HOSTS use this id: one of them is a clone, and both believe that they hold the slot",
+    "two-hosts": "TWO HOSTS use this id: one of them is a clone, and is refused while the other holds this slot",
 }
 _INDENT = "  "
 
@@ -20,7 +20,9 @@ def group_lines(group: Node, now: datetime) -> Iterator[str]:
     """A group: its slots, its holders, the oldest first, and why other hosts wait."""
     name, held, slots = group.text("name"), group.integer("held"), group.integer("slots")
     yield f"{name}: {held} of {slots} slot{'' if slots == 1 else 's'} held{_rules(group)}"
-    if held > slots:
+    if _is_flagged(group, "not-configured"):
+        yield f"{_INDENT}NOT CONFIGURED: its holders can release their slots, but nobody gets one"
+    elif held > slots:
         yield f"{_INDENT}more slots are held than the group has: none is granted until some are released"
     for holder in group.children("holders"):
         yield from _holder(holder, name, now)
@@ -56,11 +58,15 @@ def _holder(holder: Node, group: str, now: datetime) -> Iterator[str]:
         _expiry(holder, now),
     )
     yield f"{_INDENT}{holder.text('id')}  {', '.join(part for part in parts if part)}"
-    flags = holder.fields.get("flags")
-    warnings = [text for flag, text in _WARNINGS.items() if isinstance(flags, list) and flag in flags]
+    warnings = [text for flag, text in _WARNINGS.items() if _is_flagged(holder, flag)]
     yield from (f"{_INDENT * 3}{warning}" for warning in warnings)
     if warnings:
         yield f"{_INDENT * 3}to do: tidegate coordinator release {holder.text('id')} --group {group} --reason TEXT"
+
+
+def _is_flagged(node: Node, flag: str) -> bool:
+    flags = node.fields.get("flags")
+    return isinstance(flags, list) and flag in flags
 
 
 def _move(holder: Node) -> str:

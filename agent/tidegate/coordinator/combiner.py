@@ -9,8 +9,9 @@ of one coordinator never conflict with each other. It is safe because of these r
   swap was carried out although its answer was lost, the new version shows it: the caller holds its slot, or none.
 - A swap whose answer was lost may also be carried out later, by a member that was frozen. As long as the version is
   still the one that it was sent for, nothing is answered until something was written over it, at least the same state.
-- A command that changes nothing ("holds none") is answered once the version was confirmed, by a linearizable read,
-  after the command arrived.
+- A command that changes nothing is answered once the version was confirmed, by a linearizable read, after the command
+  arrived. An unlock by a host without a slot is not one of these: it is written, as a fence (:mod:`.lock`), and one
+  write serves for all of a round.
 - Only a denial may rest on a version that was confirmed up to ``DENIAL_AGE_SECS`` before the command arrived. Slots
   freed through this coordinator are always seen.
 """

@@ -47,6 +47,9 @@ from tidegate.jsonread import Node, ShapeError
 HISTORY_LENGTH = 256
 """The number of latest swaps of a group whose audit events are kept."""
 
+GROUPS = f"{PREFIX}groups/"
+"""The prefix of the keys of all groups."""
+
 MAX_VALUE_BYTES = 256 * 1024
 """The largest document. The semaphore is exempt: its format is airlock's, and the 1.5 MiB that etcd takes in a request
 limit its size."""
@@ -70,7 +73,7 @@ class GroupKeys:
     """The keys of a group. Its name is escaped as by airlock: Go's ``url.QueryEscape`` is equal to ``quote_plus``."""
 
     def __init__(self, group: str) -> None:
-        root = f"{PREFIX}groups/{quote_plus(group)}/"
+        root = f"{GROUPS}{quote_plus(group)}/"
         self.semaphore = f"{root}v1/semaphore"
         self.state = f"{root}tidegate/v1/state"
         self.rollout = f"{root}tidegate/v1/rollout"
@@ -89,6 +92,12 @@ class GroupKeys:
     def audit_events(self, sequence: int) -> str:
         """The key, in the ring, of the audit events of the swap with this sequence number."""
         return f"{self.history}{sequence % HISTORY_LENGTH:03d}"
+
+    @staticmethod
+    def group_of(key: str) -> str | None:
+        """The group whose semaphore ``key`` is; None for any other key."""
+        name, _, rest = key.removeprefix(GROUPS).partition("/")
+        return unquote_plus(name) if key.startswith(GROUPS) and rest == "v1/semaphore" else None
 
     @property
     def group_ranges(self) -> tuple[Range, ...]:

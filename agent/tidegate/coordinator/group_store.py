@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tidegate.coordinator.group_records import (
+    GROUPS,
     GroupKeys,
     Ledger,
     RecordError,
@@ -67,6 +68,10 @@ class Groups(Protocol):
         """The current version, by a linearizable read."""
         ...
 
+    async def names(self) -> frozenset[str]:
+        """The groups that have a semaphore, configured or not."""
+        ...
+
     async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         """The latest audit events of the group, newest first."""
         ...
@@ -85,6 +90,11 @@ class StoredGroups:
     async def read(self, group: str) -> StoredVersion:
         """Read the documents of a group."""
         return self.version(group, await self.store.read(GroupKeys(group).group_ranges))
+
+    async def names(self) -> frozenset[str]:
+        """Read the keys of all groups."""
+        found = map(GroupKeys.group_of, await self.store.keys(below(GROUPS)))
+        return frozenset(name for name in found if name is not None)
 
     async def history(self, group: str, limit: int) -> tuple[AuditEvent, ...]:
         """Read the ring of audit events."""

@@ -2,11 +2,15 @@
 
 - Commands are carried out in the order of their arrival: a lock request that its client gave up waiting for, and the
   unlock request that it sent afterwards, must not be swapped.
-- What changes nothing costs no write: a denial, or an unlock by a host that holds no slot.
+- A denial costs no write.
+- An unlock by a host that holds no slot is written, although it changes nobody's slot: it is a fence. A lock request of
+  that host may be under way still, in another coordinator or a frozen member of etcd, decided on the state of before;
+  over a newer state its swap fails. A fence writes what is there already, so that nothing grows with their number.
 - The number of slots is that of the rules, not that of the record; where there are more holders than slots, none is
   evicted.
 - A holder expires ``lock_ttl_secs`` after its last lock request, and its slot is freed once another host needs it. A
   host that comes back before that still holds its slot.
+- Another host with the id of a holder (:mod:`.rivals`) gets no slot, and frees none.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from tidegate.coordinator.model import (
     Semaphore,
     SyncSlots,
 )
+from tidegate.coordinator.rivals import rival_boot_id
 from tidegate.fleetlock.protocol import UpdateParams, Verb
 
 MAX_EXPIRED = 30
@@ -69,7 +74,7 @@ class SemaphoreEditor:
         self._copy: dict[str, Holder] | None = None
         self._freed = [instant for instant in before.freed if self._secs_left(instant, rules.release_delay_secs) > 0]
         self._granted_at = before.granted_at
-        self._sync_requested = self._none_overdue = False
+        self._sync_requested = self._none_overdue = self._fence_needed = False
         self._denied: Denied | None = None
         self.audit_events: list[AuditEvent] = []
         self.touched: set[str] = set()
@@ -91,7 +96,11 @@ class SemaphoreEditor:
     @property
     def is_changed(self) -> bool:
         """Whether the result has to be written."""
-        return bool(self.touched) or (self._sync_requested and self._before.slots != self._rules.slots)
+        return (
+            bool(self.touched)
+            or self._fence_needed
+            or (self._sync_requested and self._before.slots != self._rules.slots)
+        )
 
     def result(self) -> Semaphore:
         """The semaphore after the commands."""
@@ -102,7 +111,7 @@ class SemaphoreEditor:
     def _lock(self, call: Call, room: int) -> Answer | None:
         holder = self._holders.get(call.client.id)
         if holder is not None:
-            return self._renew(holder, call)
+            return self._flag_rival(holder, call) or self._renew(holder, call)
         if not self._expire_if_full(room - 1):  # one change is for the grant
             return None
         if self._denied is None:
@@ -111,38 +120,40 @@ class SemaphoreEditor:
 
     def _grant(self, call: Call) -> Answer:
         now, holder_id = self._now, call.client.id
-        holder = Holder(holder_id, now.at if now.sure else None, now.at, call.address, call.update)
+        holder = Holder(holder_id, now.at if now.sure else None, now.at, call.address, _lasting(call.update))
         self._granted_at = now.at
         self._put(holder_id, holder)
         self._note(holder_id, "granted", call.address, _versions(call.update))
         return Granted(renewed=False, revision=NOT_WRITTEN)
 
     def _renew(self, holder: Holder, call: Call) -> Answer:
-        """Keep the caller's slot, whatever the rules are by now.
-
-        The protocol identifies hosts by id only, so another host with the same id gets the same answer; the conflict is
-        recorded for operators.
-        """
-        own, other = _boot_id(holder.update), _boot_id(call.update)
-        conflicting = other if own and other and own != other else None
-        if conflicting and conflicting != holder.conflicting_boot_id:
-            self._note(holder.id, "rival", call.address, f"boot {conflicting} asks, boot {own} holds")
-        renewed = replace(
-            holder,
-            last_seen=self._now.at,
-            address=holder.address if conflicting else call.address,
-            update=holder.update if conflicting else call.update or holder.update,
-            conflicting_boot_id=conflicting or holder.conflicting_boot_id,
-        )
-        self._put(holder.id, renewed)
+        """Keep the caller's slot, whatever the rules are by now."""
+        update = _lasting(call.update) or holder.update
+        self._put(holder.id, replace(holder, last_seen=self._now.at, address=call.address, update=update))
         return Granted(renewed=True, revision=NOT_WRITTEN)
 
+    def _flag_rival(self, holder: Holder, call: Call) -> Denied | None:
+        """Flag the holder and refuse the caller, if that is another host with the same id."""
+        rival = rival_boot_id(holder, call, self._now)
+        if rival is None:
+            return None
+        if rival != holder.conflicting_boot_id:
+            self._put(holder.id, replace(holder, conflicting_boot_id=rival))
+            self._note(holder.id, "rival", call.address, f"{call.verb} by boot {rival}, which does not hold the slot")
+        why = f"another host has this id and holds a slot of group {self._group}; give each host an id of its own"
+        return Denied(DenialKind.ID_CONFLICT, why, FULL_RETRY_SECS)
+
     def _unlock(self, call: Call) -> Answer:
+        holder = self._holders.get(call.client.id)
+        if holder is not None and self._flag_rival(holder, call):
+            self._fence_needed = True
+            return Released(held=False)
         return self._free(call.client.id, "released", call.address, "")
 
     def _free(self, holder_id: str, what: str, by: str, detail: str) -> Answer:
         holder = self._holders.get(holder_id)
         if holder is None:
+            self._fence_needed = True
             return Released(held=False)
         if self._rules.release_delay_secs:
             self._freed.append(self._now.at)
@@ -226,8 +237,9 @@ def _held_since(holder: Holder) -> str:
     return "since an unknown time" if holder.since is None else f"since {rfc3339(holder.since)}"
 
 
-def _boot_id(update: UpdateParams | None) -> str | None:
-    return None if update is None else update.boot_id
+def _lasting(update: UpdateParams | None) -> UpdateParams | None:
+    """The parameters without the one that is true at the time of the request only."""
+    return None if update is None else replace(update, uptime_secs=None)
 
 
 def _versions(update: UpdateParams | None) -> str:

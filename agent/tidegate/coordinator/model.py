@@ -21,6 +21,7 @@ class DenialKind(StrEnum):
 
     SEMAPHORE_FULL = "failed_lock_semaphore_full"
     SLOT_COOLING = "slot_cooling"
+    ID_CONFLICT = "id_conflict"
     MISSING_HEADER = "missing_header"
     INVALID_REQUEST = "invalid_request"
     UNKNOWN_GROUP = "unknown_group"
@@ -69,8 +70,7 @@ class Holder:
 
     ``since`` is None where there is no trustworthy time: another server wrote the record, or the clock was known to be
     wrong. Such a holder is flagged, and never expires. ``last_seen`` is the time of its last lock request.
-    ``conflicting_boot_id`` is a different boot id that was sent with the same id meanwhile, as by two hosts that share
-    one.
+    ``conflicting_boot_id`` is that of another host that has sent requests with the same id meanwhile.
     """
 
     id: str
@@ -120,19 +120,23 @@ Answer = Granted | Released | Denied
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A group as operators see it. ``denials`` are the last denials of hosts that asked lately, by their ids."""
+    """A group as operators see it. ``denials`` are the last denials of hosts that asked lately, by their ids.
+
+    Not ``configured``: the group was removed from the configuration, or belongs to another server, and has holders.
+    """
 
     name: str
     rules: Rules
     holders: tuple[Holder, ...]
     denials: Mapping[str, Denied] = field(default_factory=dict[str, Denied])
+    configured: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
     """An entry of the audit log and of the history.
 
-    ``what`` is granted, released, expired, taken (by an operator) or rival (another boot id asked under a holder's id).
+    ``what`` is granted, released, expired, taken (by an operator) or rival (another host asked under a holder's id).
     ``by`` is an address, an operator or a rule.
     """
 

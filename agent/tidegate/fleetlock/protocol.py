@@ -55,10 +55,12 @@ class ReleaseTag:
 class UpdateParams:
     """The optional object ``update_params`` beside ``client_params``: the releases that the host moves from and to.
 
-    Servers that do not know it ignore it.
+    ``boot_id`` and ``uptime_secs``, for how long that boot has been running, tell two hosts apart that share an id.
+    Servers that do not know the extension ignore it.
     """
 
     agent: str | None = None
     boot_id: str | None = None
     current: ReleaseTag | None = None
     target: ReleaseTag | None = None
+    uptime_secs: int | None = None

@@ -81,6 +81,7 @@ def body_of(account: LockAccount, update: UpdateParams | None) -> bytes:
             boot_id=update.boot_id,
             current=_tag(update.current),
             target=_tag(update.target),
+            uptime_secs=update.uptime_secs,
         )
     return json.dumps(body).encode()
 

@@ -129,8 +129,14 @@ def _update_from_wire(fields: Json) -> UpdateParams | None:
     match fields:
         case None:
             return None
-        case {"agent": str() | None as agent, "boot_id": str() | None as boot_id, "current": current, "target": target}:
-            return UpdateParams(agent, boot_id, _tag_from_wire(current), _tag_from_wire(target))
+        case {
+            "agent": str() | None as agent,
+            "boot_id": str() | None as boot_id,
+            "current": current,
+            "target": target,
+            "uptime_secs": int() | None as uptime_secs,
+        }:
+            return UpdateParams(agent, boot_id, _tag_from_wire(current), _tag_from_wire(target), uptime_secs)
         case _:
             raise WireError("not the parameters of an update")
 

@@ -137,18 +137,67 @@ def test_s4_giving_back_is_always_well(server: Server) -> None:
     assert server.lock("b") == 200
 
 
-def test_s5_a_non_holder_frees_nobody_and_writes_nothing(server: Server) -> None:
-    for group in GROUPS:  # its slots are written by then; revisions are the store's, not the group's
-        assert server.unlock("nobody", group) == 200
-    before = _revision(server.ask("pre-reboot", "a"))
+def test_s5_a_non_holder_frees_nobody(server: Server) -> None:
+    server.lock("a")
     assert [server.unlock("b"), server.unlock("c")] == [200, 200]
     assert holders(server, "default") == ["a"]
     assert server.lock("b") == 423
-    assert _revision(server.ask("pre-reboot", "a")) - before <= 1  # that of this very call
 
 
-def _revision(grant: httpx.Response) -> int:
-    return int(grant.json()["grant"].removeprefix("g1-"))
+def _of_boot(digit: str, uptime_secs: int | None = None) -> Mapping[str, object]:
+    return {"boot_id": digit * 32} | ({} if uptime_secs is None else {"uptime_secs": uptime_secs})
+
+
+@pytest.mark.parametrize("uptime_secs", [None, 100_000])
+def test_two_hosts_with_one_id_are_flagged_and_not_both_granted(server: Server, uptime_secs: int | None) -> None:
+    holder, rival = _of_boot("1", uptime_secs), _of_boot("2", uptime_secs)
+    assert server.lock("clone", "workers", update_params=holder) == 200
+    denied = server.ask("pre-reboot", "clone", "workers", update_params=rival)
+    assert (denied.status_code, denied.json()["kind"], "retry-after" in denied.headers) == (423, "id_conflict", True)
+    assert not any(digit * 8 in denied.text for digit in "12")
+    assert server.ask("steady-state", "clone", "workers", update_params=rival).status_code == 200
+    assert holders(server, "workers") == ["clone"]
+    assert _flags(server, "workers") == ["two-hosts"]
+    assert server.lock("clone", "workers", update_params=holder) == 200
+    rebooted = _of_boot("3", None if uptime_secs is None else 0)
+    assert server.ask("steady-state", "clone", "workers", update_params=rebooted).status_code == 200
+    assert holders(server, "workers") == []
+
+
+def _flags(server: Server, group: str) -> list[str]:
+    with _operator(server) as operator:
+        [view] = operator.get("/admin/v1/groups", params={"group": group}).json()["groups"]
+    return [*view["flags"], *(flag for holder in view["holders"] for flag in holder["flags"])]
+
+
+@pytest.mark.parametrize("default_group", [None, "default"])
+def test_a_group_that_was_removed_while_held_shows_its_holders_and_takes_slots_back(
+    server: Server, default_group: str | None
+) -> None:
+    assert [server.lock("a", "workers"), server.lock("b", "workers")] == [200, 200]
+    server.configure({"default": Rules(slots=1)}, default_group)
+    assert holders(server, "workers") == ["a", "b"]
+    assert _flags(server, "workers") == ["not-configured"]
+    assert "tidegate_coordinator_config_groups 1.0" in server.http.get("/metrics").text
+    assert server.unlock("a", "workers") == 200
+    assert holders(server, "workers") == ["b"]
+    assert server.lock("c", "workers") == (400 if default_group is None else 200)
+    with _operator(server) as operator:
+        form = {"id": "b", "group": "workers", "reason": "the group is gone"}
+        assert operator.post("/admin/v1/release", json=form).status_code == 200
+        assert operator.get("/admin/v1/groups", params={"group": "workers"}).status_code == 400
+
+
+def test_a_group_that_was_removed_before_a_restart_takes_slots_back(etcd: str, tmp_path: Path) -> None:
+    for number, store in enumerate((f"sqlite:{tmp_path / 'removed.db'}", etcd)):
+        holder = f"left-{number}"
+        with serving(store, tmp_path, {"removed": Rules(slots=3)}) as before:
+            assert before.lock(holder, "removed") == 200
+        with serving(store, tmp_path, GROUPS) as after:
+            assert holders(after, "removed") == [holder]
+            assert after.unlock(holder, "removed") == 200
+        with serving(store, tmp_path, {"removed": Rules(slots=1)}) as again:
+            assert holders(again, "removed") == []
 
 
 def test_s6_to_s12_bad_requests_have_their_answers_and_change_nothing(server: Server) -> None:

@@ -284,14 +284,14 @@ def test_locks_on_it(address: str, group: str) -> None:
             assert await locks.call(unlock("c", group)) == Released(held=False)
             assert await locks.call(unlock("a", group)) == Released(held=True)
             assert isinstance(await locks.call(lock("c", group)), Granted)
-            (view,) = await locks.groups()
+            view = next(one for one in await locks.groups() if one.name == group)
             assert [(one.id, one.update) for one in view.holders] == [("b", UPDATE), ("c", UPDATE)]
             assert {*view.denials} == {"d"}
 
     run(scenario())
 
 
-def test_denials_and_needless_unlocks_leave_the_store_as_it_is(address: str, group: str) -> None:
+def test_denials_leave_the_store_as_it_is(address: str, group: str) -> None:
     async def scenario() -> None:
         async with (
             opened(address) as store,
@@ -301,7 +301,67 @@ def test_denials_and_needless_unlocks_leave_the_store_as_it_is(address: str, gro
             before = await store.read(group)
             for n in range(20):
                 assert isinstance(await locks.call(lock(f"h{n}", group)), Denied)
-                assert await locks.call(unlock(f"h{n}", group)) == Released(held=False)
             assert await before.confirmed() is before
+
+    run(scenario())
+
+
+def test_a_swap_for_a_lock_request_from_before_an_unlock_without_a_slot_conflicts(address: str, group: str) -> None:
+    """It was sent by a coordinator that was frozen since, or hangs in a member that was."""
+
+    async def scenario() -> None:
+        async with (
+            opened(address) as store,
+            LockService(store, FakeClock(), {group: Rules(slots=1)}) as locks,
+        ):
+            late = await store.read(group)
+            change = decision(late, group, lock("a", group)).change
+            assert change is not None
+            assert await locks.call(unlock("a", group)) == Released(held=False)
+            assert isinstance(await late.swap(change), Conflict)
+            assert not (await store.read(group)).state.semaphore.holders
+
+    run(scenario())
+
+
+def test_unlocks_without_a_slot_do_not_make_the_store_grow(address: str, group: str) -> None:
+    async def scenario() -> None:
+        async with (
+            opened(address) as store,
+            LockService(store, FakeClock(), {group: Rules(slots=1)}) as locks,
+        ):
+            await locks.call(lock("a", group))
+            before = [(one, len(one)) for one in await store.store.keys(below(PREFIX))]
+            for n in range(20):
+                assert await locks.call(unlock(f"h{n}", group)) == Released(held=False)
+            assert [(one, len(one)) for one in await store.store.keys(below(PREFIX))] == before
+            assert await locks.call(lock("b", group)) != Granted(renewed=False, revision=0)
+            assert await locks.call(unlock("a", group)) == Released(held=True)
+
+    run(scenario())
+
+
+def test_the_groups_of_a_store_are_those_that_have_a_semaphore(address: str, group: str) -> None:
+    async def scenario() -> None:
+        async with opened(address) as store:
+            odd = f"{group} with/odd%2Fname"
+            for name in (group, odd):
+                await swapped(await store.read(name), name, lock("a", name))
+            assert {group, odd} <= await store.names()
+            assert f"{group}-2" not in await store.names()
+
+    run(scenario())
+
+
+def test_a_record_of_a_group_that_is_not_configured_and_cannot_be_read_hides_no_other(address: str, group: str) -> None:
+    async def scenario() -> None:
+        async with opened(address) as store:
+            unreadable = f"{PREFIX}groups/{group}-odd/v1/semaphore"
+            await store.store.swap({}, (Put(unreadable, "gone fishing"),), ())
+            async with LockService(store, FakeClock(), {group: Rules(slots=1)}) as locks:
+                assert isinstance(await locks.call(lock("a", group)), Granted)
+                assert group in {view.name for view in await locks.groups()}
+                assert group in await locks.force_release(None, "a", "root", "test")
+            await store.store.swap({}, (Delete(unreadable),), ())
 
     run(scenario())

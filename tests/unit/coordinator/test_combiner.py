@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.fakes.asyncs import run, until
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import MemoryStore, Trouble
 from tidegate.coordinator import combiner as module
 from tidegate.coordinator.combiner import DENIAL_AGE_SECS, Combiner, Setting
-from tidegate.coordinator.group_state import MAX_CHANGES
+from tidegate.coordinator.group_clock import GroupTime
+from tidegate.coordinator.group_state import MAX_CHANGES, decide
 from tidegate.coordinator.model import (
     Answer,
     AuditEvent,
@@ -150,11 +151,28 @@ def test_that_one_holds_nothing_is_never_said_from_memory() -> None:
     run(scenario())
 
 
-def test_giving_back_nothing_writes_nothing() -> None:
+def test_unlocks_without_a_slot_are_one_write_for_all_that_wait() -> None:
     async def scenario() -> None:
         async with lab() as it:
-            assert await it.answers(unlock("a"), unlock("b")) == [NOTHING, NOTHING]
-            assert not it.store.swaps
+            assert await it.answers(*(unlock(f"h{n}") for n in range(500))) == [NOTHING] * 500
+            assert len(it.store.swaps) == 1
+            assert not it.store.happened
+
+    run(scenario())
+
+
+def test_a_frozen_coordinators_swap_does_not_succeed_after_an_unlock_without_a_slot() -> None:
+    """Its client has given up, released its slot through another coordinator, and will not ask again."""
+
+    async def scenario() -> None:
+        async with lab() as it:
+            frozen = it.store.current(None)
+            change = decide(frozen.state, [lock("a")], Rules(1), GroupTime(START), "g").change
+            assert change is not None
+            it.store.delayed.append((frozen, change))
+            assert await it.answers(unlock("a")) == [NOTHING]
+            it.store.deliver()
+            assert it.store.holders == set()
 
     run(scenario())
 
@@ -212,6 +230,7 @@ def test_a_swap_that_arrives_late_gives_nobody_a_slot_who_has_given_it_back() ->
     async def scenario() -> None:
         async with lab() as it:
             await it.answers(unlock("x"))
+            it.store.swaps.clear()
             it.store.gate, it.store.troubles = asyncio.Event(), deque([Trouble.DELAYED])
             (gone,) = it.ask(lock("a"))
             await until(lambda: bool(it.store.swaps))
@@ -222,8 +241,6 @@ def test_a_swap_that_arrives_late_gives_nobody_a_slot_who_has_given_it_back() ->
             it.store.deliver()
             assert it.store.holders == set()
             assert len(it.store.swaps) == 2
-            await it.answers(unlock("a"))
-            assert len(it.store.swaps) == 2
 
     run(scenario())
 
@@ -232,12 +249,13 @@ def test_a_swap_that_may_arrive_late_is_overtaken_when_nobody_waits_any_more() -
     async def scenario() -> None:
         async with lab() as it:
             await it.answers(unlock("x"))
+            it.store.swaps.clear()
             it.store.gate, it.store.troubles = asyncio.Event(), deque([Trouble.DELAYED, Trouble.FAILS, Trouble.FAILS])
             (gone,) = it.ask(lock("a"))
             await until(lambda: bool(it.store.swaps))
             gone.cancel()
             it.store.gate.set()
-            await until(lambda: it.store.current(None).revision == 1)
+            await until(lambda: it.store.current(None).revision == 2)
             it.store.deliver()
             assert it.store.holders == set()
 
@@ -306,6 +324,7 @@ def test_who_goes_away_while_it_is_written_does_not_break_the_others_answer() ->
     async def scenario() -> None:
         async with lab(slots=2) as it:
             await it.answers(unlock("x"))
+            it.store.swaps.clear()
             it.store.gate = asyncio.Event()
             (gone, other) = it.ask(lock("a"), lock("b"))
             await until(lambda: bool(it.store.swaps))

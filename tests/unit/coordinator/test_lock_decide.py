@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from tests.fakes.clock import START
 from tidegate.coordinator.group_clock import GroupTime
 from tidegate.coordinator.group_state import MAX_CHANGES, Decision, GroupState, decide
@@ -30,13 +32,19 @@ FIRST, AGAIN = Granted(renewed=False, revision=0), Granted(renewed=True, revisio
 FREED, NOTHING = Released(held=True), Released(held=False)
 
 
-def lock(host: str, boot_id: str | None = None, address: str = "10.0.0.1") -> Call:
-    update = None if boot_id is None else UpdateParams(boot_id=boot_id)
-    return Call(Verb.PRE_REBOOT, ClientParams(host, "workers"), address, update)
+def call(
+    verb: Verb, host: str, boot_id: str | None = None, address: str = "10.0.0.1", uptime_secs: int | None = None
+) -> Call:
+    update = None if boot_id is None else UpdateParams(boot_id=boot_id, uptime_secs=uptime_secs)
+    return Call(verb, ClientParams(host, "workers"), address, update)
 
 
-def unlock(host: str) -> Call:
-    return Call(Verb.STEADY_STATE, ClientParams(host, "workers"), "10.0.0.1")
+def lock(host: str, boot_id: str | None = None, address: str = "10.0.0.1", uptime_secs: int | None = None) -> Call:
+    return call(Verb.PRE_REBOOT, host, boot_id, address, uptime_secs)
+
+
+def unlock(host: str, boot_id: str | None = None, uptime_secs: int | None = None) -> Call:
+    return call(Verb.STEADY_STATE, host, boot_id, uptime_secs=uptime_secs)
 
 
 def after(secs: float, *, sure: bool = True) -> GroupTime:
@@ -113,10 +121,12 @@ def test_giving_back_frees_the_callers_slot_only() -> None:
     assert group.holders == {"b"}
 
 
-def test_giving_back_what_one_has_not_writes_nothing() -> None:
+def test_an_unlock_without_a_slot_is_written_and_changes_no_slot() -> None:
     group = Group(Rules(slots=1))
     group.ask(lock("a"))
-    assert group.decide(unlock("b")).change is None
+    change = group.decide(*(unlock(f"h{n}") for n in range(500)), at=1).change
+    assert change is not None
+    assert (change.touched, change.audit_events, {*change.state.semaphore.holders}) == (frozenset(), (), {"a"})
 
 
 def test_commands_are_carried_out_as_they_came() -> None:
@@ -170,11 +180,11 @@ def test_the_written_slots_follow_the_rules_on_command_only() -> None:
     assert group.decide(SyncSlots()).change is None
 
 
-def test_two_hosts_with_one_id_are_told_apart_and_reported_once() -> None:
-    group = Group(Rules(slots=1))
+def test_two_hosts_with_one_id_are_not_both_granted_and_reported_once() -> None:
+    group = Group(Rules(slots=2))
     group.ask(lock("a", BOOT))
     decision = group.decide(lock("a", OTHER_BOOT, "10.0.0.2"), lock("a", OTHER_BOOT, "10.0.0.2"))
-    assert decision.answers == (AGAIN, AGAIN)
+    assert kinds(*decision.answers) == [DenialKind.ID_CONFLICT] * 2
     assert decision.change is not None
     assert [(one.what, one.by) for one in decision.change.audit_events] == [("rival", "10.0.0.2")]
     holder = group.semaphore.holders["a"]
@@ -183,8 +193,59 @@ def test_two_hosts_with_one_id_are_told_apart_and_reported_once() -> None:
         "10.0.0.1",
         UpdateParams(boot_id=BOOT),
     )
-    group.ask(lock("a", BOOT))
+    assert group.ask(lock("a", BOOT)) == (AGAIN,)
     assert group.semaphore.holders["a"].conflicting_boot_id == OTHER_BOOT
+
+
+def test_a_rival_that_was_found_frees_nothing_and_the_holder_does_after_its_reboot() -> None:
+    group = Group(Rules(slots=1))
+    group.ask(lock("a", BOOT), lock("a", OTHER_BOOT))
+    assert group.ask(unlock("a", OTHER_BOOT)) == (NOTHING,)
+    assert group.holders == {"a"}
+    assert group.ask(unlock("a", "c" * 32)) == (FREED,)
+
+
+def test_a_host_that_ran_when_another_got_its_ids_slot_neither_gets_nor_frees_it() -> None:
+    for verb in Verb:
+        group = Group(Rules(slots=2))
+        group.ask(lock("a", BOOT, uptime_secs=500))
+        decision = group.decide(call(verb, "a", OTHER_BOOT, uptime_secs=400), at=300)
+        assert not isinstance(decision.answers[0], Granted)
+        assert decision.answers[0] != FREED
+        assert group.semaphore.holders["a"].conflicting_boot_id == OTHER_BOOT
+        assert group.ask(unlock("a", BOOT, uptime_secs=900), at=400) == (FREED,)
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("uptime_secs", [0, 290, 310])
+def test_a_host_that_has_rebooted_is_not_its_own_rival(verb: Verb, uptime_secs: int) -> None:
+    """310: another coordinator's clock lags by ten seconds."""
+    group = Group(Rules(slots=1))
+    group.ask(lock("a", BOOT, uptime_secs=5000))
+    assert group.ask(call(verb, "a", OTHER_BOOT, uptime_secs=uptime_secs), at=300) == (
+        (AGAIN if verb is Verb.PRE_REBOOT else FREED),
+    )
+
+
+def test_a_host_that_has_rebooted_and_keeps_its_slot_holds_it_by_its_new_boot() -> None:
+    group = Group(Rules(slots=1))
+    group.ask(lock("a", BOOT, uptime_secs=5000))
+    assert group.ask(lock("a", OTHER_BOOT, uptime_secs=60), at=300) == (AGAIN,)
+    assert group.ask(unlock("a", OTHER_BOOT, uptime_secs=160), at=400) == (FREED,)
+
+
+def test_a_host_without_an_age_that_runs_the_release_it_went_to_keeps_its_slot() -> None:
+    old, new = ReleaseTag("42.1", "sha256:1"), ReleaseTag("42.2", "sha256:2")
+    group = Group(Rules(slots=1))
+    group.ask(replace(lock("a"), update=UpdateParams(boot_id=BOOT, current=old, target=new)))
+    back = replace(lock("a"), update=UpdateParams(boot_id=OTHER_BOOT, current=new, target=old))
+    assert group.ask(back, at=300) == (AGAIN,)
+
+
+def test_a_clock_in_doubt_takes_no_host_for_a_rival_that_gives_its_slot_back() -> None:
+    group = Group(Rules(slots=1))
+    group.ask(lock("a", BOOT, uptime_secs=500))
+    assert group.ask(unlock("a", OTHER_BOOT, uptime_secs=400), at=1, sure=False) == (FREED,)
 
 
 def test_a_host_that_says_no_boot_id_has_no_rival() -> None:

@@ -113,5 +113,5 @@ def test_documents_of_operators_have_the_keys_and_flags_that_are_sent() -> None:
         ("AuditEvent", event),
     ):
         assert {*SCHEMAS[schema]["properties"]} == {*SCHEMAS[schema]["required"]} == {*sent}
-    assert SCHEMAS["Group"]["properties"]["flags"]["items"]["enum"] == [views.OVER_LIMIT]
+    assert SCHEMAS["Group"]["properties"]["flags"]["items"]["enum"] == [views.OVER_LIMIT, views.NOT_CONFIGURED]
     assert SCHEMAS["Holder"]["properties"]["flags"]["items"]["enum"] == [views.NO_TIME, views.TWO_HOSTS]

@@ -95,6 +95,10 @@ class Store(Protocol):
         """Read ``ranges`` at one revision, linearizably."""
         ...
 
+    async def keys(self, within: Range) -> tuple[str, ...]:
+        """The keys in a range, in their order, by a linearizable read."""
+        ...
+
     async def swap(self, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]) -> Swapped | Snapshot:
         """Carry out ``writes`` if every document of ``compare`` is still at its revision; else read ``ranges``.
 

@@ -13,6 +13,7 @@ from tidegate.errors import ErrorKind, TidegateError
 STATUS: Mapping[DenialKind, int] = {
     DenialKind.SEMAPHORE_FULL: 423,
     DenialKind.SLOT_COOLING: 423,
+    DenialKind.ID_CONFLICT: 423,
     DenialKind.MISSING_HEADER: 400,
     DenialKind.INVALID_REQUEST: 400,
     DenialKind.UNKNOWN_GROUP: 400,
@@ -38,6 +39,7 @@ AWAY_RETRY_AFTER_SECS = 5
 _RETRY_AFTER_SECS: Mapping[DenialKind, int] = {
     DenialKind.SEMAPHORE_FULL: BUSY_RETRY_AFTER_SECS,
     DenialKind.SLOT_COOLING: BUSY_RETRY_AFTER_SECS,
+    DenialKind.ID_CONFLICT: BUSY_RETRY_AFTER_SECS,
     DenialKind.RATE_LIMITED: AWAY_RETRY_AFTER_SECS,
     DenialKind.BACKEND_UNAVAILABLE: AWAY_RETRY_AFTER_SECS,
 }

@@ -35,6 +35,7 @@ MAX_TAG_CHARS = 256
 """For a version or a digest: "sha512:" with its digits has 135."""
 
 MAX_AGENT_CHARS = 128
+MAX_UPTIME_SECS = 100 * 366 * 24 * 3600
 
 _BOOT_ID = re.compile(r"[0-9a-f]{32}")
 _HEADER = HEADER_NAME.encode()
@@ -122,6 +123,7 @@ def _update(value: object, body_bytes: int) -> UpdateParams | None:
         boot_id=_boot_id(fields.get("boot_id")),
         current=_tag(fields.get("current")),
         target=_tag(fields.get("target")),
+        uptime_secs=_count(fields.get("uptime_secs")),
     )
     return None if update == UpdateParams() else update
 
@@ -145,6 +147,10 @@ def _boot_id(value: object) -> str | None:
     """A boot id, which may be written as the kernel does or without dashes; None where it is malformed."""
     text = value.replace("-", "").lower() if isinstance(value, str) else ""
     return text if _BOOT_ID.fullmatch(text) else None
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= MAX_UPTIME_SECS else None
 
 
 def _text(value: object, max_chars: int) -> str | None:

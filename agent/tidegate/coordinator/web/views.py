@@ -13,6 +13,7 @@ from tidegate.fleetlock.protocol import ReleaseTag
 NO_TIME = "no-time"
 TWO_HOSTS = "two-hosts"
 OVER_LIMIT = "over-limit"
+NOT_CONFIGURED = "not-configured"
 
 
 def group_document(view: GroupView, now: datetime) -> Mapping[str, object]:
@@ -24,7 +25,7 @@ def group_document(view: GroupView, now: datetime) -> Mapping[str, object]:
         "lock_ttl_secs": view.rules.lock_ttl_secs,
         "release_delay_secs": view.rules.release_delay_secs,
         "min_gap_secs": view.rules.min_gap_secs,
-        "flags": [OVER_LIMIT] if len(view.holders) > view.rules.slots else [],
+        "flags": list(_group_flags(view)),
         "holders": [_holder(one, view.rules, now) for one in sorted(view.holders, key=_oldest_first)],
         "waiting": [
             {"id": client, "kind": denied.kind.value, "why": denied.value, "retry_after_secs": denied.retry_after_secs}
@@ -43,6 +44,13 @@ def audit_event_document(event: AuditEvent) -> Mapping[str, object]:
         "by": event.by,
         "detail": event.detail,
     }
+
+
+def _group_flags(view: GroupView) -> Iterator[str]:
+    if not view.configured:
+        yield NOT_CONFIGURED
+    elif len(view.holders) > view.rules.slots:
+        yield OVER_LIMIT
 
 
 def _oldest_first(holder: Holder) -> tuple[bool, float, str]:

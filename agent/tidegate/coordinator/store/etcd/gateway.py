@@ -17,10 +17,19 @@ from tidegate.coordinator.store.base import CompareSet, Delete, Document, Put, R
 from tidegate.jsonread import Node, ShapeError
 
 Body = dict[str, object]
-Operation: TypeAlias = Range | Put | Delete
 
 TXN_PATH = "/v3/kv/txn"
 AUTHENTICATE_PATH = "/v3/auth/authenticate"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Read a range without the values of its documents."""
+
+    within: Range
+
+
+Operation: TypeAlias = Range | Keys | Put | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +82,21 @@ def _compare(key: str, revision: int) -> Body:
 
 def _operation(one: Operation) -> Body:
     match one:
-        case Range(start=start, end=end):
-            return {"request_range": {"key": _encoded(start)} | ({} if end is None else {"range_end": _encoded(end)})}
+        case Range():
+            return {"request_range": _range(one)}
+        case Keys(within=within):
+            return {"request_range": {**_range(within), "keys_only": True}}
         case Put(key=key, value=value):
             return {"request_put": {"key": _encoded(key), "value": _encoded(value)}}
         case Delete(key=key):
             return {"request_delete_range": {"key": _encoded(key)}}
         case _:
             assert_never(one)
+
+
+def _range(one: Range) -> Body:
+    body: Body = {"key": _encoded(one.start)}
+    return body if one.end is None else {**body, "range_end": _encoded(one.end)}
 
 
 def _document(node: Node) -> Document:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tidegate.coordinator.store.base import PREFIX, CompareSet, Put, Range, Snapshot, Swapped, Write, nonsense
 from tidegate.coordinator.store.etcd.client import EtcdClient
-from tidegate.coordinator.store.etcd.gateway import TXN_PATH, Operation, TxnReply, txn_body, txn_reply
+from tidegate.coordinator.store.etcd.gateway import TXN_PATH, Keys, Operation, TxnReply, txn_body, txn_reply
 from tidegate.coordinator.store.etcd.proof import prove
 from tidegate.errors import TidegateError
 from tidegate.jsonread import ShapeError
@@ -27,6 +27,11 @@ class EtcdStore:
         """Read linearizably: through a quorum, not from one member."""
         reply = await self._proved_txn({}, ranges)
         return Snapshot(reply.revision, reply.ranges)
+
+    async def keys(self, within: Range) -> tuple[str, ...]:
+        """Read the keys only."""
+        reply = await self._proved_txn({}, (Keys(within),))
+        return tuple(document.key for document in reply.ranges[0])
 
     async def swap(self, compare: CompareSet, writes: Sequence[Write], ranges: Sequence[Range]) -> Swapped | Snapshot:
         """Compare modification revisions, which do not restart when a key is deleted and created again."""
