@@ -21,7 +21,7 @@ from tidegate.clock import Clock, Now, monotonic_usec
 from tidegate.configured import ConfigurationReader, Configured, Dependencies
 from tidegate.engines.remote import RemoteEngine
 from tidegate.errors import ErrorKind, Failure, TidegateError
-from tidegate.fleetlock.client import NetLock
+from tidegate.fleetlock.client import NetLock, ThisBoot
 from tidegate.gates import fleet_lock, terminals
 from tidegate.gates.base import Notice
 from tidegate.gates.interval import boot_began_secs
@@ -47,7 +47,7 @@ from tidegate.services.systemd import Systemd
 from tidegate.services.timedate import Timedate
 from tidegate.settings import DEFAULT_ROOTS
 from tidegate.system.alarm import Alarm
-from tidegate.system.boot import read_boot
+from tidegate.system.boot import BootInstance, read_boot
 from tidegate.system.last_boot import read_last_boot
 from tidegate.system.sd_notify import Notifier
 from tidegate.workload.none import NoWorkload
@@ -94,7 +94,8 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
         return now if unreadable is None else now.blocked_by(unreadable)
 
     start = configured()
-    host = Host(engine, LogindPower(logind), systemd, NetLock(net), _Announcer(), NoWorkload(), read_last_boot())
+    locks = NetLock(net, _this_boot(boot, clock))
+    host = Host(engine, LogindPower(logind), systemd, locks, _Announcer(), NoWorkload(), read_last_boot())
     runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
     publisher, properties = Publisher(paths.public, __version__), AgentProperties(bus, __version__)
@@ -122,6 +123,12 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
         await _supervise(loop, bus, notifier, reload)
     finally:
         properties.flush()
+
+
+def _this_boot(boot: BootInstance, clock: Clock) -> ThisBoot | None:
+    """The boot, for servers that tell hosts apart by it; None where it is not known since when it runs."""
+    began_secs = boot_began_secs()
+    return None if began_secs is None else ThisBoot(boot.boot_id, began_secs, clock)
 
 
 async def _supervise(loop: Loop, bus: Bus, notifier: Notifier, reload: Callable[[], Policy]) -> None:

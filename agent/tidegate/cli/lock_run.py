@@ -4,6 +4,9 @@
 
     request --busy or unreachable--> wait (Retry-After), request again, until granted, rejected or out of time
        `--granted--> run the command, forwarding signals --exited--> release, retried for a bounded time
+
+A signal never cuts a request to the server short. One that arrives before the command runs ends this program once the
+server has answered, and whatever it granted is released; one that arrives during the release ends the retries.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ import shlex
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Coroutine, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import click
 
 from tidegate.cli import exits
+from tidegate.cli.signals import Signals
 from tidegate.clock import Clock
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import NOT_TAKEN, LockAccount, LockBusy, LockGranted, LockServer
@@ -35,6 +38,10 @@ MIN_POLL_SECS = 1.0
 JITTER = 0.2
 """Random share added to a pause, so that clients that were sent away together do not return together."""
 
+SLOT_LEFT = 125
+"""Exit code when the slot may still be held, whatever the command's was. Programs that run another one exit with it for
+a failure of their own (env, timeout, nohup)."""
+
 RELEASE_SECS = 60.0
 """How long to retry the release while the server is unreachable: longer than a restart of the server takes."""
 
@@ -45,11 +52,8 @@ NOT_FOUND = 127
 SIGNALLED = 128
 """Exit codes of shells: the command cannot be executed, is not found, or was ended by a signal (plus its number)."""
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
 _HOPELESS = frozenset({ErrorKind.LOCK_REFUSED, ErrorKind.LOCK_NONSENSE, ErrorKind.CONFIG_INVALID})
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,56 +83,31 @@ class _Ended:
 
 async def run_locked(server: LockServer, job: Job, clock: Clock) -> int:
     """Take the lock, run the command, release the lock; returns the exit code."""
-    signals, slot = _Signals(), _Slot(server, job.account)
+    signals, slot = Signals(), _Slot(server, job.account, clock)
     with signals.caught():
+        code = exits.FAILED
         try:
             ended = await _acquire(slot, job, clock, signals)
-            return await _run(job.command, signals) if ended is None else ended.code
+            code = await _run(job.command, signals) if ended is None else ended.code
         finally:
-            await _release(slot, job, clock, signals)
-
-
-class _Signals:
-    """A queue of the signals that this process has received."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-
-    @contextmanager
-    def caught(self) -> Generator[None, None, None]:
-        """Queue signals, instead of being ended by them, while the block runs."""
-        loop = asyncio.get_running_loop()
-        for one in _FORWARDED:
-            loop.add_signal_handler(one, self._queue.put_nowait, one)
-        try:
-            yield
-        finally:
-            for one in _FORWARDED:
-                loop.remove_signal_handler(one)
-
-    async def next(self) -> signal.Signals:
-        """Wait for the next signal."""
-        return await self._queue.get()
-
-    async def unless(self, work: Coroutine[Any, Any, T]) -> T | signal.Signals:
-        """The result of ``work``; or the signal that came before it, and ``work`` is cancelled."""
-        task, received = asyncio.ensure_future(work), asyncio.ensure_future(self.next())
-        try:
-            await asyncio.wait({task, received}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else received.result()
-        finally:
-            task.cancel()
-            received.cancel()
-            await asyncio.gather(task, received, return_exceptions=True)
+            why = await _release(slot, job, clock, signals)
+    return code if why is None else _left(job.account, why, code)
 
 
 class _Slot:
-    """A slot at the server. ``maybe_held``: a request was sent that the server may have granted."""
+    """A slot at the server. ``maybe_held``: a request was sent that the server may have granted, or may grant yet."""
 
-    def __init__(self, server: LockServer, account: LockAccount) -> None:
+    def __init__(self, server: LockServer, account: LockAccount, clock: Clock) -> None:
         self.maybe_held = False
         self._server = server
         self._account = account
+        self._clock = clock
+        self._doubt_until_secs = float("-inf")
+
+    @property
+    def doubt_secs(self) -> float:
+        """For how long yet a request that was not answered may be carried out: no unlock may overtake it."""
+        return self._doubt_until_secs - self._clock.now().boot_secs
 
     async def ask(self) -> _Later | None:
         """Request the slot; None when it is granted.
@@ -137,10 +116,11 @@ class _Slot:
             TidegateError: the server has rejected the request permanently.
         """
         held_before, self.maybe_held = self.maybe_held, True
+        in_doubt = self.doubt_secs > 0
         try:
             answer = await self._server.acquire(self._account, None)
         except TidegateError as error:
-            self.maybe_held = held_before or error.kind not in NOT_TAKEN
+            self._note(error, held_before=held_before)
             if error.kind in _HOPELESS:
                 raise
             return _Later(_pause_secs(error.retry_after_secs), error.message)
@@ -148,7 +128,7 @@ class _Slot:
             case LockGranted():
                 return None
             case LockBusy(reason=reason, retry_after_secs=retry_after_secs):
-                self.maybe_held = False
+                self.maybe_held = held_before and in_doubt  # an earlier request may be carried out after this one
                 return _Later(_pause_secs(retry_after_secs), reason)
 
     async def release(self) -> None:
@@ -160,18 +140,26 @@ class _Slot:
         await self._server.release(self._account, None)
         self.maybe_held = False
 
+    def _note(self, error: TidegateError, *, held_before: bool) -> None:
+        if error.kind in NOT_TAKEN:
+            self.maybe_held = held_before
+        else:
+            self._doubt_until_secs = self._clock.now().boot_secs + self._account.timeout_secs
 
-async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> _Ended | None:
+
+async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: Signals) -> _Ended | None:
     """Request the slot until it is granted (None), or the command is not to run."""
     begun_secs, reported = clock.now().boot_secs, ""
     while True:
         try:
-            asked = await signals.unless(slot.ask())
+            asked = await _answered(slot, job.account, signals)
         except TidegateError as error:
             exits.complain(error.message, error.remedy)
             return _Ended(exits.FAILED)
-        if not isinstance(asked, _Later):
-            return None if asked is None else _interrupted(asked)
+        if signals.first is not None:  # also where it came with the grant
+            return _interrupted(signals.first)
+        if asked is None:
+            return None
         left_secs = _left_secs(job.wait_secs, clock.now().boot_secs - begun_secs)
         if left_secs <= 0:
             exits.complain(f"no slot within {job.wait_secs:g} s: {asked.why}", "try again later, or raise --wait")
@@ -179,9 +167,25 @@ async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> _E
         if asked.why != reported:
             reported = asked.why
             click.echo(f"tidegate: waiting for {job.account.place}: {reported}", err=True)
-        received = await signals.unless(asyncio.sleep(min(asked.pause_secs, left_secs)))
+        received = await signals.within(min(asked.pause_secs, left_secs))
         if received is not None:
             return _interrupted(received)
+
+
+async def _answered(slot: _Slot, account: LockAccount, signals: Signals) -> _Later | None:
+    """Request the slot once, and wait for the answer; after a signal, for as long as a request may take at most."""
+    task = asyncio.create_task(slot.ask())
+    signalled = asyncio.create_task(signals.within(None))
+    try:
+        await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() and signals.first is not None:
+            click.echo(f"tidegate: {signals.first.name}: waiting for the answer of {account.server}", err=True)
+            await asyncio.wait({task}, timeout=account.timeout_secs)
+        return task.result() if task.done() else _Later(0.0, "no answer")
+    finally:
+        task.cancel()
+        signalled.cancel()
+        await asyncio.gather(task, signalled, return_exceptions=True)
 
 
 def _left_secs(wait_secs: float | None, elapsed_secs: float) -> float:
@@ -191,15 +195,19 @@ def _left_secs(wait_secs: float | None, elapsed_secs: float) -> float:
 def _pause_secs(retry_after_secs: float | None) -> float:
     """The pause before the next request: at least what the server asks for, plus jitter."""
     pause_secs = max(MIN_POLL_SECS, POLL_SECS if retry_after_secs is None else retry_after_secs)
+    return _jittered(pause_secs)
+
+
+def _jittered(pause_secs: float) -> float:
     return pause_secs * (1 + random.uniform(0, JITTER))  # noqa: S311 - no secret
 
 
 def _interrupted(received: signal.Signals) -> _Ended:
-    exits.complain(f"stopped by {received.name} before a slot was granted; the command was not run")
+    exits.complain(f"stopped by {received.name}; the command was not run")
     return _Ended(SIGNALLED + received)
 
 
-async def _run(command: Sequence[str], signals: _Signals) -> int:
+async def _run(command: Sequence[str], signals: Signals) -> int:
     """Run the command; returns its exit code as a shell would report it."""
     try:
         process = await asyncio.create_subprocess_exec(*command)
@@ -218,7 +226,7 @@ async def _run(command: Sequence[str], signals: _Signals) -> int:
     return SIGNALLED - code if code < 0 else code
 
 
-async def _forward(process: Process, signals: _Signals) -> None:
+async def _forward(process: Process, signals: Signals) -> None:
     while True:
         received = await signals.next()
         if received in _FROM_THE_TERMINAL and _in_foreground():
@@ -235,24 +243,37 @@ def _in_foreground() -> bool:
         return False
 
 
-async def _release(slot: _Slot, job: Job, clock: Clock, signals: _Signals) -> None:
-    """Release the slot: retry until the server confirms it, the time is up, or a signal arrives."""
-    begun_secs, pause_secs, why = clock.now().boot_secs, FIRST_RETRY_SECS, "stopped before the server answered"
+async def _release(slot: _Slot, job: Job, clock: Clock, signals: Signals) -> str | None:
+    """Release the slot; None, or why it may still be held.
+
+    The first attempt is made in any case. It is repeated until the server confirms it, the time is up, or a signal has
+    arrived since the release began.
+    """
+    signals.clear()
+    if slot.maybe_held and slot.doubt_secs > 0:
+        click.echo(f"tidegate: waiting for a request to be over before releasing {job.account.place}", err=True)
+        await asyncio.sleep(slot.doubt_secs)
+    begun_secs, pause_secs = clock.now().boot_secs, FIRST_RETRY_SECS
     while slot.maybe_held:
         try:
-            if isinstance(await signals.unless(slot.release()), signal.Signals):
-                break
+            await slot.release()
         except TidegateError as error:
-            why = error.message
             left_secs = _left_secs(job.release_secs, clock.now().boot_secs - begun_secs)
             if left_secs <= 0 or error.kind in _HOPELESS:
-                break
-            click.echo(f"tidegate: releasing {job.account.place} failed, retrying: {why}", err=True)
-            if await signals.unless(asyncio.sleep(min(pause_secs, left_secs))) is not None:
-                break
+                return error.message
+            click.echo(f"tidegate: releasing {job.account.place} failed, retrying: {error.message}", err=True)
+            wait_secs = min(max(pause_secs, error.retry_after_secs or 0.0), left_secs)
+            if await signals.within(_jittered(wait_secs)) is not None:
+                return error.message
             pause_secs *= 2
-    if slot.maybe_held:
-        exits.complain(f"THE SLOT MAY STILL BE HELD: {job.account.place}: {why}", _how_to_free(job.account))
+    return None
+
+
+def _left(account: LockAccount, why: str, code: int) -> int:
+    """Report that the slot may still be held; returns the exit code that says so."""
+    message = f"THE SLOT MAY STILL BE HELD: {account.place}: {why}; the exit status would have been {code}"
+    exits.complain(message, _how_to_free(account))
+    return SLOT_LEFT
 
 
 def _how_to_free(account: LockAccount) -> str:

@@ -52,7 +52,8 @@ class LockRelease(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FleetLocking:
-    """The strategy ``fleet_lock``: the account, when to release, and whether to send ``update_params`` (``tells``)."""
+    """The strategy ``fleet_lock``: the account, when to release, and whether to tell servers with the extension which
+    releases the host moves from and to (``tells``)."""
 
     account: LockAccount
     release: str = LockRelease.AFTER_HEALTH

@@ -3,13 +3,18 @@
 The protocol leaves much open. Servers, by their sources, answer like this:
 
 - airlock 0.x: success is an empty body; no slot is 500 ``failed_lock`` with a text of its own, and so is a conflict in
-  its store. Errors are JSON or plain text, both with the type text/plain.
-- poseidon/fleetlock 0.4: success is plain text; no slot is 423 ``lock_held``, which is also its answer to the
-  steady-state of a host that holds no slot.
+  its store, which it does not retry. Errors are JSON or plain text, both with the type text/plain.
+- poseidon/fleetlock 0.4: success is one of three sentences; no slot is 423 ``lock_held``, which is also its answer to
+  the steady-state of a host that holds no slot, and without a holder's name to a conflict in its store. A steady-state
+  of an id that it finds no Kubernetes node for is 500 "error uncordoning node".
 - heathcliff26/fleetlock 1.x: success is an object with the kind ``success``; no slot is 423 ``all_slots_full``.
-- SUNET/knubbis-fleetlock: no slot is 500 ``failed_lock`` "Internal Server Error", the same as an internal error, and
-  treated as one; 429 without ``Retry-After``.
-- Tidegate's coordinator: no slot is 423 with ``Retry-After``; 503 while its store does not answer.
+- SUNET/knubbis-fleetlock: success is an empty body; no slot is 409 ``failed_lock``, or in earlier versions the same 500
+  as an internal error, and treated as one; 429 without ``Retry-After``.
+- Tidegate's coordinator: success is an object with ``grant`` or ``state``; no slot is 423 with ``Retry-After``; 503
+  while its store does not answer.
+
+Only these are a success, and only with the status 200: a captive portal, a proxy or any other server may answer
+everything with a 2xx.
 """
 
 from __future__ import annotations
@@ -36,17 +41,29 @@ from tidegate.net.wire import ErrorEvent, NetError
 MAX_ANSWER_BYTES = 64 * 1024
 """Servers answer with a sentence; the rest is room for extensions."""
 
-_MAX_SENTENCE_BYTES = 1024
-"""A success in plain text is short. A longer text that is not JSON is not an answer of a lock server."""
+AT_ONCE_SECS = 0.0
+"""When to retry after a conflict in the server's store: nothing has changed, and there may be free slots."""
 
+_GRANTED = frozenset({b"", b"obtained reboot lease", b"retained reboot lease"})
+_RELEASED = _GRANTED | {b"steady-state confirmed"}
+_OWN_GRANT = re.compile(r"g\d+-\S+")
+_OWN_STATES = frozenset({"idle", "monitoring", "succeeded"})
 _SUCCESS_KIND = "success"  # heathcliff26/fleetlock 1.x
 _BUSY_KINDS = frozenset({"lock_held", "all_slots_full", "failed_lock_semaphore_full"})
-_BUSY_WORDS = re.compile(rb"all \d+ semaphore slots currently locked|conflict on semaphore detected")  # airlock 0.x
-_PAGES = ("text/html", "application/xhtml+xml")
+_FULL = re.compile(rb"all \d+ semaphore slots currently locked")  # airlock 0.x
+_CONFLICT = re.compile(
+    rb"conflict on semaphore detected"  # airlock 0.x
+    rb"|reboot lease unavailable, held by *[\"\n]"  # poseidon/fleetlock 0.4
+)
+_NO_NODE = b"error uncordoning node"  # poseidon/fleetlock 0.4
 
 _GATEWAY_TIMEOUTS = frozenset({408, 499})
 """4xx that gateways send when they time out, possibly after they have forwarded the request."""
 
+_FIND_NODE = (
+    "unset identity.node_uuid, so that the id is that of the Kubernetes node; and free the slot: "
+    "kubectl delete lease fleetlock-GROUP, then tidegate lock forget --reason TEXT"
+)
 WRONG_SERVER = "check that updates.fleet_lock.base_url is the lock server itself, not a login or error page"
 RETRIED = "the agent retries; if it persists, check the lock server and its log"
 
@@ -56,6 +73,7 @@ class _Slot(Enum):
 
     DONE = auto()
     BUSY = auto()
+    CONFLICT = auto()
 
 
 _Meaning: TypeAlias = _Slot | ErrorKind
@@ -68,13 +86,15 @@ def granted_or_busy(response: HttpResponse) -> LockGranted | LockBusy:
         TidegateError: ``lock.refused``, ``lock.nonsense`` and ``lock.uncertain``. The last also for a server error: it
             may have occurred after the slot was taken.
     """
-    match _meaning(response):
+    match _meaning(response, of_unlock=False):
         case _Slot.DONE:
             return LockGranted()
         case _Slot.BUSY:
-            return LockBusy(_text(response), retry_after_secs(response.headers))
+            return LockBusy(_text(response), _wait_secs(response))
+        case _Slot.CONFLICT:
+            return LockBusy(_text(response), AT_ONCE_SECS)
         case kind:
-            raise _failure(kind, response)
+            raise _failure(kind, response, _wait_secs(response))
 
 
 def released(response: HttpResponse) -> LockReleased:
@@ -83,23 +103,33 @@ def released(response: HttpResponse) -> LockReleased:
     423 means that another host holds the only slot, so that this one holds none.
 
     Raises:
-        TidegateError: as of :func:`granted_or_busy`; other answers that mean "busy" are ``lock.refused``.
+        TidegateError: as of :func:`granted_or_busy`; ``lock.uncertain`` also where the server was too busy to release
+            the slot.
     """
-    if response.status == HTTPStatus.LOCKED:
+    meaning = _meaning(response, of_unlock=True)
+    if response.status == HTTPStatus.LOCKED and meaning is _Slot.BUSY:
         return LockReleased(_text(response))
-    match _meaning(response):
+    match meaning:
         case _Slot.DONE:
             return LockReleased()
         case _Slot.BUSY:
-            raise _failure(ErrorKind.LOCK_REFUSED, response)
+            raise _failure(ErrorKind.LOCK_UNCERTAIN, response, _wait_secs(response))
+        case _Slot.CONFLICT:
+            raise _failure(ErrorKind.LOCK_UNCERTAIN, response, AT_ONCE_SECS)
         case kind:
-            raise _failure(kind, response)
+            raise _failure(kind, response, _wait_secs(response))
 
 
-def _meaning(response: HttpResponse) -> _Meaning:
+def _meaning(response: HttpResponse, *, of_unlock: bool) -> _Meaning:
     match response.status:
-        case status if 200 <= status < 300:
-            return _meaning_of_success(response)
+        case HTTPStatus.OK:
+            body = response.body.strip()
+            done = body in (_RELEASED if of_unlock else _GRANTED) or _is_success(body, of_unlock=of_unlock)
+            return _Slot.DONE if done else ErrorKind.LOCK_NONSENSE
+        case status if status >= 400 and _CONFLICT.search(response.body):
+            return _Slot.CONFLICT
+        case HTTPStatus.CONFLICT if _kind(response.body) == "failed_lock":
+            return _Slot.BUSY
         case HTTPStatus.LOCKED | HTTPStatus.TOO_MANY_REQUESTS:
             return _Slot.BUSY
         case status if status >= 400 and _says_busy(response.body):
@@ -112,61 +142,49 @@ def _meaning(response: HttpResponse) -> _Meaning:
             return ErrorKind.LOCK_REFUSED
 
 
-def _meaning_of_success(response: HttpResponse) -> _Meaning:
-    body = response.body.strip()
-    if is_markup(body) or (body and _media_type(response) in _PAGES):
-        return ErrorKind.LOCK_NONSENSE
-    if len(response.body) > MAX_ANSWER_BYTES:
-        return ErrorKind.LOCK_UNCERTAIN
-    if not body:
-        return _Slot.DONE
-    try:
-        return _meaning_of_json(json.loads(body))
-    except (ValueError, RecursionError):
-        return _Slot.DONE if _is_sentence(body) else ErrorKind.LOCK_NONSENSE
-
-
-def _meaning_of_json(parsed: object) -> _Meaning:
-    """The meaning of a 2xx with JSON. With an error object in it, a gateway replaced the answer: uncertain."""
-    match parsed:
-        case {"kind": str(kind)} if kind in _BUSY_KINDS:
-            return _Slot.BUSY
-        case {"kind": str(kind)} if kind == _SUCCESS_KIND:
-            return _Slot.DONE
-        case {"kind": object()} | {"error": object()} | {"errors": object()}:
-            return ErrorKind.LOCK_UNCERTAIN
-        case _:
-            return _Slot.DONE
-
-
-def _says_busy(body: bytes) -> bool:
-    if _BUSY_WORDS.search(body):
-        return True
-    try:
-        parsed: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    match parsed:
+def _is_success(body: bytes, *, of_unlock: bool) -> bool:
+    """Whether the body of a 200 is an object that says success, or one of this project's own."""
+    match _parsed(body) if len(body) <= MAX_ANSWER_BYTES else None:
         case {"kind": str(kind)}:
-            return kind in _BUSY_KINDS
+            return kind == _SUCCESS_KIND
+        case {"grant": str(grant)}:
+            return bool(_OWN_GRANT.fullmatch(grant))
+        case {"state": str(state)}:
+            return of_unlock and state in _OWN_STATES
         case _:
             return False
 
 
-def _is_sentence(body: bytes) -> bool:
+def _says_busy(body: bytes) -> bool:
+    return bool(_FULL.search(body)) or _kind(body) in _BUSY_KINDS
+
+
+def _kind(body: bytes) -> str | None:
+    """The ``kind`` of an error object."""
+    match _parsed(body):
+        case {"kind": str(kind)}:
+            return kind
+        case _:
+            return None
+
+
+def _parsed(body: bytes) -> object:
     try:
-        words = body.decode().split()
-    except UnicodeDecodeError:
-        return False
-    return len(body) <= _MAX_SENTENCE_BYTES and "".join(words).isprintable()
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _media_type(response: HttpResponse) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _wait_secs(response: HttpResponse) -> float | None:
+    """How long the server wants to be left alone; None if it names no time, or none at all."""
+    return retry_after_secs(response.headers) or None
 
 
-def _failure(kind: ErrorKind, response: HttpResponse) -> NetError:
-    remedy, wait_secs = _remedy(kind, response.status), retry_after_secs(response.headers)
+def _failure(kind: ErrorKind, response: HttpResponse, wait_secs: float | None) -> NetError:
+    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR and _NO_NODE in response.body:
+        why = "the server frees no slot of an id for which it finds no Kubernetes node"
+        return NetError(ErrorEvent(kind, f"{_text(response)}; {why}: {_FIND_NODE}", _FIND_NODE, wait_secs))
+    remedy = _remedy(kind, response.status)
     return NetError(ErrorEvent(kind, redirect_text(response) or _text(response), remedy, wait_secs))
 
 

@@ -58,7 +58,7 @@ def answer(request: LockRequest, departed: threading.Event) -> Event:
     """Send the request once; the server's answer or an error. ``departed`` is set when the request leaves this host."""
     try:
         _check(request.account)
-        token = None if request.account.token_file is None else _token(request.account.token_file)
+        token = _token(request.account)
     except TidegateError as error:
         return error_event(error, _where(request))
     event = _exchange(request, token, departed)
@@ -101,8 +101,8 @@ def _exchange(request: LockRequest, token: str | None, departed: threading.Event
 
 def _ask(request: LockRequest, token: str | None, departed: threading.Event) -> HttpResponse:
     account = request.account
-    files = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
-    message = http.Post(_address(request), body_of(account, request.update), _headers(token), files)
+    body, headers = body_of(account, request.update), _headers(token)
+    message = http.Post(address_of(account, request.verb), body, headers, tls_files(account))
     try:
         return http.post(message, MAX_ANSWER_BYTES, account.timeout_secs, departed)
     except HttpError as error:
@@ -122,12 +122,44 @@ def _check(account: LockAccount) -> None:
         raise _not_sent(why, "correct identity.node_uuid")
 
 
+def credentials(account: LockAccount) -> Mapping[str, str]:
+    """The headers that authenticate the host, besides a user in the address.
+
+    Raises:
+        TidegateError: ``lock.unreachable``: the token cannot be read.
+    """
+    return _authorization(_token(account))
+
+
+def address_of(account: LockAccount, verb: Verb) -> str:
+    """The address of a request."""
+    return below(account.base_url, f"v1/{verb}")
+
+
+def tls_files(account: LockAccount) -> TlsFiles:
+    """The files for TLS."""
+    return TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
+
+
+def where(account: LockAccount, verb: Verb) -> str:
+    """The address and the group for messages, without a password and without control characters."""
+    address = excerpt(masked(address_of(account, verb)).encode(errors="replace"))
+    return f"{address} (group {excerpt(account.group.encode(errors='replace'))})"
+
+
 def _headers(token: str | None) -> Mapping[str, str]:
-    headers = {HEADER_NAME: HEADER_VALUE, "Content-Type": "application/json"}
-    return headers if token is None else {**headers, "Authorization": f"Bearer {token}"}
+    return {HEADER_NAME: HEADER_VALUE, "Content-Type": "application/json", **_authorization(token)}
 
 
-def _token(file: str) -> str:
+def _authorization(token: str | None) -> Mapping[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def _token(account: LockAccount) -> str | None:
+    return None if account.token_file is None else _token_in(account.token_file)
+
+
+def _token_in(file: str) -> str:
     """The token in ``file``. Messages never quote it."""
     remedy = f"put the token alone, on one line, into {file}, readable by the user tidegate"
     try:
@@ -193,14 +225,8 @@ def _not_sent(why: str, remedy: str) -> TidegateError:
     return TidegateError(ErrorKind.LOCK_UNREACHABLE, why, remedy)
 
 
-def _address(request: LockRequest) -> str:
-    return below(request.account.base_url, f"v1/{request.verb}")
-
-
 def _where(request: LockRequest) -> str:
-    """The address and the group for messages, without a password and without control characters."""
-    address = excerpt(masked(_address(request)).encode(errors="replace"))
-    return f"{address} (group {excerpt(request.account.group.encode(errors='replace'))})"
+    return where(request.account, request.verb)
 
 
 def _tag(release: ReleaseTag | None) -> dict[str, object] | None:

@@ -60,10 +60,11 @@ class FleetLockSettings:
         "When the slot is released: once the new release has proved healthy, or as soon as the host has booted.",
     )
     update_params: bool = key(
-        False,  # noqa: FBT003 - a default
+        True,  # noqa: FBT003 - a default
         Boolean(),
-        "Whether to send the boot id and the releases to the server (extension rollout-v1). Servers without the "
-        "extension ignore them.",
+        "Whether to tell a server with the extension rollout-v1 which releases the host moves from and to. Such a "
+        "server is always told the boot's id and age, which tell two hosts apart that share an id; others are told "
+        "neither.",
     )
 
 

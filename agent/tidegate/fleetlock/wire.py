@@ -1,4 +1,4 @@
-"""Messages of the lock job between agent and net-worker: see :mod:`tidegate.net.wire`."""
+"""Messages of the jobs of lock servers between agent and net-worker: see :mod:`tidegate.net.wire`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import ClassVar, Self
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams, Verb
 from tidegate.net.wire import Json, WireError
+
+PROBE_SECS = 5.0
+"""A server that takes longer is probed at the next request: a probe must not delay the release of a slot for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,71 @@ class UnlockEvent:
                 return cls(LockReleased(detail))
             case _:
                 raise WireError("not the answer to an unlock")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """Probe the server of an account."""
+
+    account: LockAccount
+    job: ClassVar[str] = "tidegate.fleetlock.probe"
+
+    @property
+    def timeout_secs(self) -> float:
+        """The total deadline, from the worker's start to its answer."""
+        return min(PROBE_SECS, self.account.timeout_secs)
+
+    def fields(self) -> Mapping[str, object]:
+        """The request as JSON."""
+        return {"account": asdict(self.account)}
+
+    @classmethod
+    def read(cls, fields: Json) -> Self:
+        """The inverse of :meth:`fields`.
+
+        Raises:
+            WireError: the fields are not those of such a request.
+        """
+        match fields:
+            case {"account": account}:
+                return cls(_account_from_wire(account))
+            case _:
+                raise WireError("not a probe of a lock server")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEvent:
+    """A server's answer to the probe: its status, and whether it shows the extension ``rollout-v1``."""
+
+    status: int
+    extended: bool
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it answered as lock servers do."""
+        return 400 <= self.status < 500
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it said yes, as no lock server does."""
+        return 200 <= self.status < 300
+
+    def fields(self) -> Mapping[str, object]:
+        """The answer as JSON."""
+        return {"kind": "probed", **asdict(self)}
+
+    @classmethod
+    def read(cls, fields: Json) -> Self:
+        """The inverse of :meth:`fields`.
+
+        Raises:
+            WireError: the fields are not those of such an answer.
+        """
+        match fields:
+            case {"kind": "probed", "status": int(status), "extended": bool(extended)}:
+                return cls(status, extended)
+            case _:
+                raise WireError("not the answer to a probe")
 
 
 def _verb(value: str) -> Verb:

@@ -33,19 +33,13 @@ YES = {
     "airlock": response(200),
     "poseidon, new": response(200, b"obtained reboot lease", PLAIN),
     "poseidon, again": response(200, b"retained reboot lease", PLAIN),
-    "poseidon, unlock": response(200, b"steady-state confirmed", PLAIN),
     "heathcliff26": response(200, b'{\n  "kind": "success",\n  "value": "The operation was succesfull"\n}', PLAIN),
     "tidegate": response(200, b'{"grant":"g1-17"}', JSON),
+    "tidegate, of a later version": response(200, b'{"grant":"g2-17","rollout":"r7","deadline_s":1800}', JSON),
+}
+RELEASED = {
+    "poseidon, unlock": response(200, b"steady-state confirmed", PLAIN),
     "tidegate, unlock": response(200, b'{"state":"idle"}', JSON),
-    "created": response(201, b"ok\n"),
-    "accepted": response(202, b"null", JSON),
-    "no content": response(204),
-    "reset content": response(205),
-    "an empty page": response(200, b" \r\n", HTML),
-    "other words": response(200, "gewährt ✓".encode(), PLAIN),
-    "a word": response(200, b'"granted"', JSON),
-    "much JSON": response(200, json.dumps({"future": "x" * 60_000}).encode(), JSON),
-    "words that are called JSON": response(200, b"granted", JSON),
 }
 
 
@@ -53,6 +47,92 @@ YES = {
 def test_yes(name: str) -> None:
     assert granted_or_busy(YES[name]) == LockGranted()
     assert released(YES[name]) == LockReleased()
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_yes_to_an_unlock_is_none_to_a_lock_request(name: str) -> None:
+    assert released(RELEASED[name]) == LockReleased()
+    with pytest.raises(TidegateError) as caught:
+        granted_or_busy(RELEASED[name])
+    assert caught.value.kind is NONSENSE
+
+
+HOSTILE: dict[str, tuple[int, bytes]] = {
+    "201": (201, b""),
+    "202": (202, b"obtained reboot lease"),
+    "203": (203, b""),
+    "204": (204, b""),
+    "205": (205, b""),
+    "206": (206, b'{"grant":"g1-17"}'),
+    "207": (207, b""),
+    "226": (226, b""),
+    "a portal's JSON": (200, b'{"user-portal-url":"https://portal.example/","captive":true}'),
+    "false": (200, b"false"),
+    "true": (200, b"true"),
+    "null": (200, b"null"),
+    "zero": (200, b"0"),
+    "one": (200, b"1"),
+    "a number": (200, b"17.5"),
+    "an empty object": (200, b"{}"),
+    "an empty array": (200, b"[]"),
+    "an array of a yes": (200, b'[{"grant":"g1-17"}]'),
+    "a string": (200, b'"granted"'),
+    "a quoted yes": (200, b'"obtained reboot lease"'),
+    "granted: false": (200, b'{"granted": false}'),
+    "granted: true": (200, b'{"granted": true}'),
+    "status: error": (200, b'{"status": "error"}'),
+    "status: ok": (200, b'{"status": "ok"}'),
+    "a failure of success": (200, b'{"success": false}'),
+    "grant: null": (200, b'{"grant": null}'),
+    "grant: false": (200, b'{"grant": false}'),
+    "grant: empty": (200, b'{"grant": ""}'),
+    "grant: denied": (200, b'{"grant": "denied"}'),
+    "grant: an object": (200, b'{"grant": {}}'),
+    "state: error": (200, b'{"state": "error"}'),
+    "state: login": (200, b'{"state": "login"}'),
+    "kind: Success": (200, b'{"kind": "Success"}'),
+    "kind: a list": (200, b'{"kind": ["success"]}'),
+    "kind: both": (200, b'{"kind": "success", "kind": "lock_held"}'),
+    "kind: an error beside a grant": (200, b'{"kind": "internal_error", "grant": "g1-17"}'),
+    "busy as a success": (200, b'{"kind": "lock_held", "value": "held by 4aed"}'),
+    "an error as a success": (200, b'{"kind": "internal_error", "value": "words"}'),
+    "JavaScript": (200, b"window.location='https://portal.example/'"),
+    "a sentence": (200, b"Welcome to the guest network."),
+    "ok": (200, b"ok"),
+    "OK": (200, b"OK\n"),
+    "It works": (200, b"It works!"),
+    "almost a yes": (200, b"obtained reboot lease for somebody else"),
+    "a yes in capitals": (200, b"Obtained reboot lease"),
+    "a yes twice": (200, b"obtained reboot lease\nobtained reboot lease"),
+    "an update graph": (200, b'{"nodes": [], "edges": []}'),
+    "release metadata": (200, b'{"version": "42.1", "payload": "c1"}'),
+    "YAML": (200, b"kind: success"),
+    "a form": (200, b"grant=g1-17"),
+    "a zero byte": (200, b"\x00"),
+    "a BOM": (200, b"\xef\xbb\xbf"),
+    "UTF-16": (200, "obtained reboot lease".encode("utf-16")),
+    "deep": (200, b"[" * 30_000),
+    "much": (200, b'{"grant":"g1-17","x":"' + b"x" * MAX_ANSWER_BYTES + b'"}'),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("headers", [{}, JSON, PLAIN])
+def test_a_success_that_no_lock_server_sends_is_nonsense(name: str, headers: dict[str, str]) -> None:
+    for read in (granted_or_busy, released):
+        with pytest.raises(TidegateError) as caught:
+            read(response(*HOSTILE[name], headers))
+        assert caught.value.kind is NONSENSE
+        assert "base_url" in caught.value.remedy
+
+
+def test_the_500_of_a_server_that_finds_no_kubernetes_node_says_what_lifts_it() -> None:
+    with pytest.raises(NetError) as caught:
+        released(response(500, error("internal_error", "error uncordoning node"), JSON))
+    assert caught.value.kind is UNCERTAIN
+    for words in ("error uncordoning node", "no Kubernetes node", "identity.node_uuid", "kubectl delete lease"):
+        assert words in caught.value.message
+    assert "tidegate lock forget" in caught.value.remedy
 
 
 AIRLOCK_FULL = "answers 500 Internal Server Error: failed_lock: all 2 semaphore slots currently locked"
@@ -67,14 +147,21 @@ BUSY = {
     ),
     "airlock, conflict": (
         response(500, error("failed_lock", "conflict on semaphore detected, aborting"), PLAIN),
-        LockBusy(
-            "answers 500 Internal Server Error: failed_lock: conflict on semaphore detected, aborting",
-        ),
+        LockBusy("answers 500 Internal Server Error: failed_lock: conflict on semaphore detected, aborting", 0.0),
     ),
-    "airlock, in words": (
+    "airlock, conflict in words": (
         response(500, b"conflict on semaphore detected, aborting\n", PLAIN),
-        LockBusy("answers 500 Internal Server Error: conflict on semaphore detected, aborting"),
+        LockBusy("answers 500 Internal Server Error: conflict on semaphore detected, aborting", 0.0),
     ),
+    "poseidon, conflict": (
+        response(423, error("lock_held", "reboot lease unavailable, held by "), JSON),
+        LockBusy("answers 423 Locked: lock_held: reboot lease unavailable, held by", 0.0),
+    ),
+    "knubbis": (
+        response(409, error("failed_lock", "all slots taken"), JSON),
+        LockBusy("answers 409 Conflict: failed_lock: all slots taken"),
+    ),
+    "too many, at once": (response(429, b"", {"retry-after": "0"}), LockBusy("answers 429 Too Many Requests")),
     "too many": (response(429), LockBusy("answers 429 Too Many Requests")),
     "too many, wait": (
         response(429, error("rate_limited"), {"retry-after": "5"}),
@@ -83,10 +170,6 @@ BUSY = {
     "the protocol's example": (
         response(503, error("failed_lock_semaphore_full")),
         LockBusy("answers 503 Service Unavailable: failed_lock_semaphore_full: words"),
-    ),
-    "a gateway that turns all into 200": (
-        response(200, error("lock_held")),
-        LockBusy("answers 200 OK: lock_held: words"),
     ),
 }
 LOCKED = {
@@ -127,7 +210,7 @@ def test_a_server_too_busy_to_take_a_slot_back_is_asked_again(name: str) -> None
     answer, busy = BUSY[name]
     with pytest.raises(NetError) as caught:
         released(answer)
-    assert (caught.value.kind, caught.value.message) == (REFUSED, busy.reason)
+    assert (caught.value.kind, caught.value.message) == (UNCERTAIN, busy.reason)
     assert caught.value.retry_after_secs == busy.retry_after_secs
     assert "the agent retries" in caught.value.remedy
 
@@ -181,11 +264,11 @@ OTHERS = {
     "a book": (response(200, b"word " * 1000, PLAIN), NONSENSE, "answers 200 OK: word word"),
     "bytes": (response(200, b"\x89PNG\r\n\x1a\n\x00", {"content-type": "image/png"}), NONSENSE, "answers 200 OK"),
     "control characters": (response(200, b"ok\x07", PLAIN), NONSENSE, "answers 200 OK: ok"),
-    "more than is taken": (response(200, b"[" + b"1," * 40_000, JSON), UNCERTAIN, "with more than 65536 bytes: [1,1"),
-    "success with an error": (response(200, error("internal_error")), UNCERTAIN, "200 OK: internal_error: words"),
-    "success with an error of another kind": (response(200, b'{"error": "login required"}'), UNCERTAIN, "login req"),
-    "success with errors": (response(200, b'{"errors": ["a"]}'), UNCERTAIN, '{"errors": ["a"]}'),
-    "success with a kind that is none": (response(200, error(None)), UNCERTAIN, "null"),
+    "more than is taken": (response(200, b"[" + b"1," * 40_000, JSON), NONSENSE, "with more than 65536 bytes: [1,1"),
+    "success with an error": (response(200, error("internal_error")), NONSENSE, "200 OK: internal_error: words"),
+    "success with an error of another kind": (response(200, b'{"error": "login required"}'), NONSENSE, "login req"),
+    "success with errors": (response(200, b'{"errors": ["a"]}'), NONSENSE, '{"errors": ["a"]}'),
+    "success with a kind that is none": (response(200, error(None)), NONSENSE, "null"),
 }
 
 
@@ -224,7 +307,9 @@ def test_remedies(status: int, words: str) -> None:
     assert words in caught.value.remedy
 
 
-BODIES = st.binary(max_size=80) | st.sampled_from([LOGIN, b"", b"ok", error("lock_held"), error("x"), b"{}"])
+BODIES = st.binary(max_size=80) | st.sampled_from(
+    [LOGIN, b"", b"ok", b"obtained reboot lease", error("lock_held"), error("x"), b"{}"]
+)
 
 
 @given(st.integers(100, 999), BODIES, st.sampled_from([{}, JSON, PLAIN, HTML, ELSEWHERE]))
@@ -233,7 +318,7 @@ def test_only_a_success_is_a_yes_and_only_an_answer_that_decides_is_a_no(
 ) -> None:
     answer = response(status, body, headers)
     meaning = meaning_of(answer)
-    assert meaning != "granted" or 200 <= status < 300
+    assert meaning != "granted" or (status == 200 and body.strip() in {b"", b"obtained reboot lease"})
     assert meaning not in NOT_TAKEN or status < 500 or status == 511
 
 
