@@ -123,7 +123,7 @@ def released(response: HttpResponse) -> LockReleased:
 def _meaning(response: HttpResponse, *, of_unlock: bool) -> _Meaning:
     match response.status:
         case HTTPStatus.OK:
-            body = response.body.strip()
+            body = response.body.rstrip(b"\r\n") if len(response.body) <= MAX_ANSWER_BYTES else response.body
             done = body in (_RELEASED if of_unlock else _GRANTED) or _is_success(body, of_unlock=of_unlock)
             return _Slot.DONE if done else ErrorKind.LOCK_NONSENSE
         case status if status >= 400 and _CONFLICT.search(response.body):

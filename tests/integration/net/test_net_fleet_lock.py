@@ -83,14 +83,23 @@ def outcome(event: Event) -> object:
 
 ANSWERS: dict[str, tuple[Behaviour, object, object]] = {
     "200 without a body": (answers(b""), LockGranted(), LockReleased()),
-    "204": (raw(b"HTTP/1.1 204 No Content\r\n\r\n"), LockGranted(), LockReleased()),
+    "204": (raw(b"HTTP/1.1 204 No Content\r\n\r\n"), NONSENSE, NONSENSE),
     "a sentence": (answers(b"obtained reboot lease"), LockGranted(), LockReleased()),
     "JSON": (answers(b'{"grant":"g1-17"}'), LockGranted(), LockReleased()),
     "an object of success": (answers(error("success")), LockGranted(), LockReleased()),
     "compressed": (zipped(b'{"grant":"g1-17"}'), LockGranted(), LockReleased()),
-    "HTTP/1.0, until it hangs up": (raw(b"HTTP/1.0 200 OK\r\n\r\nok"), LockGranted(), LockReleased()),
-    "chunks": (raw(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), LockGranted(), LockReleased()),
-    "100 before it": (raw(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\nok"), LockGranted(), LockReleased()),
+    "HTTP/1.0, until it hangs up": (
+        raw(b"HTTP/1.0 200 OK\r\n\r\nretained reboot lease"),
+        LockGranted(),
+        LockReleased(),
+    ),
+    "chunks": (
+        raw(OK + b"Transfer-Encoding: chunked\r\n\r\n15\r\nobtained reboot lease\r\n0\r\n\r\n"),
+        LockGranted(),
+        LockReleased(),
+    ),
+    "100 before it": (raw(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\n"), LockGranted(), LockReleased()),
+    "another sentence": (answers(b"ok"), NONSENSE, NONSENSE),
     "423": (
         answers(error("lock_held", "held by 17"), "423 Locked"),
         LockBusy("answers 423 Locked: lock_held: held by 17"),
@@ -104,7 +113,7 @@ ANSWERS: dict[str, tuple[Behaviour, object, object]] = {
     "airlock, full": (
         answers(error("failed_lock", "all 1 semaphore slots currently locked"), "500 Internal Server Error"),
         LockBusy("answers 500 Internal Server Error: failed_lock: all 1 semaphore slots currently locked"),
-        REFUSED,
+        UNCERTAIN,
     ),
     "429 with a date": (
         answers(
@@ -113,7 +122,7 @@ ANSWERS: dict[str, tuple[Behaviour, object, object]] = {
             {"Retry-After": "Sat, 21 Nov 2026 10:02:00 GMT", "Date": "Sat, 21 Nov 2026 10:00:00 GMT"},
         ),
         LockBusy("answers 429 Too Many Requests", 120.0),
-        REFUSED,
+        UNCERTAIN,
     ),
     "airlock, store away": (answers(error("failed_sem_init"), "500 Internal Server Error"), UNCERTAIN, UNCERTAIN),
     "503": (answers(error("backend_unavailable"), "503 Service Unavailable"), UNCERTAIN, UNCERTAIN),
@@ -135,6 +144,9 @@ ANSWERS: dict[str, tuple[Behaviour, object, object]] = {
     "endless portal": (raw(OK + b"\r\n" + LOGIN + b" " * 200_000), NONSENSE, NONSENSE),
     "portal's status": (answers(LOGIN, "511 Network Authentication Required"), NONSENSE, NONSENSE),
     "bytes": (answers(bytes(range(256))), NONSENSE, NONSENSE),
+    "an endless body": (endless, NONSENSE, NONSENSE),
+    "a bomb": (bomb(16 * 1024 * 1024), NONSENSE, NONSENSE),
+    "a success that carries an error": (answers(error("internal_error")), NONSENSE, NONSENSE),
     # From here on the request went out and what came back says nothing.
     "hangs up": (raw(b""), UNCERTAIN, UNCERTAIN),
     "reset": (resets(), UNCERTAIN, UNCERTAIN),
@@ -148,12 +160,9 @@ ANSWERS: dict[str, tuple[Behaviour, object, object]] = {
     "two lengths": (raw(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nok"), UNCERTAIN, UNCERTAIN),
     "a length below nothing": (raw(OK + b"Content-Length: -1\r\n\r\n"), UNCERTAIN, UNCERTAIN),
     "an endless head": (raw(OK + b"X: " + b"a" * 1_000_000), UNCERTAIN, UNCERTAIN),
-    "an endless body": (endless, UNCERTAIN, UNCERTAIN),
-    "a bomb": (bomb(16 * 1024 * 1024), UNCERTAIN, UNCERTAIN),
     "damaged gzip": (answers(b"ok", headers={"Content-Encoding": "gzip"}), UNCERTAIN, UNCERTAIN),
     "compressed as was not asked for": (answers(b"ok", headers={"Content-Encoding": "br"}), UNCERTAIN, UNCERTAIN),
     "SSH": (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), UNCERTAIN, UNCERTAIN),
-    "a success that carries an error": (answers(error("internal_error")), UNCERTAIN, UNCERTAIN),
     "101": (raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), UNCERTAIN, UNCERTAIN),
     "100 and no more": (raw(b"HTTP/1.1 100 Continue\r\n\r\n"), UNCERTAIN, UNCERTAIN),
 }
@@ -256,7 +265,7 @@ def test_a_token_is_sent_and_never_shown(tmp_path: Path, status: str) -> None:
         shown = [repr(ask(replace(account(server.url("/")), token_file=str(token)), verb)) for verb in Verb]
     assert all("\r\nAuthorization: Bearer s3cr3t.T0ken==\r\n" in head for head in server.requests)
     assert not [text for text in shown if "s3cr3t" in text]
-    assert ["*** it is" in text for text in shown] == [status != "200 OK"] * 2
+    assert ["*** it is" in text for text in shown] == [True] * 2
 
 
 def test_a_user_in_the_address_is_sent_and_never_shown() -> None:
@@ -401,12 +410,16 @@ def test_through_a_worker_there_and_back(pki: Pki, tmp_path: Path) -> None:
     token.write_text("s3cr3t", encoding="ascii")
     token.chmod(0o600)
     lock: LockServer = NetLock(NetClient())
-    with serving(answers(b"obtained reboot lease"), pki.server(True)) as server:
+    extended = answers(b"obtained reboot lease", headers={"Fleet-Lock-Extensions": "rollout-v1"})
+    with serving(extended, pki.server(True)) as server:  # over TLS, its yes to the probe is no verdict
         asked = replace(over_tls(server, pki, "host", "host.key"), token_file=str(token))
         assert asyncio.run(lock.acquire(asked, UpdateParams(boot_id="0" * 32))) == LockGranted()
         assert asyncio.run(lock.release(asked, None)) == LockReleased()
-    assert [head.split()[1] for head in server.requests] == ["/v1/pre-reboot", "/v1/steady-state"]
-    assert ["update_params" in json.loads(body) for body in server.bodies] == [True, False]
+    assert [head.split()[1] for head in server.requests] == ["/v1/steady-state", "/v1/pre-reboot", "/v1/steady-state"]
+    probe, *others = server.bodies
+    assert not probe
+    assert ["update_params" in json.loads(body) for body in others] == [True, False]
+    assert all("\r\nAuthorization: Bearer s3cr3t\r\n" in head for head in server.requests)
 
 
 def test_errors_come_through_a_worker_with_the_servers_wish() -> None:
