@@ -21,8 +21,10 @@ from tidegate.system import regular_file
 ROOT = Path("/")
 MACHINE_ID_FILE = ROOT / "etc/machine-id"
 
-# Chosen at random. It must never change, since that would give every host another id.
-APP_ID = bytes.fromhex("bcb43cb0fab80c8a690dbb53e891b1d4")
+APP_ID = bytes.fromhex("de35106b6ec24688b63afddaa156679b")
+"""Zincati's application id. All of FleetLock's world knows hosts by the ids that it gives them: a host that moves from
+Zincati keeps its slot and its place in rollouts, and poseidon's fleetlock finds the Kubernetes node of an id by it. It
+must never change, since that would give every host another id."""
 
 _MAX_ID_BYTES = 4096
 _MAX_OPTIONS_BYTES = 64 * 1024

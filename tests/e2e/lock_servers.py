@@ -198,6 +198,12 @@ class _OddHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         odd = cast(_OddHttp, self.server).odd
+        if self.headers.get(HEADER_NAME) == HEADER_VALUE:
+            self._obey(odd)
+        else:
+            self._refuse(odd)
+
+    def _obey(self, odd: OddServer) -> None:
         length = int(self.headers.get("Content-Length", "0"))
         client = cast("Mapping[str, Mapping[str, str]]", json.loads(self.rfile.read(length)))["client_params"]
         verb = Path(self.path).name
@@ -216,6 +222,13 @@ class _OddHandler(BaseHTTPRequestHandler):
                 self._send(302, b"", "text/plain", location="https://login.example/")
             case _:
                 self._send(*odd.answer(verb, client["id"]), "text/plain")
+
+    def _refuse(self, odd: OddServer) -> None:
+        """Answer a request without the protocol's header: the probe, which only a portal does not refuse."""
+        if odd.mode == "portal":
+            self._send(200, LOGIN_PAGE, "text/html")
+        else:
+            self._send(400, b'{"kind": "invalid_client_identity", "value": "no header"}\n', "text/plain")
 
     def _send(self, status: int, body: bytes, content_type: str, location: str | None = None) -> None:
         self.send_response_only(status)

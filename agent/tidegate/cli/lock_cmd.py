@@ -64,8 +64,8 @@ def lock() -> None:
 def run(command: tuple[str, ...], wait_secs: float | None, **given: str | None) -> None:
     """Take a slot, run COMMAND, and release the slot, whether COMMAND succeeds or not.
 
-    The exit status is that of COMMAND; 3 if no slot was granted within --wait, and 1 if the server rejected the
-    request. Signals are forwarded to COMMAND.
+    The exit status is that of COMMAND; 3 if no slot was granted within --wait, 1 if the server rejected the request,
+    and 125 if the slot may still be held at the end. Signals are forwarded to COMMAND.
     """
     from tidegate.cli.lock_run import Job, run_locked  # noqa: PLC0415 - `--help` needs no asyncio
     from tidegate.clock import SystemClock  # noqa: PLC0415

@@ -13,6 +13,7 @@ from typing import cast
 
 from tidegate.clock import SystemClock
 from tidegate.discovery.base import Discovery, Offers
+from tidegate.discovery.cincinnati import Cincinnati
 from tidegate.discovery.native import Native
 from tidegate.discovery.select import discovery_for
 from tidegate.discovery.static_graph import StaticGraph
@@ -21,12 +22,15 @@ from tidegate.doctor.reading import in_thread
 from tidegate.engines.base import Latest
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.net.client import NetClient
+from tidegate.net.urls import without_last_segment
+from tidegate.printable import without_password
 
 AREA = Area("discovery")
 ASK_SECS = 15
 """Deadline for the source, as a person waits for the result. The agent itself allows ``discovery.timeout_secs``."""
 
 _UNKNOWN_PAYLOAD = "?"
+_NOT_FOUND = "404 Not Found"
 
 
 async def examine(host: Host) -> Sequence[Finding]:
@@ -41,7 +45,21 @@ async def examine(host: Host) -> Sequence[Finding]:
     with TemporaryDirectory(prefix="tidegate-doctor-") as scratch:
         on_copy = await in_thread(_on_a_copy, source, Path(scratch) / "trust")
         answer = await _ask(on_copy, payload or _UNKNOWN_PAYLOAD, version, stream)
-    return [*judge(answer, version if payload else "", host.snapshot.get("denied"))]
+    hint = await _hint(source, answer, payload or _UNKNOWN_PAYLOAD, version, stream)
+    return [*judge(answer, version if payload else "", host.snapshot.get("denied")), *hint]
+
+
+async def _hint(
+    source: Discovery, answer: Offers | Failure, payload: str, version: str, stream: str | None
+) -> Sequence[Finding]:
+    """A finding where nothing is at the address of a Cincinnati server, but one is where Zincati would look for it."""
+    if not isinstance(source, Cincinnati) or not isinstance(answer, Failure) or _NOT_FOUND not in answer.message:
+        return ()
+    shorter = without_last_segment(source.base_url)
+    if shorter is None or isinstance(await _ask(replace(source, base_url=shorter), payload, version, stream), Failure):
+        return ()
+    text = "Zincati drops the last segment of an address without a final slash, and there the source answers"
+    return (AREA.problem("address", text, f'set cincinnati.base_url = "{without_password(shorter)}"'),)
 
 
 async def _not_asked() -> Latest:

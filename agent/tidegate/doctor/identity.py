@@ -58,7 +58,10 @@ def _cloned(ids: Ids, *, configured: bool) -> Iterator[Finding]:
         if configured:
             yield AREA.warning("machine-id", f"{text}; servers get identity.node_uuid instead", _ANEW)
         else:
-            text += ": lock servers and rollouts take all of them for one host"
+            text += (
+                ": rollouts take all of them for one host, and so do lock servers but Tidegate's own, where the "
+                "agent's start on one host frees the slot of another"
+            )
             yield AREA.problem("machine-id", text, _ANEW, f"/{HOST} is the same as /{IMAGE}")
     elif ids.host and ids.dbus and ids.host != ids.dbus:
         text = f"/{HOST} and /{DBUS} differ, which happens when a disk is cloned: one of them is another host's"

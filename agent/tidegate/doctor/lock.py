@@ -1,4 +1,4 @@
-"""Area ``lock``: the fleet lock server, its certificate and the agent's key files. It gets no request."""
+"""Area ``lock``: the fleet lock server, its certificate and the agent's key files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from tidegate.clock import SystemClock, rfc3339
+from tidegate.doctor import lock_protocol
 from tidegate.doctor.base import AS_ROOT, AgentUser, Area, Finding, Host
 from tidegate.doctor.reach import SOON, Reached, Unreached, reach
 from tidegate.doctor.reading import FileFacts, file_facts, in_thread
@@ -57,7 +58,8 @@ async def examine(host: Host) -> Sequence[Finding]:
     tls = TlsFiles(account.ca_file, account.client_cert_file, account.client_key_file)
     answer = await reach(account.base_url, tls)
     now = SystemClock().now().wall
-    return [*judge_server(answer, now), *judge_files(files, host.agent), *judge_release(host.snapshot)]
+    probed = await lock_protocol.examine(account) if isinstance(answer, Reached) else ()
+    return [*judge_server(answer, now), *probed, *judge_files(files, host.agent), *judge_release(host.snapshot)]
 
 
 def _key_files(account: LockAccount) -> tuple[KeyFile, ...]:
@@ -82,7 +84,7 @@ def judge_server(answer: Reached | Unreached, now: datetime) -> Iterator[Finding
             "server", text, "fix the server or updates.fleet_lock.base_url: tidegate config show --origin"
         )
         return
-    yield AREA.ok("server", "the lock server can be reached (no request was sent)", answer.place)
+    yield AREA.ok("server", "the lock server can be reached", answer.place)
     if answer.expires_at is not None:
         left = answer.expires_at - now
         text = f"the lock server's certificate expires {rfc3339(answer.expires_at)}"

@@ -1,4 +1,4 @@
-"""Whether a server can be reached: connect and make a TLS handshake. No request is sent, so no lock is taken."""
+"""Whether a server can be reached: connect and make a TLS handshake. No request is sent."""
 
 from __future__ import annotations
 

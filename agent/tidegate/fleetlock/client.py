@@ -12,7 +12,7 @@ from tidegate.clock import Clock
 from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import UpdateParams, Verb
-from tidegate.fleetlock.wire import LockEvent, LockRequest, ProbeEvent, ProbeRequest, UnlockEvent
+from tidegate.fleetlock.wire import LockEvent, LockRequest, ProbeEvent, ProbeRequest, UnlockEvent, no_lock_server
 from tidegate.net.client import NetClient
 
 CONFLICT_PAUSES_SECS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
@@ -105,14 +105,6 @@ class NetLock:
         if found.refuses or found.accepts:
             self._probed[account.base_url] = found
         return found
-
-
-def no_lock_server(account: LockAccount, found: ProbeEvent) -> str:
-    """A sentence about a server that said yes to the probe."""
-    return (
-        f"{account.server}: says yes ({found.status}) to a steady-state without the protocol's header and without a "
-        "body, which every lock server refuses: this is none"
-    )
 
 
 def _pauses() -> Iterator[float]:

@@ -169,6 +169,14 @@ class ProbeEvent:
                 raise WireError("not the answer to a probe")
 
 
+def no_lock_server(account: LockAccount, found: ProbeEvent) -> str:
+    """A sentence about a server that said yes to the probe."""
+    return (
+        f"{account.server}: says yes ({found.status}) to a steady-state without the protocol's header and without a "
+        "body, which every lock server refuses: this is none"
+    )
+
+
 def _verb(value: str) -> Verb:
     try:
         return Verb(value)
@@ -202,9 +210,12 @@ def _update_from_wire(fields: Json) -> UpdateParams | None:
             "boot_id": str() | None as boot_id,
             "current": current,
             "target": target,
-            "uptime_secs": int() | None as uptime_secs,
+            **others,
         }:
-            return UpdateParams(agent, boot_id, _tag_from_wire(current), _tag_from_wire(target), uptime_secs)
+            tags, uptime_secs = (_tag_from_wire(current), _tag_from_wire(target)), others.get("uptime_secs")
+            if not isinstance(uptime_secs, int | None):
+                raise WireError("not the age of a boot")
+            return UpdateParams(agent, boot_id, *tags, uptime_secs)
         case _:
             raise WireError("not the parameters of an update")
 

@@ -67,6 +67,17 @@ def below(base: str, path: str) -> str:
     return f"{base.rstrip('/')}/{path}"
 
 
+def without_last_segment(url: str) -> str | None:
+    """The base that Zincati makes of ``url``, as by RFC 3986; None where that is the same as with :func:`below`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if parts.path.rpartition("/")[2] == "":
+        return None
+    return url.removesuffix(parts.path.rpartition("/")[2])
+
+
 def file_path(parts: SplitResult) -> str:
     """The path of a file URL."""
     return unquote(parts.path, errors="surrogateescape")

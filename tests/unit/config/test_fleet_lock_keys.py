@@ -35,7 +35,7 @@ def test_the_defaults() -> None:
         client_key_file=None,
         token_file=None,
         release="after-health",
-        update_params=False,
+        update_params=True,
     )
 
 

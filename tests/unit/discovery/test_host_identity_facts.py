@@ -19,7 +19,6 @@ from tidegate.identity import (
 
 MACHINE = "1c09ca98649c4c7abc779cd04c96812e"
 NODE = "e0f3745b108f471cbd4883c6fbed8cdd"
-ZINCATI_APP_ID = bytes.fromhex("de35106b6ec24688b63afddaa156679b")
 
 
 def host_at(root: Path, machine_id: str | None = MACHINE, cmdline: str = "quiet", container: str | None = None) -> Path:
@@ -34,9 +33,9 @@ def host_at(root: Path, machine_id: str | None = MACHINE, cmdline: str = "quiet"
     return root
 
 
-def test_an_id_is_derived_as_fleetlock_servers_derive_those_of_zincati() -> None:
-    """The vector of poseidon/fleetlock, internal/nodes_test.go."""
-    assert app_specific_id(bytes.fromhex(MACHINE), ZINCATI_APP_ID).hex() == "978a225b3d7b40e9acd7ce9b62f68444"
+def test_the_id_of_a_host_is_the_one_that_zincati_gives_it(tmp_path: Path) -> None:
+    """The vector of poseidon/fleetlock, internal/nodes_test.go, which looks for nodes by these ids."""
+    assert identify(Identity(), host_at(tmp_path)).node_uuid == "978a225b3d7b40e9acd7ce9b62f68444"
 
 
 def test_all_that_is_known_of_a_host(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockReleased
 from tidegate.fleetlock.protocol import ReleaseTag, UpdateParams, Verb
-from tidegate.fleetlock.wire import LockEvent, LockRequest, UnlockEvent
+from tidegate.fleetlock.wire import PROBE_SECS, LockEvent, LockRequest, ProbeEvent, ProbeRequest, UnlockEvent
 from tidegate.net.wire import Json, WireError, decode_event, decode_request, encode_event, encode_request
 
 TEXT = st.text(max_size=30)
@@ -20,7 +20,8 @@ MAYBE = TEXT | st.none()
 SECS = st.floats(0, 1e6)
 TAGS = st.builds(ReleaseTag, TEXT, TEXT) | st.none()
 ACCOUNTS = st.builds(LockAccount, TEXT, TEXT, TEXT, SECS, MAYBE, MAYBE, MAYBE, MAYBE)
-UPDATES = st.builds(UpdateParams, MAYBE, MAYBE, TAGS, TAGS) | st.none()
+UPDATES = st.builds(UpdateParams, MAYBE, MAYBE, TAGS, TAGS, st.integers(0) | st.none()) | st.none()
+PROBES = st.builds(ProbeEvent, st.integers(100, 999), st.booleans())
 LOCKS = st.builds(LockEvent, st.builds(LockGranted) | st.builds(LockBusy, TEXT, SECS | st.none()))
 UNLOCKS = st.builds(UnlockEvent, st.builds(LockReleased, TEXT))
 
@@ -43,8 +44,20 @@ def test_requests_come_back_as_they_were(request: LockRequest) -> None:
     assert request.timeout_secs == request.account.timeout_secs
 
 
-@given(LOCKS | UNLOCKS)
-def test_answers_come_back_as_they_were(event: LockEvent | UnlockEvent) -> None:
+@given(ACCOUNTS)
+def test_probes_come_back_as_they_were_and_are_short(account: LockAccount) -> None:
+    job, fields = decode_request(encode_request(ProbeRequest(account)))
+    assert (job, ProbeRequest.read(fields)) == (ProbeRequest.job, ProbeRequest(account))
+    assert ProbeRequest(account).timeout_secs <= min(PROBE_SECS, account.timeout_secs)
+
+
+def test_a_request_of_an_agent_that_is_older_than_its_worker_is_read() -> None:
+    older = {key: value for key, value in UPDATE.items() if key != "uptime_secs"}
+    assert LockRequest.read(as_json(LINE | {"update": older})) == LockRequest.read(as_json(LINE | {"update": UPDATE}))
+
+
+@given(LOCKS | UNLOCKS | PROBES)
+def test_answers_come_back_as_they_were(event: LockEvent | UnlockEvent | ProbeEvent) -> None:
     line = encode_event(event)
     assert line.count(b"\n") == 1
     assert decode_event(line, type(event)) == event
@@ -69,6 +82,7 @@ def test_this_is_a_request() -> None:
         {"account": {key: value for key, value in ACCOUNT.items() if key != "ca_file"}},
         {"update": []},
         {"update": UPDATE | {"boot_id": 1}},
+        {"update": UPDATE | {"uptime_secs": "1"}},
         {"update": UPDATE | {"current": {"version": "1"}}},
         {"update": UPDATE | {"target": "1"}},
     ],
@@ -90,6 +104,6 @@ def test_anything_else_is_no_request(wrong: dict[str, object]) -> None:
     ],
 )
 def test_anything_else_is_no_answer(line: dict[str, object]) -> None:
-    for answer in (LockEvent, UnlockEvent):
+    for answer in (LockEvent, UnlockEvent, ProbeEvent):
         with pytest.raises(WireError):
             decode_event(json.dumps(line).encode(), answer)

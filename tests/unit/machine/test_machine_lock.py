@@ -295,7 +295,11 @@ def test_settings_that_forbid_it_while_the_server_is_asked_keep_it_from_being_ar
     assert walk.wake().one(ReleaseLock)
 
 
-@pytest.mark.parametrize("policy", [ELSEWHERE_LOCKED, quick()], ids=["another server", "no lock"])
+@pytest.mark.parametrize(
+    "policy",
+    [ELSEWHERE_LOCKED, quick(), quick(Policy(fleet_lock=FleetLocking(replace(ACCOUNT, id="f" * 32))))],
+    ids=["another server", "no lock", "another id"],
+)
 def test_a_lock_is_given_back_to_the_server_that_gave_it_whatever_is_configured_by_then(policy: Policy) -> None:
     walk = relocking().fail(UNREACHABLE).answer(STAGED)
     walk.feed(PolicyChanged(policy))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import ErrorKind, TidegateError
-from tidegate.net.urls import checked, file_path, masked
+from tidegate.net.urls import checked, file_path, masked, without_last_segment
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,19 @@ def test_a_password_in_the_ports_place_is_not_quoted() -> None:
 @pytest.mark.parametrize("url", ["file:///srv/a%20b.json", "file://localhost/srv/a%20b.json"])
 def test_file_path(url: str) -> None:
     assert file_path(checked(url)) == "/srv/a b.json"
+
+
+@pytest.mark.parametrize(
+    ("url", "shorter"),
+    [
+        ("http://h", None),
+        ("http://h/", None),
+        ("http://h/a/", None),
+        ("http://h/a", "http://h/"),
+        ("http://u:p@h:8080/a/b", "http://u:p@h:8080/a/"),
+        ("http://b/b", "http://b/"),
+        ("http://[::1", None),
+    ],
+)
+def test_the_base_that_zincati_makes_of_an_address(url: str, shorter: str | None) -> None:
+    assert without_last_segment(url) == shorter
