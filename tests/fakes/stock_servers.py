@@ -29,18 +29,22 @@ def error(status: int, kind: str, value: str) -> Reply:
 
 @dataclass
 class StockServer:
-    """What all have in common. ``heard`` are the paths and bodies of all requests."""
+    """What all have in common. ``heard`` are the paths and bodies of all requests.
+
+    ``late_secs``: the next so many lock requests are not answered, and carried out as late as that.
+    """
 
     slots: int = 1
     holders: set[str] = field(default_factory=set[str])
     heard: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     guard: threading.Lock = field(default_factory=threading.Lock)
+    late_secs: list[float] = field(default_factory=list[float])
     header_is_exact: ClassVar[bool] = True
     bad_request: ClassVar[str] = "decode_error"
     no_header: ClassVar[str] = "missing_header"
 
-    def reply(self, path: str, header: str | None, body: bytes) -> Reply:
-        """Answer a POST."""
+    def reply(self, path: str, header: str | None, body: bytes) -> Reply | None:
+        """Answer a POST; None: hang up."""
         self.heard.append((path, body))
         said = header if self.header_is_exact or header is None else header.lower()
         if path not in {"/v1/pre-reboot", "/v1/steady-state"}:
@@ -51,6 +55,9 @@ class StockServer:
             host = json.loads(body)["client_params"]["id"]
         except (ValueError, TypeError, KeyError):
             return error(400, self.bad_request, "no such request")
+        if path == "/v1/pre-reboot" and self.late_secs:
+            threading.Timer(self.late_secs.pop(0), self.lock, (host,)).start()
+            return None
         return self.lock(host) if path == "/v1/pre-reboot" else self.unlock(host)
 
     def lock(self, host: str) -> Reply:
@@ -150,6 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         reply = cast(_Http, self.server).stock.reply(self.path, self.headers.get("fleet-lock-protocol"), body)
+        if reply is None:
+            self.close_connection = True
+            return
         self.send_response_only(reply.status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Content-Length", str(len(reply.body)))

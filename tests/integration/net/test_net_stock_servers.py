@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.fakes.locks_at import local, locks_opener
 from tests.fakes.memory_locks import MemoryLocks
 from tests.fakes.running_coordinator import running
 from tests.fakes.stock_servers import Airlock, Heathcliff, Poseidon, StockServer, stock
+from tidegate.cli import lock_run
+from tidegate.cli.lock_run import Job, run_locked
 from tidegate.clock import SystemClock
 from tidegate.coordinator.group_kind import Group
 from tidegate.coordinator.model import Rules
@@ -198,3 +201,34 @@ def test_two_hosts_with_one_id_are_not_both_down_with_default_settings(tmp_path:
             assert await clone.acquire(asked, None) == LockGranted()
 
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("make", [Airlock, Heathcliff])
+@pytest.mark.parametrize("wait_secs", [0.0, None])
+def test_lock_run_leaves_no_slot_at_a_server_that_carries_a_request_out_late(
+    make: type[StockServer], wait_secs: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_run, "POLL_SECS", 0.1)
+    server = make(slots=2, late_secs=[2.0])
+    with stock(server) as url:
+        job = Job(account(url, timeout_secs=5.0), (sys.executable, "-c", ""), wait_secs)
+        code = asyncio.run(run_locked(NetLock(NetClient()), job, SystemClock()))
+    assert code == (3 if wait_secs == 0 else 0)
+    assert (server.holders, server.late_secs) == (set(), [])
+
+
+def test_lock_runs_that_end_together_at_airlock_leave_no_slot() -> None:
+    server = Airlock(slots=50)
+    command = (sys.executable, "-I", "-m", "tidegate", "lock", "run", "--wait", "0", "--url")
+
+    async def run(url: str, number: int) -> int:
+        process = await asyncio.create_subprocess_exec(*command, url, "--id", f"job-{number}", "--", "true")
+        return await process.wait()
+
+    with stock(server) as url:
+
+        async def scenario() -> list[int]:
+            return await asyncio.gather(*(run(url, number) for number in range(6)))
+
+        assert asyncio.run(scenario()) == [0] * 6
+    assert server.holders == set()
