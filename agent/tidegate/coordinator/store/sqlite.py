@@ -25,7 +25,7 @@ from tidegate.coordinator.store.base import (
     nonsense,
     unavailable,
 )
-from tidegate.coordinator.store.sqlite_rescue import FileIdentity, identity_of, save
+from tidegate.coordinator.store.sqlite_rescue import Files, files_of, save
 from tidegate.coordinator.store.sqlite_schema import SCHEMA_VERSION, prepare
 from tidegate.errors import TidegateError
 
@@ -48,7 +48,7 @@ class SqliteStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._database: sqlite3.Connection | None = None
-        self._identity: FileIdentity | None = None
+        self._files: Files | None = None
         self._lost: TidegateError | None = None
 
     async def open(self) -> None:
@@ -98,13 +98,13 @@ class SqliteStore:
             raise self._lost.failure.error()
         if self._database is None:
             raise unavailable(f"{self._path} is closed")
-        if identity_of(self._path) != self._identity:
+        if files_of(self._path) != self._files:
             raise self._saved(self._database)
         return self._database
 
     def _saved(self, database: sqlite3.Connection) -> TidegateError:
         try:
-            self._lost = save(database, self._path)
+            self._lost = save(database, self._path, self._files)
         except (OSError, sqlite3.Error) as error:
             why = f"{self._path} was removed or replaced while it was in use, and what it had cannot be saved: {error}"
             return nonsense(why, f"make {self._path.parent} writable for the coordinator, and do not stop it before")
@@ -131,13 +131,14 @@ class SqliteStore:
             database.execute("PRAGMA synchronous = FULL")
             prepare(database, self._path)
             database.execute("PRAGMA journal_mode = WAL")
+            database.execute("SELECT revision FROM store").fetchone()  # creates the write-ahead log
         except ValueError as error:
             database.close()
             raise nonsense(f"{self._path} cannot be migrated: {error}", _restore(self._path)) from error
         except BaseException:
             database.close()
             raise
-        self._database, self._identity = database, identity_of(self._path)
+        self._database, self._files = database, files_of(self._path)
 
     def _probe(self) -> None:
         with closing(self._connection.cursor()) as cursor:

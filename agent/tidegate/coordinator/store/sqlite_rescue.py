@@ -28,8 +28,20 @@ class FileIdentity:
     inode: int
 
 
-def identity_of(path: Path) -> FileIdentity | None:
-    """The identity of the file at ``path``; None where there is none, or none that can be seen."""
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The database file and its write-ahead log, which has the latest commits; None: there is no such file."""
+
+    database: FileIdentity | None
+    log: FileIdentity | None
+
+
+def files_of(path: Path) -> Files:
+    """The files at ``path``."""
+    return Files(_identity_of(path), _identity_of(path.with_name(f"{path.name}-wal")))
+
+
+def _identity_of(path: Path) -> FileIdentity | None:
     try:
         status = path.stat()
     except OSError:
@@ -37,14 +49,18 @@ def identity_of(path: Path) -> FileIdentity | None:
     return FileIdentity(status.st_dev, status.st_ino)
 
 
-def save(database: sqlite3.Connection, path: Path) -> TidegateError:
-    """Write the content of ``database``, whose file is not at ``path`` any more, to the disk again, and close it.
+def save(database: sqlite3.Connection, path: Path, opened: Files | None) -> TidegateError:
+    """Write the content of ``database``, which was ``opened`` from other files than are at ``path`` now, to the disk
+    again, and close it.
 
     It goes to ``path`` itself if there is no other file by now, else beside it. The error says what was done.
 
     Raises:
         OSError, sqlite3.Error: it cannot be saved; ``database`` stays open.
     """
+    if opened is not None and files_of(path).database == opened.database:
+        database.close()  # it writes what is in the log to the file
+        return nonsense(f"{path}-wal was removed while it was in use; its content is in {path} now", _RESTART)
     path = path.resolve()  # of a link, the file was removed
     saved = path.with_name(path.name + SAVED_SUFFIX)
     saved.unlink(missing_ok=True)
