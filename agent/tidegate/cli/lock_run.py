@@ -119,8 +119,14 @@ class _Slot:
         in_doubt = self.doubt_secs > 0
         try:
             answer = await self._server.acquire(self._account, None)
+        except asyncio.CancelledError:
+            self._doubt()
+            raise
         except TidegateError as error:
-            self._note(error, held_before=held_before)
+            if error.kind in NOT_TAKEN:
+                self.maybe_held = held_before
+            else:
+                self._doubt()
             if error.kind in _HOPELESS:
                 raise
             return _Later(_pause_secs(error.retry_after_secs), error.message)
@@ -140,11 +146,9 @@ class _Slot:
         await self._server.release(self._account, None)
         self.maybe_held = False
 
-    def _note(self, error: TidegateError, *, held_before: bool) -> None:
-        if error.kind in NOT_TAKEN:
-            self.maybe_held = held_before
-        else:
-            self._doubt_until_secs = self._clock.now().boot_secs + self._account.timeout_secs
+    def _doubt(self) -> None:
+        """Note that a request which was not answered is under way, for as long as one may be from now on."""
+        self._doubt_until_secs = self._clock.now().boot_secs + self._account.timeout_secs
 
 
 async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: Signals) -> _Ended | None:
