@@ -43,6 +43,7 @@ from tidegate.report.summary import public_state, summary
 from tidegate.runner import Host, Runner
 from tidegate.services.logind import Logind
 from tidegate.services.power import LogindPower
+from tidegate.services.shutdown import ShutdownWatch
 from tidegate.services.systemd import Systemd
 from tidegate.services.timedate import Timedate
 from tidegate.settings import DEFAULT_ROOTS
@@ -102,7 +103,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
     publisher.host = asdict(start.identity)
     observer = _Observer(publisher, MotdWriter(paths.public), notifier, properties)
     loop = Loop(clock, alarm, keeper, runner, observer, _Announcements(journal_log, properties))
-    await logind.on_prepare_for_shutdown(lambda active: loop.post(ShutdownSignal(active)))
+    await ShutdownWatch(bus, logind, lambda active: loop.post(ShutdownSignal(active))).start()
 
     def reload() -> Policy:
         notifier.reloading(monotonic_usec())

@@ -340,12 +340,14 @@ class RandomHistory(Rules):
 
     def _die(self) -> None:
         """The agent is gone; what it had begun may get done all the same."""
-        self._carry_out_late(math.inf)
         for task in self.tasks:
-            if self.choices.of(True, False):
+            if isinstance(task, AcquireLock) and self.choices.of(True, False):
+                self.late.append((task, self.secs + task.account.timeout_secs))
+            elif self.choices.of(True, False):
                 self._at_server(task) if isinstance(task, AcquireLock | ReleaseLock) else self.host.do(task)
 
     def _boot(self) -> None:
+        self._carry_out_late(math.inf)  # a boot takes longer than any request
         self.owed_before_boot = self.disk.lock is not None and self.disk.lock.state == LockState.RELEASE_OWED
         self.well = self.unhealthy = self.vouched = False
         how = self.choices.of("clean", "clean", "clean", "switch fails", "power cut", "soft", "cut amid the switch")

@@ -41,6 +41,9 @@ from tidegate.release import Release
 
 RETRY_BASE_SECS = 5.0
 RETRY_MAX_SECS = 300.0
+REQUEST_MARGIN_SECS = 5.0
+"""From the record of a request to the start of the process that sends it, whose deadline counts from there."""
+
 MAX_DOUBLINGS = 6
 """A lock that is not released keeps other hosts waiting, so the first tries come soon; a server that is down must not
 be stormed by its whole fleet."""
@@ -127,6 +130,24 @@ def taken(state: State, locking: FleetLocking, now: Now) -> State:
     return replace(state, records=replace(state.records, lock=record))
 
 
+def asked(state: State, now: Now) -> State:
+    """With the record of a lock that is being asked for: from here on a server may be carrying the request out."""
+    record = state.records.lock
+    assert record is not None  # noqa: S101 - on disk before the server is asked
+    until_secs = now.boot_secs + record.account.timeout_secs + REQUEST_MARGIN_SECS
+    return _with_record(state, replace(record, unanswered_until_secs=until_secs))
+
+
+def answered(state: State) -> State:
+    """With the record of a lock whose server has answered, or was never sent the request."""
+    record = state.records.lock
+    return state if record is None else _with_record(state, replace(record, unanswered_until_secs=0.0))
+
+
+def _with_record(state: State, record: LockRecord) -> State:
+    return replace(state, records=replace(state.records, lock=record))
+
+
 def update_params(state: State, record: LockRecord, target: Release | None) -> UpdateParams | None:
     """Return the update parameters of a request; None if the server gets none."""
     if not record.tells or state.host is None:
@@ -147,7 +168,14 @@ def due(state: State) -> float | None:
     """When (boot clock) there is something to do, or None."""
     if state.lock.task is not None or duty(state) is Duty.NOTHING:
         return None
-    return state.lock.retry_at or 0.0
+    return max(state.lock.retry_at or 0.0, _unanswered_until_secs(state))
+
+
+def _unanswered_until_secs(state: State) -> float:
+    """Until when (boot clock) an unlock could be overtaken by a request for the lock. A boot ends that: it takes longer
+    than any request."""
+    record = state.records.lock
+    return record.unanswered_until_secs if record is not None and record.boot.shares_kernel_with(state.boot) else 0.0
 
 
 def attend(state: State) -> Step:
@@ -208,14 +236,15 @@ def forget_asked(state: State, event: ForgetLockAsked) -> Step:
 
 
 def in_doubt(state: State, failure: Failure, now: Now) -> State:
-    """With the unlock put off for as long as the request was given.
+    """With the unlock put off for as long as the request was given, on record: also for an agent that is restarted.
 
     A server that is slow to carry out a request whose answer nobody waited for must not do so after it was told
     that the slot is free: the slot would be ours, and nobody would know.
     """
     record = state.records.lock
-    pause_secs = 0.0 if record is None else record.account.timeout_secs
-    retry_at = now.boot_secs + max(pause_secs, left_alone_secs(failure.retry_after_secs))
+    if record is not None:
+        state = _with_record(state, replace(record, unanswered_until_secs=now.boot_secs + record.account.timeout_secs))
+    retry_at = now.boot_secs + left_alone_secs(failure.retry_after_secs)
     return replace(state, lock=replace(state.lock, retry_at=retry_at, why=failure.message))
 
 

@@ -124,6 +124,7 @@ LOCK = Table(
     Row("since", INSTANT),
     Row("release", nullable(TEXT), "release_when"),
     Row("tells", FLAG),
+    Row("unanswered_until_secs", NUMBER),
 )
 
 WAITING = Table(Waiting, Row("booted", TEXT), Row("since", INSTANT), Row("gates", INSTANTS, required=True))

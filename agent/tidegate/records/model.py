@@ -233,6 +233,8 @@ class LockRecord:
 
     ``boot``: the boot in which it was requested. ``release``: when to release it, a word of :class:`LockRelease`.
     ``tells``: whether requests name the releases (:class:`~tidegate.fleetlock.protocol.UpdateParams`).
+    ``unanswered_until_secs`` (boot clock of ``boot``): until when a request for the lock that was not answered may
+    still be carried out; 0 when every request was answered. No unlock is sent before.
     """
 
     account: LockAccount
@@ -241,6 +243,7 @@ class LockRecord:
     since: datetime
     release: str = LockRelease.AFTER_HEALTH
     tells: bool = False
+    unanswered_until_secs: float = 0.0
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 
@@ -268,7 +271,8 @@ def _unless_released(here: LockRecord | None, known: LockRecord | None) -> LockR
     """``known`` where ``here`` is the same lock, to be released, or none."""
     if here is None or known is None:
         return here or known
-    return known if here == replace(known, state=LockState.RELEASE_OWED) else here
+    owed = replace(known, state=LockState.RELEASE_OWED, unanswered_until_secs=here.unanswered_until_secs)
+    return known if here == owed else here
 
 
 @dataclass(frozen=True, slots=True)

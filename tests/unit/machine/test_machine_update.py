@@ -393,6 +393,15 @@ def test_a_reboot_that_does_not_happen_is_taken_back_and_counts_as_an_attempt() 
     assert walk.state.phase.evaluate_at == at(REBOOT_GRACE_SECS + RETRY_BASE_SECS).boot_secs
 
 
+def test_while_logind_says_that_the_host_goes_down_it_does_however_long_that_takes() -> None:
+    walk = requesting().answer(RebootAccepted()).feed(ShutdownSignal(active=True))
+    for _ in range(4):
+        walk.wake()
+        assert isinstance(walk.state.phase, Rebooting)
+    assert walk.secs >= 4 * REBOOT_GRACE_SECS
+    assert walk.feed(ShutdownSignal(active=False)).one(Disarm)
+
+
 def test_a_shutdown_that_is_called_off_is_taken_back_at_once() -> None:
     walk = requesting().answer(RebootAccepted()).feed(ShutdownSignal(active=True)).feed(ShutdownSignal(active=False))
     assert walk.one(Disarm)

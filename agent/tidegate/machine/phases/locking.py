@@ -31,11 +31,12 @@ def take(state: State, phase: Executing, now: Now) -> Step:
     wanted = lock_duty.wanted(state, phase.mandate)
     if wanted is None or lock_duty.kept(state):
         return executing.advance(state, phase, now)
-    return _ask(lock_duty.taken(attempts.begun(state, phase, now), wanted, now), phase)
+    return _ask(lock_duty.taken(attempts.begun(state, phase, now), wanted, now), phase, now)
 
 
 def taken(state: State, phase: Executing, answer: Result, now: Now) -> Step:
     """The lock server answered: go on, or wait. While it was asked the settings may have changed."""
+    state = lock_duty.answered(state)
     match answer:
         case LockGranted():
             own = agent_waits(state, phase.target, phase.mandate)
@@ -52,7 +53,7 @@ def taken(state: State, phase: Executing, answer: Result, now: Now) -> Step:
 def failed(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """No answer, or none that counts. A lock that may have been taken all the same is released."""
     left = None if failure.kind in NOT_TAKEN else LockState.RELEASE_OWED
-    state = state if left is None else lock_duty.in_doubt(state, failure, now)
+    state = lock_duty.answered(state) if left is None else lock_duty.in_doubt(state, failure, now)
     wait = Wait(FLEET_LOCK, failure.message, _until(failure.retry_after_secs, now), failure.remedy)
     return _without_lock(state, phase, (wait,), left, now)
 
@@ -61,11 +62,12 @@ def confirm(state: State, phase: Executing, now: Now) -> Step:
     """Ask the lock server whether the lock is still this host's."""
     if state.records.lock is None or lock_duty.wanted(state, phase.mandate) is None:
         return executing.advance(state, phase, now)
-    return _ask(state, phase)
+    return _ask(state, phase, now)
 
 
 def confirmed(state: State, phase: Executing, answer: Result, now: Now) -> Step:
     """The lock server has confirmed that the lock is this host's, or has lost it."""
+    state = lock_duty.answered(state)
     if state.shutting_down:
         return executing.down_or_off(state, phase, now)
     match answer:
@@ -81,16 +83,17 @@ def confirmed(state: State, phase: Executing, answer: Result, now: Now) -> Step:
 def unconfirmed(state: State, phase: Executing, failure: Failure, now: Now) -> Step:
     """No answer. A lock that was granted once and never released counts for the way back: a server that is down must
     not keep a host in a release that is not healthy."""
-    if failure.kind not in NOT_TAKEN:
-        state = lock_duty.in_doubt(state, failure, now)
+    unsent = failure.kind in NOT_TAKEN
+    state = lock_duty.answered(state) if unsent else lock_duty.in_doubt(state, failure, now)
     if lock_duty.kept(state):
         return executing.advance(state, phase, now)
     return executing.call_off(state, phase, (Wait(FLEET_LOCK, failure.message, remedy=failure.remedy),), now)
 
 
-def _ask(state: State, phase: Executing) -> Step:
+def _ask(state: State, phase: Executing, now: Now) -> Step:
+    state = lock_duty.asked(state, now)
     record = state.records.lock
-    assert record is not None  # noqa: S101 - on disk before the server is asked
+    assert record is not None  # noqa: S101 - it was asked for just now
     update = lock_duty.update_params(state, record, phase.target)
     return executing.under_way(state, phase, lambda task: AcquireLock(task, record.account, update))
 

@@ -51,7 +51,9 @@ class Rebooting(Taskless):
         return self.deadline
 
     def due(self, state: State, now: Now) -> Step:
-        """The host is still up."""
+        """The host is still up: it does not go down, unless logind says that it does. A service may take that long."""
+        if state.shutting_down:
+            return shutdown_begun(state, self, now), ()
         return did_not_go_down(state, self, self.otherwise, now)
 
     def unsaved(self, state: State, task: int | None, failure: Failure, now: Now) -> Step:
