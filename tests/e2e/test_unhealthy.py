@@ -30,7 +30,8 @@ EPOCH = datetime(1970, 1, 1, 0, 10, tzinfo=UTC)
 
 MAKE_DEFAULT = f"""\
 script=$({PYTHON} -c 'from tidegate.engines.ostree import boot_order; print(boot_order.WRITE_ORDER_SCRIPT)')
-ostree admin set-default 1 2>/dev/null || unshare --mount /usr/bin/python3 -I "$script" / {{payload}} 0
+ostree admin set-default 1 2>/dev/null ||
+    unshare --mount /usr/bin/python3 -I "$script" / true {{payload}}.0 {{booted}}.0
 """
 """What an administrator does to leave a release without asking the agent; ostree 2022.7 has only its library for it."""
 
@@ -157,7 +158,7 @@ def test_a_release_that_is_left_without_asking_the_agent_is_denied_whatever_the_
     host.wait_settled(new, boots=4)
     assert host.denied() == [], "nor is the way back from it"
 
-    host.machine.sh(MAKE_DEFAULT.format(payload=shop.old.payload))
+    host.machine.sh(MAKE_DEFAULT.format(payload=shop.old.payload, booted=new.payload))
     host.machine.reboot()
     told = host.wait_settled(shop.old, boots=5)
     (denial,) = host.denials()
