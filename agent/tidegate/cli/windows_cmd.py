@@ -77,12 +77,10 @@ def _periodic(settings: Settings) -> PeriodicSettings:
 
 
 def _schedule(settings: Settings) -> Schedule:
-    from tidegate.calendar.schedule import Schedule  # noqa: PLC0415 - as above
-    from tidegate.identity import host_id  # noqa: PLC0415 - loads OpenSSL; for spread_minutes only
+    from tidegate.gates.periodic import schedule_of  # noqa: PLC0415 - as above
 
     try:
-        periodic = _periodic(settings)
-        return Schedule.of(periodic, host_id(settings.identity) if periodic.spread_minutes else "")
+        return schedule_of(settings)
     except TidegateError as error:
         raise click.ClickException(str(error)) from error
 

@@ -75,7 +75,17 @@ def _conflicts(periodic: PeriodicSettings) -> Iterator[Conflict]:
 
 
 def _build(settings: Settings, _sources: GateSources) -> Iterator[Gate]:
-    yield Periodic(Schedule.of(settings.of(PeriodicSettings), host_id(settings.identity)))
+    yield Periodic(schedule_of(settings))
+
+
+def schedule_of(settings: Settings) -> Schedule:
+    """The schedule of this host, whose id is needed only where the hosts of a fleet are spread.
+
+    Raises:
+        TidegateError: a window's zone is unknown here, or a host without an id is to be spread.
+    """
+    periodic = settings.of(PeriodicSettings)
+    return Schedule.of(periodic, host_id(settings.identity) if periodic.spread_minutes else "")
 
 
 SPEC = GateSpec(
