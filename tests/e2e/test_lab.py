@@ -20,13 +20,13 @@ import pytest
 from tests.e2e.conftest import CHECKOUT, REPO
 from tests.e2e.lab.apt_sources import AptSource, lines_for, parse_deb822, parse_one_line
 from tests.e2e.lab.bootloader import entry_of, fallback_entry
-from tests.e2e.lab.cache import Cache, digest
+from tests.e2e.lab.cache import Cache, digest, locked
 from tests.e2e.lab.debian import BaseHost
 from tests.e2e.lab.depot import REF, Depot, File, Link, Release, in_release, open_depot
 from tests.e2e.lab.disk import new_disk
 from tests.e2e.lab.faults import Cut, FaultPlan, Garble, Hang, Unavailable
 from tests.e2e.lab.guest import Guest, GuestGoneError
-from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, Lab, open_lab
+from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, NSPAWN_SOCKETS, Lab, open_lab
 from tests.e2e.lab.layer import agent_layer
 from tests.e2e.lab.machine import Machine
 from tests.e2e.lab.process import LabError, must
@@ -99,6 +99,17 @@ def test_an_entry_of_the_cache_is_built_once_and_only_whole(tmp_path: Path) -> N
     assert not cache.path("thing", key).exists()
     assert cache.entry("thing", key, build, keep=1) == cache.entry("thing", key, build, keep=1)
     assert len(builds) == 2
+
+
+def test_a_cache_that_is_in_use_is_not_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.entry("thing", digest("recipe"), lambda into: (into / "part").touch(), keep=1)
+    with locked(tmp_path / ".thing.lock", "thing"), pytest.raises(LabError, match=r"in use \(\.thing\.lock\)"):
+        cache.remove()
+    assert cache.path("thing", digest("recipe")).exists()
+    cache.remove()
+    assert list(tmp_path.iterdir()) == []
+    Cache(tmp_path / "none").remove()
 
 
 def test_two_builders_at_once_build_once(tmp_path: Path) -> None:
@@ -242,6 +253,15 @@ def test_an_update_is_booted_and_so_is_the_older_entry_on_demand(
     machine.choose_next(entry_of(first.payload))
     assert machine.reboot().payload == first.payload
     assert machine.reboot().payload == second.payload
+
+
+def test_the_sockets_of_a_container_that_was_killed_are_unmounted(lab: Lab) -> None:
+    folder = NSPAWN_SOCKETS / "killed"
+    lab.namespaces.must(["mkdir", "-p", folder])
+    lab.namespaces.must(["mount", "-t", "tmpfs", "tmpfs", folder])
+    lab.forget_machine("killed")
+    assert not lab.namespaces.outside(folder).exists()
+    lab.forget_machine("killed")
 
 
 @on_one_suite
