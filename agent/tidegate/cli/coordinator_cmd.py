@@ -14,6 +14,7 @@ import click
 
 from tidegate.cli import exits
 from tidegate.cli.config_cmd import json_option, tell_problems
+from tidegate.system.installation import remedy_for_extra
 
 if TYPE_CHECKING:
     from tidegate.coordinator.operator_client import Target
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 WATCH_SECS = 2.0
 CLEAR = "\x1b[H\x1b[2J"
-_EXTRA = "install it with its dependencies: pip install 'tidegate[coordinator]'"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -75,7 +75,7 @@ def serve(roots: tuple[Path, ...], store: str | None, listen: str | None) -> Non
     try:
         from tidegate.coordinator.serve import Overrides, run  # noqa: PLC0415 - the extra may not be installed
     except ModuleNotFoundError as error:
-        exits.complain(f"the coordinator needs {error.name}, which is not installed", _EXTRA)
+        exits.complain(f"the coordinator needs {error.name}, which is not installed", remedy_for_extra("coordinator"))
         raise SystemExit(exits.FAILED) from None
 
     from tidegate.clock import SystemClock  # noqa: PLC0415

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "metrics": ("tidegate.cli.metrics_cmd:metrics", "Print the host's metrics for Prometheus."),
     "doctor": ("tidegate.cli.doctor_cmd:doctor", "Check what keeps this host from being updated."),
     "install": ("tidegate.cli.install_cmd:install", "Install units, policies and defaults of the wheel."),
+    "uninstall": ("tidegate.cli.install_cmd:uninstall", "Remove what install has installed."),
     "agent": ("tidegate.cli.process_cmd:agent", "Run the agent (systemd starts this)."),
     "engine-helper": ("tidegate.cli.process_cmd:engine_helper", "Serve the update engine (D-Bus starts this)."),
     "net-worker": ("tidegate.cli.process_cmd:net_worker", "Make one network request (the agent starts this)."),

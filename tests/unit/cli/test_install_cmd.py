@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def test_everything_is_put_in_place_and_said(data: Path, root: Path) -> None:
         assert (root / install_cmd.MANUALS / page).read_bytes() == (data / "man" / page).read_bytes()
     for name, place in install_cmd.COMPLETIONS.items():
         assert (root / place).read_bytes() == (data / "completions" / name).read_bytes()
-    placed = [path for path in root.rglob("*") if not path.is_dir()]
+    placed = [path for path in root.rglob("*") if not path.is_dir()] + [
+        root / folder for folder in install_cmd.SITE_FOLDERS
+    ]
     assert sorted(done.stdout.split()) == sorted(map(str, placed)), "each file is said, and no draft is left"
     assert "systemctl" not in done.stdout, "an image has no running system to take note"
 
@@ -103,7 +106,7 @@ def test_a_checkout_without_a_wheel_says_so(root: Path, tmp_path: Path, monkeypa
     done = install(root)
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"there are no data files in {tmp_path}/nothing" in done.stderr
-    assert "to do: in a checkout, install the wheel" in done.stderr
+    assert "to do: install the wheel into an environment of its own" in done.stderr
     assert list(root.iterdir()) == []
 
 
@@ -141,3 +144,70 @@ def test_a_data_file_that_is_missing_is_named(data: Path, root: Path) -> None:
 
 def test_a_root_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     assert install(tmp_path / "nowhere").exit_code == 2
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(data: Path, root: Path) -> None:
+    assert data
+    dry = CliRunner().invoke(cli, ["install", "--dry-run", "--root", str(root)], catch_exceptions=False)
+    assert (dry.exit_code, dry.stderr) == (0, "Nothing was changed (--dry-run).\n")
+    assert list(root.iterdir()) == []
+    assert dry.stdout == install(root).stdout
+
+
+def uninstall(root: Path, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["uninstall", "--root", str(root), *options], catch_exceptions=False)
+
+
+def test_uninstalling_leaves_nothing_but_what_was_there_before(data: Path, root: Path) -> None:
+    assert data
+    (root / "usr/lib/systemd/system").mkdir(parents=True)
+    (root / "usr/lib/systemd/system/other.service").touch()
+    install(root)
+    dry = uninstall(root, "--dry-run")
+    assert (root / install_cmd.COMMAND).is_symlink()
+    done = uninstall(root)
+    assert (done.exit_code, done.stdout.startswith(dry.stdout)) == (0, True)
+    files = [path for path in root.rglob("*") if not path.is_dir()]
+    assert files == [root / "usr/lib/systemd/system/other.service"]
+    assert not (root / "etc/tidegate").exists()
+    assert uninstall(root).stdout == "Nothing is installed.\n"
+
+
+def test_uninstalling_disables_the_units_of_an_image(data: Path, root: Path) -> None:
+    assert data
+    if shutil.which("systemctl") is None:
+        pytest.skip("needs systemctl")
+    install(root)
+    enable = ["systemctl", "--quiet", f"--root={root}", "enable", "tidegate.service", "tidegate-metrics.socket"]
+    subprocess.run(enable, check=True, capture_output=True)
+    assert [*root.glob("etc/systemd/system/*.wants/*")]
+    uninstall(root)
+    assert not [*root.glob("etc/systemd/system/*.wants/*")]
+
+
+def test_what_an_administrator_has_written_stays(data: Path, root: Path) -> None:
+    assert data
+    install(root)
+    snippet = root / install_cmd.SITE_FOLDERS[0] / "50-site.toml"
+    snippet.write_text("[updates]\nenabled = false\n")
+    command = root / install_cmd.COMMAND
+    command.unlink()
+    command.write_text("#!/bin/sh\n")
+    uninstall(root)
+    assert snippet.exists()
+    assert command.exists(), "another package's command"
+
+
+def test_a_reader_that_closes_the_pipe_does_not_end_it_half_way(data: Path, root: Path) -> None:
+    script = f"from tidegate.cli import install_cmd; from pathlib import Path; install_cmd.DATA = Path({str(data)!r})"
+    script = f"{script}; from tidegate.cli.entry import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "install", "--root", str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    for place in install_cmd.PLACES.values():
+        assert (root / place).exists()
+    assert (root / install_cmd.COMMAND).is_symlink()
