@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import UTC, datetime, timedelta
 
 _USERINFO = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _SECRET = re.compile(r"([?&][^=&#]*(?:token|key|secret|passw|auth|sig)[^=&#]*=)[^&#]*", re.IGNORECASE)
@@ -33,3 +35,15 @@ def duration(secs: float) -> str:
     if days < 1:
         return f"{int(hours)} h {int(minutes % 60)} min"
     return f"{int(days)} d {int(hours % 24)} h"
+
+
+def moment(instant: datetime, *, seconds: bool = False) -> str:
+    """An aware instant in UTC, and in this host's time zone if its clock shows another time.
+
+    ``2026-03-02 23:00 UTC (Tue 00:00 CET)``. The zone may be changed while the process runs.
+    """
+    time.tzset()
+    clock = "%H:%M:%S" if seconds else "%H:%M"
+    local = instant.astimezone()
+    beside = f" ({local:%a {clock}} {local.tzname()})" if local.utcoffset() != timedelta() else ""
+    return f"{instant.astimezone(UTC):%Y-%m-%d {clock}} UTC{beside}"

@@ -14,6 +14,7 @@ import click
 
 from tidegate.cli import exits
 from tidegate.cli.config_cmd import json_option, tell_problems
+from tidegate.cli.suggest import SuggestingGroup
 from tidegate.system.installation import remedy_for_extra
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _target_options(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def coordinator() -> None:
     """Run the fleet lock server (FleetLock), and list and free its slots."""
 

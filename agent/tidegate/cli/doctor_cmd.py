@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tidegate.cli import exits
+from tidegate.cli.terminal import show
 
 if TYPE_CHECKING:
     from tidegate.doctor.base import Finding
 
-MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM", "unknown": "unknown"}
+MARKS = {"problem": "PROBLEM", "warning": "WARNING", "unknown": "unknown", "ok": "ok"}
+"""What is printed for each status, the worst first."""
+
+COLOURS = {"PROBLEM": "red", "WARNING": "yellow", "unknown": "magenta", "ok": "green", "to do:": "cyan"}
 
 
 @click.command()
@@ -34,22 +38,26 @@ def doctor(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(run.document(findings, host), indent=1))
     else:
-        click.echo("\n".join(lines(findings)))
+        show(lines(findings), hang=_indent(findings), marks=COLOURS)
     if run.worst(findings) is Status.PROBLEM:
         raise SystemExit(exits.FAILED)
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """Format the findings as text, line by line; with evidence and remedy for those that are not ok."""
-    width = max((len(finding.area) for finding in findings), default=0)
-    for finding in findings:
-        yield f"{MARKS[finding.status]:<8} {finding.area:<{width}}  {finding.message}"
+    """Format the findings as text, the worst first; with evidence and remedy for those that are not ok."""
+    indent = " " * _indent(findings)
+    for finding in sorted(findings, key=lambda one: list(MARKS).index(one.status)):
+        yield f"{MARKS[finding.status]:<8} {finding.area:<{len(indent) - 11}}  {finding.message}"
         if finding.status != "ok":
-            indent = " " * (width + 11)
             yield from (f"{indent}{line}" for line in finding.evidence)
             yield f"{indent}to do: {finding.remedy}"
     yield ""
     yield _totals(findings)
+
+
+def _indent(findings: Sequence[Finding]) -> int:
+    """The column at which messages begin: after the mark of 8 columns and the area."""
+    return max((len(finding.area) for finding in findings), default=0) + 11
 
 
 def _totals(findings: Sequence[Finding]) -> str:

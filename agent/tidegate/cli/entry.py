@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from tidegate import __version__
+from tidegate.cli.suggest import SuggestingGroup
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -49,7 +50,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 INTERNAL = frozenset({"agent", "engine-helper", "metrics-server", "net-worker"})
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command when it runs, not when it is listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

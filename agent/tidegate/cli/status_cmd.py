@@ -11,6 +11,7 @@ import click
 
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import read, text
+from tidegate.cli.terminal import fitted, show
 from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
@@ -32,6 +33,16 @@ _CODES = {
     "paused": PAUSED,
     "failed": LAST_FAILED,
 }
+
+TITLE_COLUMNS = 10
+
+MARKS = {
+    **dict.fromkeys(("State:", "Booted:", "Staged:"), "bold"),
+    **dict.fromkeys(("Waits:", "Held:", "Due:", "Denied:"), "yellow"),
+    **dict.fromkeys(("Trouble:", "Config:"), "red"),
+    "to do:": "cyan",
+}
+"""Titles in colour: what the host runs, what it waits for, what is wrong, and what to do."""
 
 _VERDICTS = {"watching": "is watched", "good": "is healthy", "bad": "is unhealthy"}
 
@@ -57,7 +68,7 @@ def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
     if as_json:
         click.echo(json.dumps({**document, "live": live, "source": "snapshot"}, indent=1))
     else:
-        click.echo("\n".join(lines(document, SystemClock().now().wall)))
+        show(lines(document, SystemClock().now().wall), hang=TITLE_COLUMNS, marks=MARKS)
     if not live:
         exits.complain("the agent is not running; this is its last snapshot", "systemctl start tidegate.service")
         raise SystemExit(exits.UNREACHABLE)
@@ -68,7 +79,10 @@ def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
 def _watch(*, as_json: bool) -> int:
     from tidegate.cli.watch import run, view_for  # noqa: PLC0415 - asyncio and the bus take longer to import than all the rest
 
-    return run(view_for(lambda document: lines(document, SystemClock().now().wall), as_json=as_json), read)
+    def fit(document: Document) -> Iterator[str]:
+        return fitted(lines(document, SystemClock().now().wall), hang=TITLE_COLUMNS, marks=MARKS)
+
+    return run(view_for(fit, as_json=as_json), read)
 
 
 def exit_code(document: Document) -> int:
@@ -204,7 +218,7 @@ def _remedy(failure: Document) -> Iterator[str]:
 
 
 def _line(title: str, value: str) -> str:
-    return f"{title + ':' if title else '':<10}{value}"
+    return f"{title + ':' if title else '':<{TITLE_COLUMNS}}{value}"
 
 
 def _release(release: Document) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from tidegate.cli import exits
+from tidegate.cli.suggest import SuggestingGroup
 from tidegate.system.installation import remedy_for_extra
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _days(role: str, default: int) -> Callable[[F], F]:
 _root_days, _targets_days, _online_days = _days("root", 365), _days("targets", 365), _days("online", 7)
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def trust() -> None:
     """Sign update graphs, so that hosts need not trust the web server."""
 

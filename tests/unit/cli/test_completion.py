@@ -55,7 +55,7 @@ def test_a_first_word_imports_no_command() -> None:
     environment["PYTHONPATH"] = str(CHECKOUT / "agent")
     done = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True, check=True)
     assert "status" in done.stdout
-    assert done.stderr.split() == ["tidegate.cli.entry"]
+    assert set(done.stderr.split()) == {"tidegate.cli.entry", "tidegate.cli.suggest"}
 
 
 def test_gates_that_hold_a_reboot_are_offered_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ State:    2 is staged and waits: periodic: the window is shut
 Since:    10 min ago
 Booted:   1 (6b86b273ff34)
 Staged:   2 (d4735e3a265e), locked: not used by the next boot
-Waits:    periodic: the window is shut, since 10 min ago, until 2026-03-03T12:00:00Z (in 1 d 1 h)
+Waits:    periodic: the window is shut, since 10 min ago, until 2026-03-03 12:00 UTC, in 1 d 1 h
           to do: see tidegate windows
 Waits:    inhibitors: backup holds shutdowns back: copying, since 10 min ago
 Checks:   last 10 min ago, the next is due
@@ -344,8 +344,8 @@ def test_the_history_is_told_oldest_first(status_file: Path) -> None:
     records = Records(history=(attempt("2", Outcome.NOT_ATTEMPTED), attempt("3", Outcome.APPLIED)))
     publish(status_file, Walk(records))
     assert run("history").stdout == (
-        "2026-03-02T09:00:00Z  1 -> 2                    not_attempted    automatic: power cut\n"
-        "2026-03-02T09:00:00Z  1 -> 3                    applied          automatic: power cut\n"
+        "2026-03-02 09:00 UTC  1 -> 2                    not_attempted    automatic: power cut\n"
+        "2026-03-02 09:00 UTC  1 -> 3                    applied          automatic: power cut\n"
     )
     given = json.loads(run("history", "--json").stdout)
     assert given == {"schema": 1, "history": json.loads(status_file.read_text())["history"]}
