@@ -12,7 +12,7 @@ import click
 from tidegate.cli import exits
 from tidegate.cli.snapshot_file import read, text
 from tidegate.cli.terminal import fitted, show
-from tidegate.cli.wording import reason_of, when
+from tidegate.cli.wording import clock_time, reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
 from tidegate.report.status_file import is_live
@@ -111,6 +111,7 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
         yield from _wait(gate, now)
     yield from _lock(table(document, "lock"), now)
     yield from _checks(document, now)
+    yield from _follows(table(document, "follows"), now)
     yield from _last(document, now)
     for denial in rows(document, "denied"):
         yield _line("Denied", f"{_release(table(denial, 'release'))}: {text(denial, 'evidence')}")
@@ -186,6 +187,25 @@ def _checks(document: Document, now: datetime) -> Iterator[str]:
     last, following = text(document, "last_check"), text(document, "next_check")
     parts = [f"last {when(last, now)}" if last else "none yet", _next(following, now) if following else ""]
     yield _line("Checks", ", ".join(part for part in parts if part))
+
+
+def _follows(follows: Document, now: datetime) -> Iterator[str]:
+    """The source of releases, the strategies, and the window in which they let the host reboot."""
+    if follows:
+        source = table(follows, "source")
+        name = text(source, "url") or "the remote of the booted release"
+        signed = ", signed" if source.get("signed") else ""
+        strategies = ", ".join(cast("list[str]", follows.get("strategy", [])))
+        yield _line("Follows", f"{name}{signed}; strategy {strategies}{_window(table(follows, 'window'), now)}")
+
+
+def _window(window: Document, now: datetime) -> str:
+    until = text(window, "until")
+    if not window or (until and not when(until, now).startswith("in ")):
+        return ""  # there is no schedule, or the snapshot is older than the window
+    if not until:
+        return ", open without end" if window.get("open") else ", no window ahead"
+    return f", {'open until' if window.get('open') else 'next window'} {clock_time(until)}, {when(until, now)}"
 
 
 def _next(instant: str, now: datetime) -> str:

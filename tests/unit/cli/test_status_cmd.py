@@ -373,3 +373,42 @@ def test_who_the_host_is_and_what_is_deferral() -> None:
     assert "Held:     2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min" in found
     assert "Host:     e0f3745b108f471cbd4883c6fbed8cdd, group workers" in found
     assert "          cloned" in found
+
+
+@pytest.mark.parametrize(
+    ("source", "window", "told"),
+    [
+        (("native", None), None, "the remote of the booted release; strategy immediate"),
+        (("cincinnati", "https://u.example"), None, "https://u.example; strategy immediate"),
+        (
+            ("native", None),
+            {"open": True, "until": "2026-03-02T11:10:00Z"},
+            "the remote of the booted release; strategy immediate, open until 2026-03-02 11:10 UTC, in 1 h 0 min",
+        ),
+        (
+            ("native", None),
+            {"open": False, "until": "2026-03-02T11:10:00Z"},
+            "the remote of the booted release; strategy immediate, next window 2026-03-02 11:10 UTC, in 1 h 0 min",
+        ),
+        (
+            ("native", None),
+            {"open": False, "until": "2026-03-02T09:10:00Z"},
+            "the remote of the booted release; strategy immediate",
+        ),
+        (
+            ("native", None),
+            {"open": False, "until": None},
+            "the remote of the booted release; strategy immediate, no window ahead",
+        ),
+        (
+            ("native", None),
+            {"open": True, "until": None},
+            "the remote of the booted release; strategy immediate, open without end",
+        ),
+    ],
+)
+def test_what_the_host_follows(source: tuple[str, str | None], window: Document | None, told: str) -> None:
+    kind, url = source
+    follows = {"source": {"kind": kind, "url": url}, "strategy": ["immediate"], "window": window}
+    shown = [*lines({**document(steady()), "follows": follows}, NOW)]
+    assert f"Follows:  {told}" in shown

@@ -31,6 +31,11 @@ from tidegate.printable import moment
 SESSIONS = Path(__file__).with_name("sessions")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 WAITING = {
+    "follows": {
+        "source": {"kind": "static_graph", "url": "https://releases.example.org/stable.json", "signed": True},
+        "strategy": ["periodic", "fleet_lock"],
+        "window": {"open": False, "until": "2026-03-14T21:30:00Z"},
+    },
     "state": "staged",
     "summary": "2 is staged and waits: periodic: no window is open",
     "gates": [
