@@ -17,7 +17,11 @@ need_packages() {
 	fi
 	echo "installing:$missing" >&2
 	# On a fresh machine, package lists are missing or outdated: update them if the first attempt fails.
-	install_packages $missing 2>/dev/null || { apt-get update -qq && install_packages $missing; }
+	told=$(install_packages $missing 2>&1) || { apt-get update -qq && told=$(install_packages $missing 2>&1); } || {
+		echo "$told" >&2
+		return 1
+	}
+	echo "$told" >&2
 }
 
 # install_packages NAME...: installs packages, whose services are neither started nor enabled: they are here for their
@@ -64,11 +68,12 @@ allow_services() {
 
 # disable_services <PACKAGES: disables the units of packages. Those of systemd itself belong to any machine that has it.
 disable_services() {
-	command -v systemctl >/dev/null || return 0
 	grep -v '^systemd' | while read -r package; do
-		dpkg-query -L "$package" | sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*\.[a-z]*\)$#\2#p'
-	done | grep -E '\.(path|service|socket|timer)$' | while read -r unit; do
-		systemctl --quiet disable "$unit" >/dev/null 2>&1 || true # it is static, or a template
+		dpkg-query -L "$package" | sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*\.[a-z]*\)$#\2#p' |
+			grep -E '\.(path|service|socket|timer)$' | while read -r unit; do
+			# What maintainer scripts use: it works where systemd is not installed, and survives upgrades.
+			DPKG_MAINTSCRIPT_PACKAGE=$package deb-systemd-helper disable "$unit" >/dev/null 2>&1 || true
+		done
 	done
 }
 
@@ -110,9 +115,13 @@ environment_of() {
 make_environment() {
 	echo "creating a virtual environment in $1" >&2
 	rm -rf "$1"
-	python3 -m venv "$1" &&
-		"$1/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$2" >&2 ||
-		exit
+	python3 -m venv "$1" || exit
+	"$1/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$2" >"$1/log" 2>&1 || {
+		why=$(grep -o 'No matching distribution found.*' "$1/log" || grep '^ERROR' "$1/log" || true)
+		echo "pip cannot install what is needed${why:+: $(echo "$why" | tail -n 1)}" >&2
+		echo "  to do: make sure that the Python package index can be reached (pip config list); pip's words: $1/log" >&2
+		exit 1
+	}
 }
 
 # clean_up CHECKOUT: removes what the scripts have cached, and names the packages that they have installed.

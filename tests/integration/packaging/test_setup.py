@@ -45,3 +45,13 @@ def test_a_checkouts_environment_is_removed_and_that_of_another_stays(tmp_path: 
     made = f'mkdir -p "$(environment_of {checkout} test)" "$(environment_of /other test)"'
     done = sh(f"{environment}{made}; clean_up {checkout}; ls {tmp_path}/env | wc -l", tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
+
+
+def test_without_a_network_there_is_one_error_with_what_to_do(tmp_path: Path) -> None:
+    nothing = "export PIP_INDEX_URL=http://127.0.0.1:9/ PIP_RETRIES=0 PIP_FIND_LINKS= PIP_CONFIG_FILE=/dev/null"
+    done = sh(f"{nothing}\nmake_environment {tmp_path}/env 'tidegate-no-such-thing'", tmp_path)
+    assert done.returncode == 1
+    what, to_do = done.stderr.splitlines()[1:]
+    assert what.startswith("pip cannot install what is needed: ")
+    assert to_do.startswith("  to do: make sure that the Python package index can be reached")
+    assert (tmp_path / "env/log").exists()
