@@ -29,6 +29,7 @@ from tests.e2e.lab.guest import Guest, GuestGoneError
 from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, NSPAWN_SOCKETS, Lab, open_lab
 from tests.e2e.lab.layer import agent_layer
 from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
 from tests.e2e.lab.process import LabError, must
 from tests.e2e.lab.server import Server
 from tests.e2e.lab.signing import new_signer
@@ -38,6 +39,7 @@ from tests.e2e.lab.wheels import Wheelhouse
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MachineFactory
 
+SHELL_SECS = 300.0
 MIB = 1024 * 1024
 FINALIZE = "systemctl start ostree-finalize-staged.service"  # without it a quick reboot may lose the staging (2022.7)
 
@@ -476,3 +478,23 @@ def test_a_harness_that_is_ended_takes_everything_along(
         wait_for(lambda: not Path(work).exists(), "removal of the work folder", deadline_secs=60)
         left = [p.name for p in next_lab.namespaces.outside(CGROUP_ROOT).glob(f"{CGROUP_PREFIX}-{harness.pid}-*")]
         assert left == []
+
+
+@on_one_suite
+@pytest.mark.host
+def test_the_host_of_a_shell_has_a_release_to_update_to(base: BaseHost) -> None:
+    typed = "tidegate check\ntidegate stage\ntidegate status\n"
+    command = [sys.executable, "-m", "tests.e2e.lab", "shell", "--suite", base.suite]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, input=typed, capture_output=True, text=True, timeout=SHELL_SECS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'tidegate apply --reason "to try it"' in done.stdout
+    assert "2 is available" in done.stdout
+    assert "Staged:   2 (" in done.stdout
+
+
+def test_an_error_of_a_command_has_its_own_words_only() -> None:
+    with Namespaces.open(MOUNTS_ONLY) as namespaces, pytest.raises(LabError) as caught:
+        namespaces.must(["sh", "-c", "echo no >&2; exit 3"])
+    assert caught.value.message == "exit code 3 from: sh -c 'echo no >&2; exit 3'\nno"
