@@ -67,8 +67,7 @@ _STEP_SECS = 30.0
 _STOP_SECS = 120.0
 """Longer than systemd gives a service to stop (90 s)."""
 
-_RUNTIME_FILES = ("run/tidegate/public", "run/motd.d/60-tidegate")
-"""What the agent shows of itself; obsolete without it."""
+_BOOTED = Path("/run/systemd/system")
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -226,8 +225,8 @@ def _remove(paths: list[Path], root: Path) -> None:
     """Remove the files, what the agent shows in /run, and folders that are empty now."""
     if _is_running(root):
         _clear_reboot_required(root)
-        for name in _RUNTIME_FILES:
-            _remove_any(root / name)
+        shutil.rmtree(root / "run/tidegate/public", ignore_errors=True)
+        (root / "run/motd.d/60-tidegate").unlink(missing_ok=True)
     for path in paths:
         path.unlink(missing_ok=True)
     for folder in (CONFIG, "usr/lib/tidegate", *SITE_FOLDERS, "etc/tidegate"):
@@ -241,13 +240,6 @@ def _clear_reboot_required(root: Path) -> None:
     (root / "run/tidegate/public/reboot-required").unlink(missing_ok=True)
     if script.exists():
         _run("/bin/sh", str(script), timeout_secs=_STEP_SECS)
-
-
-def _remove_any(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _apply(steps: tuple[tuple[str, ...], ...]) -> None:
@@ -280,7 +272,8 @@ def _print(paths: list[Path], *, dry_run: bool) -> None:
 
 
 def _is_running(root: Path) -> bool:
-    return root.resolve() == Path("/")
+    """Whether ``root`` is a system that systemd has booted (sd_booted(3)), and not an image from within."""
+    return root.resolve() == Path("/") and _BOOTED.is_dir()
 
 
 @contextmanager
