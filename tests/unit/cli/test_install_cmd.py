@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from contrib.man import roff
-from tidegate.cli import install_cmd
+from tidegate.cli import install_cmd, install_places
 from tidegate.cli.entry import cli
 
 CHECKOUT = Path(__file__).parents[3]
@@ -27,6 +27,8 @@ def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(CHECKOUT / folder, data / folder)
     shutil.copytree(CHECKOUT / "contrib/completions", data / "completions")
     roff.main(data / "man")
+    for kind in ("coordinator", "monitoring"):
+        shutil.copytree(CHECKOUT / "contrib" / kind, data / "examples" / kind)
     monkeypatch.setattr(install_cmd, "DATA", data)
     return data
 
@@ -45,31 +47,33 @@ def install(root: Path) -> Result:
 def test_everything_is_put_in_place_and_said(data: Path, root: Path) -> None:
     done = install(root)
     assert (done.exit_code, done.stderr) == (0, "")
-    for name, place in install_cmd.PLACES.items():
+    for name, place in install_places.PLACES.items():
         assert (root / place).read_bytes() == (data / "systemd" / name).read_bytes()
         assert (root / place).stat().st_mode & 0o777 == 0o644
-    snippets = sorted(path.name for path in (root / install_cmd.CONFIG).iterdir())
+    snippets = sorted(path.name for path in (root / install_places.CONFIG).iterdir())
     assert snippets == sorted(path.name for path in (data / "config.d").glob("*.toml"))
     for source in (CHECKOUT / "contrib/man").glob("*.md"):
         page = roff.place_of(source)
-        assert (root / install_cmd.MANUALS / page).read_bytes() == (data / "man" / page).read_bytes()
-    for name, place in install_cmd.COMPLETIONS.items():
+        assert (root / install_places.MANUALS / page).read_bytes() == (data / "man" / page).read_bytes()
+    for name, place in install_places.COMPLETIONS.items():
         assert (root / place).read_bytes() == (data / "completions" / name).read_bytes()
+    dashboard = root / install_places.EXAMPLES / "monitoring/tidegate-dashboard.json"
+    assert dashboard.read_bytes() == (CHECKOUT / "contrib/monitoring/tidegate-dashboard.json").read_bytes()
     placed = [path for path in root.rglob("*") if not path.is_dir()] + [
-        root / folder for folder in install_cmd.SITE_FOLDERS
+        root / folder for folder in install_places.SITE_FOLDERS
     ]
     assert sorted(done.stdout.split()) == sorted(map(str, placed)), "each file is said, and no draft is left"
     assert "systemctl" not in done.stdout, "an image has no running system to take note"
 
 
 def test_every_file_that_the_wheel_carries_has_a_place(data: Path) -> None:
-    assert {path.name for path in (data / "systemd").iterdir()} == set(install_cmd.PLACES)
+    assert {path.name for path in (data / "systemd").iterdir()} == set(install_places.PLACES)
 
 
 def test_the_command_is_a_link_to_the_script_of_the_wheel(data: Path, root: Path) -> None:
     assert data
     install(root)
-    assert (root / install_cmd.COMMAND).readlink() == Path(sys.prefix) / "bin" / "tidegate"
+    assert (root / install_places.COMMAND).readlink() == Path(sys.prefix) / "bin" / "tidegate"
 
 
 def test_a_wheel_inside_the_image_is_linked_as_the_image_will_see_it(
@@ -78,12 +82,12 @@ def test_a_wheel_inside_the_image_is_linked_as_the_image_will_see_it(
     assert data
     monkeypatch.setattr(sys, "prefix", str(root / "opt/tidegate"))
     install(root)
-    assert (root / install_cmd.COMMAND).readlink() == Path("/opt/tidegate/bin/tidegate")
+    assert (root / install_places.COMMAND).readlink() == Path("/opt/tidegate/bin/tidegate")
 
 
 def test_a_command_that_a_package_has_put_there_is_left_alone(data: Path, root: Path) -> None:
     assert data
-    command = root / install_cmd.COMMAND
+    command = root / install_places.COMMAND
     command.parent.mkdir(parents=True)
     command.write_text("#!/bin/sh\n")
     assert install(root).exit_code == 0
@@ -93,7 +97,7 @@ def test_a_command_that_a_package_has_put_there_is_left_alone(data: Path, root: 
 def test_installing_again_replaces_and_changes_nothing_else(data: Path, root: Path) -> None:
     assert data
     install(root)
-    unit = root / install_cmd.PLACES["tidegate.service"]
+    unit = root / install_places.PLACES["tidegate.service"]
     good = unit.read_bytes()
     unit.write_text("old")
     before = sorted(root.rglob("*"))
@@ -164,7 +168,7 @@ def test_uninstalling_leaves_nothing_but_what_was_there_before(data: Path, root:
     (root / "usr/lib/systemd/system/other.service").touch()
     install(root)
     dry = uninstall(root, "--dry-run")
-    assert (root / install_cmd.COMMAND).is_symlink()
+    assert (root / install_places.COMMAND).is_symlink()
     done = uninstall(root)
     assert (done.exit_code, done.stdout.startswith(dry.stdout)) == (0, True)
     files = [path for path in root.rglob("*") if not path.is_dir()]
@@ -188,9 +192,9 @@ def test_uninstalling_disables_the_units_of_an_image(data: Path, root: Path) -> 
 def test_what_an_administrator_has_written_stays(data: Path, root: Path) -> None:
     assert data
     install(root)
-    snippet = root / install_cmd.SITE_FOLDERS[0] / "50-site.toml"
+    snippet = root / install_places.SITE_FOLDERS[0] / "50-site.toml"
     snippet.write_text("[updates]\nenabled = false\n")
-    command = root / install_cmd.COMMAND
+    command = root / install_places.COMMAND
     command.unlink()
     command.write_text("#!/bin/sh\n")
     uninstall(root)
@@ -208,6 +212,6 @@ def test_a_reader_that_closes_the_pipe_does_not_end_it_half_way(data: Path, root
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    for place in install_cmd.PLACES.values():
+    for place in install_places.PLACES.values():
         assert (root / place).exists()
-    assert (root / install_cmd.COMMAND).is_symlink()
+    assert (root / install_places.COMMAND).is_symlink()
