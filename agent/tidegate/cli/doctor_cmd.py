@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ from tidegate.cli import exits
 from tidegate.cli.terminal import show
 
 if TYPE_CHECKING:
-    from tidegate.doctor.base import Finding
+    from tidegate.doctor.base import Finding, Host
 
 MARKS = {"problem": "PROBLEM", "warning": "WARNING", "unknown": "unknown", "ok": "ok"}
 """What is printed for each status, the worst first."""
@@ -22,7 +23,13 @@ COLOURS = {"PROBLEM": "red", "WARNING": "yellow", "unknown": "magenta", "ok": "g
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON: see tidegate(1).")
-def doctor(*, as_json: bool) -> None:
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write a bundle for a bug report (.tar.gz): findings, status, configuration and journal, no secrets.",
+)
+def doctor(report: Path | None, *, as_json: bool) -> None:
     """Check what keeps this host from being updated, and print a remedy for each finding.
 
     This changes nothing, takes no lock and cannot cause a reboot. Run it as root for a complete result; other users
@@ -35,12 +42,28 @@ def doctor(*, as_json: bool) -> None:
 
     host = run.read_host()
     findings = asyncio.run(run.examine(host))
+    document = run.document(findings, host)
+    if report is not None:
+        _write_bundle(report, host, document)
     if as_json:
-        click.echo(json.dumps(run.document(findings, host), indent=1))
+        click.echo(json.dumps(document, indent=1))
     else:
         show(lines(findings), hang=_indent(findings), marks=COLOURS)
     if run.worst(findings) is Status.PROBLEM:
         raise SystemExit(exits.FAILED)
+
+
+def _write_bundle(path: Path, host: Host, document: Mapping[str, object]) -> None:
+    import asyncio  # noqa: PLC0415 - as above
+
+    from tidegate.doctor import bundle  # noqa: PLC0415
+
+    try:
+        bundle.write(path, asyncio.run(bundle.files(host, document)))
+    except OSError as err:
+        exits.complain(f"{path}: {err.strerror}", "choose another file for --report")
+        raise SystemExit(exits.FAILED) from err
+    click.echo(f"wrote {path}: read it before you pass it on", err=True)
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
