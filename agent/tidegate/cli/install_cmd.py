@@ -210,9 +210,16 @@ def _remove(paths: list[Path], root: Path) -> None:
         (root / "run/motd.d/60-tidegate").unlink(missing_ok=True)
     for path in paths:
         path.unlink(missing_ok=True)
-    for folder in (CONFIG, "usr/lib/tidegate", *SITE_FOLDERS, "etc/tidegate"):
-        with suppress(OSError):  # not empty, or not there
-            (root / folder).rmdir()
+    for folder in (*(path.parent for path in paths), *(root / folder for folder in SITE_FOLDERS)):
+        _remove_empty(folder, root)
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove ``folder``, and those above it in a folder ``tidegate``, as far as nothing is in them."""
+    with suppress(OSError):  # not empty, or not there
+        while "tidegate" in folder.relative_to(root).parts:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def _clear_reboot_required(root: Path) -> None:
