@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.private_bus import PrivateBus, private_bus
+
+# Texts for people have local time beside UTC where the two differ: here they do not, wherever the tests run.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 settings.register_profile(
     "tidegate",

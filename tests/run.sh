@@ -3,6 +3,9 @@
 # Debian 12 or newer; tests that need root, or a package that is missing, are skipped with the reason.
 #
 #   sh tests/run.sh [PYTEST ARGUMENTS]     with arguments, only pytest runs, with them
+#   sh tests/run.sh --clean                remove what is cached, and name the packages that were installed
+#
+# The services of packages that it installs (etcd, prometheus) are neither started nor enabled.
 #
 # The parts of the suite, in the order in which they run:
 #
@@ -21,6 +24,12 @@ set -eu
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 . "$checkout/contrib/setup.sh"
 
+if [ "${1-}" = --clean ]; then
+	clean_up "$checkout"
+	exit
+fi
+echo "caches: 0.5 GB in $(environments), up to 3 GB in ${TIDEGATE_LAB_CACHE:-/var/cache/tidegate-lab}" \
+	"(sh tests/run.sh --clean removes them)" >&2
 need_packages python3 python3-venv ca-certificates
 need_packages python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container dbus-daemon polkitd \
 	openssl gpg gpg-agent util-linux e2fsprogs grub-common etcd-server iproute2 prometheus \

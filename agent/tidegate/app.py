@@ -100,7 +100,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
     runner = Runner(clock, host, start.world)
     keeper = Keeper(clock, store, boot, start.policy, records)
     publisher, properties = Publisher(paths.public, __version__), AgentProperties(bus, __version__)
-    publisher.host = asdict(start.identity)
+    publisher.host, publisher.follows = asdict(start.identity), start.follows.document
     observer = _Observer(publisher, MotdWriter(paths.public), notifier, properties)
     loop = Loop(clock, alarm, keeper, runner, observer, _Announcements(journal_log, properties))
     await ShutdownWatch(bus, logind, lambda active: loop.post(ShutdownSignal(active))).start()
@@ -110,7 +110,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
         try:
             again = configured()
             runner.world = again.world
-            publisher.host = asdict(again.identity)
+            publisher.host, publisher.follows = asdict(again.identity), again.follows.document
             loop.post(PolicyChanged(again.policy))
         finally:
             notifier.ready()

@@ -18,6 +18,7 @@ from tidegate.discovery.select import discovery_for
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking
 from tidegate.fleetlock.settings import fleet_locking
+from tidegate.follows import Follows
 from tidegate.gates.select import GateSources, Unavailable, local_gates
 from tidegate.health.base import HealthProber
 from tidegate.health.judgement import HealthTerms
@@ -34,11 +35,12 @@ _REMEDY = "tidegate config check"
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """Everything that follows from the configuration: policy, parts for the runner, and the host's identity."""
+    """All that derives from the configuration: policy, parts for the runner, the host's identity, what it follows."""
 
     policy: Policy
     world: World
     identity: HostIdentity
+    follows: Follows
 
     def blocked_by(self, failure: Failure) -> Configured:
         """A copy whose policy forbids staging and rebooting, with ``failure`` as the reason."""
@@ -93,7 +95,7 @@ class ConfigurationReader:
             locking, gates = None, (*gates, Unavailable(FLEET_LOCK, err.message, err.remedy))
         discovery = discovery_for(settings, identity, NetClient(), dependencies.clock, dependencies.ask_engine)
         world = World(discovery, gates, dependencies.prober_for(settings))
-        return Configured(_policy(settings, locking, identity), world, identity)
+        return Configured(_policy(settings, locking, identity), world, identity, Follows(settings))
 
 
 def _policy(settings: Settings, locking: FleetLocking | None, identity: HostIdentity) -> Policy:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,3 +59,15 @@ def duration(secs: float) -> str:
     if days < 1:
         return f"{int(hours)} h {int(minutes % 60)} min"
     return f"{int(days)} d {int(hours % 24)} h"
+
+
+def moment(instant: datetime, *, seconds: bool = False) -> str:
+    """An aware instant in UTC, and in this host's time zone if its clock shows another time.
+
+    ``2026-03-02 23:00 UTC (Tue 00:00 CET)``. The zone may be changed while the process runs.
+    """
+    time.tzset()
+    clock = "%H:%M:%S" if seconds else "%H:%M"
+    local = instant.astimezone()
+    beside = f" ({local:%a {clock}} {local.tzname()})" if local.utcoffset() != timedelta() else ""
+    return f"{instant.astimezone(UTC):%Y-%m-%d {clock}} UTC{beside}"

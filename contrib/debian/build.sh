@@ -18,7 +18,8 @@ trap 'exit 1' HUP INT TERM
 # A copy of the sources, so that the checkout may be read-only and stays clean.
 source=$work/tidegate
 mkdir -p "$source/contrib" "$out"
-for part in agent config.d systemd contrib/man contrib/completions LICENSE README.md CHANGELOG.md; do
+for part in agent config.d systemd contrib/man contrib/completions contrib/coordinator contrib/monitoring \
+	contrib/schema LICENSE README.md CHANGELOG.md; do
 	cp -R "$checkout/$part" "$source/$part"
 done
 cp -R "$checkout/contrib/debian" "$source/debian"

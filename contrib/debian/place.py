@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tidegate.cli import install_cmd
+from tidegate.cli import install_places
 
 COMMON, AGENT, COORDINATOR = (Path("debian", name) for name in ("tidegate-common", "tidegate", "tidegate-coordinator"))
 HOME = Path("usr/lib/tidegate")
@@ -93,13 +93,14 @@ def _use_the_hosts_certificates() -> None:
 
 def _data() -> Iterator[tuple[Path, Path, str]]:
     """The files that ``tidegate install`` installs from a wheel: package, source and place."""
-    for name, place in install_cmd.PLACES.items():
+    for name, place in install_places.PLACES.items():
         yield COORDINATOR if "coordinator" in name else AGENT, Path("systemd", name), place
     for snippet in sorted(Path("config.d").glob("*.toml")):
-        yield AGENT, snippet, f"{install_cmd.CONFIG}/{snippet.name}"
-    for script in sorted(Path("contrib/initramfs-tools").rglob("*tidegate-boot")):
-        yield AGENT, script, f"usr/share/doc/tidegate/examples/{script.relative_to('contrib')}"
-    for name, place in install_cmd.COMPLETIONS.items():
+        yield AGENT, snippet, f"{install_places.CONFIG}/{snippet.name}"
+    for kind in ("coordinator", "initramfs-tools", "monitoring", "schema"):
+        for example in sorted(path for path in Path("contrib", kind).rglob("*") if path.is_file()):
+            yield AGENT, example, f"{install_places.EXAMPLES}/{example.relative_to('contrib')}"
+    for name, place in install_places.COMPLETIONS.items():
         yield COMMON, Path("contrib/completions", name), place
 
 

@@ -70,7 +70,15 @@ def _run(narrator: Narrator, chosen: str) -> int:
     if reason := can_run():
         narrator.say(f"Hosts in containers cannot run here: {reason}.")
         return scratch.play(narrator)
-    return _play(narrator, chosen)
+    try:
+        return _play(narrator, chosen)
+    except CannotBootError as err:
+        narrator.say(f"No host can be booted in a container here: {err}")
+        return scratch.play(narrator)
+
+
+class CannotBootError(Exception):
+    """The first boot of the first host failed, with the reason in one line."""
 
 
 def _play(narrator: Narrator, suite: str) -> int:
@@ -88,6 +96,12 @@ def _play(narrator: Narrator, suite: str) -> int:
             arrived = machine.boots[-1].payload == new.payload
     narrator.say(f"\nFor a shell in such a host: {sys.executable} -m tests.e2e.lab shell --suite {suite}")
     return 0 if arrived else 1
+
+
+def _last_line(error: LabError) -> str:
+    """The last words of what failed, or what was waited for."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason is known"
 
 
 def _release(depot: Depot, version: str, news: Mapping[str, File] = NOTHING_NEW) -> Release:
@@ -113,7 +127,7 @@ class _Story:
     def run(self, old: Release, new: Release) -> None:
         """Boot ``old``, publish ``new``, and follow the update."""
         self._narrator.chapter(f"A host boots release {old.version}")
-        self._host.start(self._source)
+        self._boot()
         self._checked()
         self._progress.skip()
         self._type("cat /etc/greeting", "systemctl status tidegate.service | head -n 3", "tidegate status")
@@ -123,6 +137,13 @@ class _Story:
         self._follow(new)
         self._narrator.chapter(f"The host runs release {new.version}")
         self._type("cat /etc/greeting", "tidegate status", "tidegate history", "ostree admin status")
+
+    def _boot(self) -> None:
+        """Boot the host for the first time."""
+        try:
+            self._host.start(self._source)
+        except LabError as err:
+            raise CannotBootError(_last_line(err)) from err
 
     def _type(self, *commands: str) -> None:
         for command in commands:

@@ -149,8 +149,7 @@ def _table(block: Block) -> Iterator[str]:
     yield from (".PP", ".na", ".TS", "nokeep;")  # on paper it may go over two pages
     yield " ".join("lB" for _ in head)
     yield " ".join("lx" if wrap else "l" for wrap in wraps) + "."
-    yield "\t".join(_text(cell) for cell in head)
-    for row in body:
+    for row in (head, *body):
         yield "\t".join(_cell(cell, wrap=wrap) for cell, wrap in zip(row, wraps, strict=True))
     yield from (".TE", ".ad")
 
@@ -163,7 +162,7 @@ def _wraps(column: Sequence[str]) -> bool:
     return any(len(cell) > _UNWRAPPED_COLUMNS and " " in cell for cell in column)
 
 
-_UNWRAPPED_COLUMNS = 24
+_UNWRAPPED_COLUMNS = 20
 """Three columns of this width leave room for a fourth on a terminal of 80 columns."""
 
 

@@ -17,6 +17,7 @@ SOURCE = "source"
 
 SOURCES = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "agent", "config.d", "systemd")
 CONTRIB = ("contrib/setup.sh", "contrib/debian", "contrib/man", "contrib/completions")
+EXAMPLES = ("contrib/coordinator", "contrib/monitoring", "contrib/schema")
 
 # Where the version stands in what is installed: its own, and those of the packages that it depends on.
 VERSIONED = ("DEBIAN/control", "usr/lib/tidegate/lib/python3/site-packages/tidegate/__init__.py")
@@ -29,7 +30,7 @@ def packages(cache: Cache, checkout: Path) -> Path:
         _copy(checkout, into / SOURCE)
         build_packages(into / SOURCE, into)
 
-    parts = (checkout / part for part in (*SOURCES, *CONTRIB))
+    parts = (checkout / part for part in (*SOURCES, *CONTRIB, *EXAMPLES))
     return cache.entry("packages", digest_files(Path(__file__), *parts), build, keep=KEPT_BUILDS)
 
 
@@ -50,7 +51,7 @@ def build_packages(checkout: Path, into: Path) -> Sequence[Path]:
 
 
 def _copy(checkout: Path, source: Path) -> None:
-    for part in (*SOURCES, *CONTRIB):
+    for part in (*SOURCES, *CONTRIB, *EXAMPLES):
         target = source / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if (checkout / part).is_dir():

@@ -73,6 +73,7 @@ def plain_host(lab: Lab, suite: str) -> Generator[tuple[Guest, Path]]:
         # A container that was killed is gone before the last of its processes is.
         wait_for(lambda: not [*pids_below(cgroup)], f"end of {name}'s processes", deadline_secs=OFF_SECS)
         lab.remove_cgroup(lab.cgroup(name))
+        lab.forget_machine(name)
         remove_tree(root)
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from contrib.demo import demo, scratch
+from contrib.demo.narration import Narrator
 from tests.e2e.conftest import CHECKOUT
 from tests.e2e.lab.debian import BaseHost
 
@@ -56,6 +58,28 @@ def test_a_scratch_sysroot_tells_the_same_story() -> None:
         "tidegate: 2.0 is applied: verified",
         "Booted:   2.0",
         "1.0 -> 2.0: applied",
+    )
+
+
+def test_a_host_that_does_not_boot_is_one_sentence_and_the_scratch_story_follows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_boot(*_: object) -> int:
+        raise demo.CannotBootError("Failed to mount cgroup hierarchies")
+
+    played: list[Narrator] = []
+
+    def play(narrator: Narrator) -> int:
+        played.append(narrator)
+        return 0
+
+    monkeypatch.setattr(demo, "can_run", lambda: None)
+    monkeypatch.setattr(demo, "_play", no_boot)
+    monkeypatch.setattr(scratch, "play", play)
+    assert demo.main([]) == 0
+    assert len(played) == 1
+    assert capsys.readouterr().out == (
+        "No host can be booted in a container here: Failed to mount cgroup hierarchies\n"
     )
 
 

@@ -20,15 +20,16 @@ import pytest
 from tests.e2e.conftest import CHECKOUT, REPO
 from tests.e2e.lab.apt_sources import AptSource, lines_for, parse_deb822, parse_one_line
 from tests.e2e.lab.bootloader import entry_of, fallback_entry
-from tests.e2e.lab.cache import Cache, digest
+from tests.e2e.lab.cache import Cache, digest, locked
 from tests.e2e.lab.debian import BaseHost
 from tests.e2e.lab.depot import REF, Depot, File, Link, Release, in_release, open_depot
 from tests.e2e.lab.disk import new_disk
 from tests.e2e.lab.faults import Cut, FaultPlan, Garble, Hang, Unavailable
 from tests.e2e.lab.guest import Guest, GuestGoneError
-from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, Lab, open_lab
+from tests.e2e.lab.lab import CGROUP_PREFIX, CGROUP_ROOT, NSPAWN_SOCKETS, Lab, open_lab
 from tests.e2e.lab.layer import agent_layer
 from tests.e2e.lab.machine import Machine
+from tests.e2e.lab.namespaces import MOUNTS_ONLY, Namespaces
 from tests.e2e.lab.process import LabError, must
 from tests.e2e.lab.server import Server
 from tests.e2e.lab.signing import new_signer
@@ -38,6 +39,7 @@ from tests.e2e.lab.wheels import Wheelhouse
 from tests.e2e.suites import on_one_suite
 from tests.e2e.world import MachineFactory
 
+SHELL_SECS = 300.0
 MIB = 1024 * 1024
 FINALIZE = "systemctl start ostree-finalize-staged.service"  # without it a quick reboot may lose the staging (2022.7)
 
@@ -99,6 +101,17 @@ def test_an_entry_of_the_cache_is_built_once_and_only_whole(tmp_path: Path) -> N
     assert not cache.path("thing", key).exists()
     assert cache.entry("thing", key, build, keep=1) == cache.entry("thing", key, build, keep=1)
     assert len(builds) == 2
+
+
+def test_a_cache_that_is_in_use_is_not_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.entry("thing", digest("recipe"), lambda into: (into / "part").touch(), keep=1)
+    with locked(tmp_path / ".thing.lock", "thing"), pytest.raises(LabError, match=r"in use \(\.thing\.lock\)"):
+        cache.remove()
+    assert cache.path("thing", digest("recipe")).exists()
+    cache.remove()
+    assert list(tmp_path.iterdir()) == []
+    Cache(tmp_path / "none").remove()
 
 
 def test_two_builders_at_once_build_once(tmp_path: Path) -> None:
@@ -242,6 +255,15 @@ def test_an_update_is_booted_and_so_is_the_older_entry_on_demand(
     machine.choose_next(entry_of(first.payload))
     assert machine.reboot().payload == first.payload
     assert machine.reboot().payload == second.payload
+
+
+def test_the_sockets_of_a_container_that_was_killed_are_unmounted(lab: Lab) -> None:
+    folder = NSPAWN_SOCKETS / "killed"
+    lab.namespaces.must(["mkdir", "-p", folder])
+    lab.namespaces.must(["mount", "-t", "tmpfs", "tmpfs", folder])
+    lab.forget_machine("killed")
+    assert not lab.namespaces.outside(folder).exists()
+    lab.forget_machine("killed")
 
 
 @on_one_suite
@@ -456,3 +478,23 @@ def test_a_harness_that_is_ended_takes_everything_along(
         wait_for(lambda: not Path(work).exists(), "removal of the work folder", deadline_secs=60)
         left = [p.name for p in next_lab.namespaces.outside(CGROUP_ROOT).glob(f"{CGROUP_PREFIX}-{harness.pid}-*")]
         assert left == []
+
+
+@on_one_suite
+@pytest.mark.host
+def test_the_host_of_a_shell_has_a_release_to_update_to(base: BaseHost) -> None:
+    typed = "tidegate check\ntidegate stage\ntidegate status\n"
+    command = [sys.executable, "-m", "tests.e2e.lab", "shell", "--suite", base.suite]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, input=typed, capture_output=True, text=True, timeout=SHELL_SECS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'tidegate apply --reason "to try it"' in done.stdout
+    assert "2 is available" in done.stdout
+    assert "Staged:   2 (" in done.stdout
+
+
+def test_an_error_of_a_command_has_its_own_words_only() -> None:
+    with Namespaces.open(MOUNTS_ONLY) as namespaces, pytest.raises(LabError) as caught:
+        namespaces.must(["sh", "-c", "echo no >&2; exit 3"])
+    assert caught.value.message == "exit code 3 from: sh -c 'echo no >&2; exit 3'\nno"

@@ -74,7 +74,7 @@ def test_without_the_library_a_reader_is_hung_up_on_and_the_journal_has_what_to_
     for _ in range(8):
         assert host.machine.sh(f"{PYTHON} -c '{READ_SOCKET}'") == ""
     assert host.machine.sh("systemctl is-active tidegate-metrics.socket").strip() == "active"
-    assert 'pip install "tidegate[metrics]"' in host.machine.messages("-u", "tidegate-metrics.service")
+    assert "pip install 'tidegate[metrics]'" in host.machine.messages("-u", "tidegate-metrics.service")
 
 
 def test_a_release_that_waits_is_told_at_the_login_and_to_other_tools(world: World) -> None:

@@ -14,8 +14,10 @@ from tidegate.errors import ErrorKind, TidegateError
 AGENT = Endpoint("org.tidegate.Agent1", "/org/tidegate/Agent1", "org.tidegate.Agent1")
 
 
-async def ask_agent(member: str, timeout_secs: float, signature: str = "", *arguments: object) -> str:
-    """Call a method that returns a string.
+async def ask_agent(
+    member: str, timeout_secs: float, signature: str = "", *arguments: object, may_interact: bool = False
+) -> str:
+    """Call a method that returns a string. ``may_interact``: polkit may prompt the user.
 
     Raises:
         TidegateError: the agent's error; ``agent.unreachable`` where no agent runs; ``bus.lost`` where the bus was lost
@@ -23,7 +25,15 @@ async def ask_agent(member: str, timeout_secs: float, signature: str = "", *argu
     """
     bus = await Bus.connect()
     try:
-        values = await bus.call(AGENT, member, signature, *arguments, returns="s", timeout_secs=timeout_secs)
+        values = await bus.call(
+            AGENT,
+            member,
+            signature,
+            *arguments,
+            returns="s",
+            timeout_secs=timeout_secs,
+            may_interact=may_interact,
+        )
     except TidegateError as err:
         raise _explained(err) from err
     finally:

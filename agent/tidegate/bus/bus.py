@@ -77,7 +77,7 @@ class Bus:
         await self._server.stop()
         await self._channel.close()
 
-    async def call(
+    async def call(  # noqa: PLR0913 - the parts of a call
         self,
         endpoint: Endpoint,
         member: str,
@@ -85,17 +85,20 @@ class Bus:
         *args: object,
         returns: str = "",
         timeout_secs: float = CALL_SECS,
+        may_interact: bool = False,
     ) -> tuple[object, ...]:
         """Call a method and return its values: arrays and structs as tuples, variants unwrapped.
 
         A ``v`` is passed as :class:`Typed`. The caller closes file descriptors (``h``) in the result. ``returns`` is
-        the expected signature: a reply of another one is an error.
+        the expected signature: a reply of another one is an error. ``may_interact``: the service may have polkit prompt
+        the user.
 
         Raises:
             CallFailed: the service replied with an error of its own, or with other types.
             TidegateError: the error that a Tidegate service raised; ``bus.timeout``; ``bus.unreachable``.
         """
-        reply = await self._ask(endpoint, member, signature, args, timeout_secs)
+        call = replace(_call(endpoint, member, signature, args), may_interact=may_interact)
+        reply = await self._ask(call, timeout_secs)
         if reply.signature != returns:
             close_all(reply.descriptors)
             raise _wrong_type(f"{endpoint.destination} {member}", reply.signature, returns)
@@ -106,7 +109,7 @@ class Bus:
     ) -> object:
         """Read a property whose type must be ``signature``; raise as :meth:`call` does."""
         properties = replace(endpoint, interface=PROPERTIES)
-        reply = await self._ask(properties, "Get", "ss", (endpoint.interface, name), timeout_secs)
+        reply = await self._ask(_call(properties, "Get", "ss", (endpoint.interface, name)), timeout_secs)
         match reply.body:
             case (Typed(signature=got, value=value),) if got == signature:
                 return unwrapped(value)
@@ -117,14 +120,12 @@ class Bus:
         close_all(reply.descriptors)
         raise _wrong_type(f"{endpoint.destination} {name}", got, signature)
 
-    async def _ask(
-        self, endpoint: Endpoint, member: str, signature: str, args: Sequence[object], timeout_secs: float
-    ) -> Message:
+    async def _ask(self, call: Message, timeout_secs: float) -> Message:
         """Send a call and wait for its reply; raise an error reply."""
         if not self.connected:
             raise _gone()
-        context = f"{endpoint.destination} {member}"
-        serial = self._channel.send(_call(endpoint, member, signature, args))
+        context = f"{call.destination} {call.member}"
+        serial = self._channel.send(call)
         reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._replies[serial] = reply
         try:

@@ -146,7 +146,6 @@ class MessageChannel:
 def _to_wire(message: Message, serial: int, descriptors: list[int]) -> dbus_next.Message:
     types = dbus_next.SignatureTree(message.signature).types
     body = [_encode(kind, value, descriptors) for kind, value in zip(types, message.body, strict=True)]
-    flags = dbus_next.MessageFlag.NONE if message.wants_reply else dbus_next.MessageFlag.NO_REPLY_EXPECTED
     fields: dict[str, Any] = {
         "destination": message.destination,
         "path": message.path,
@@ -160,10 +159,15 @@ def _to_wire(message: Message, serial: int, descriptors: list[int]) -> dbus_next
         message_type=_KINDS[message.kind],
         signature=message.signature,
         body=body,
-        flags=flags,
+        flags=_flags(message),
         serial=serial,
         unix_fds=descriptors,
     )
+
+
+def _flags(message: Message) -> dbus_next.MessageFlag:
+    flags = dbus_next.MessageFlag.NONE if message.wants_reply else dbus_next.MessageFlag.NO_REPLY_EXPECTED
+    return flags | dbus_next.MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if message.may_interact else flags
 
 
 def _from_wire(wire: dbus_next.Message) -> Message:
@@ -179,6 +183,7 @@ def _from_wire(wire: dbus_next.Message) -> Message:
         error_name=wire.error_name or "",
         answers=wire.reply_serial or 0,
         wants_reply=not wire.flags & dbus_next.MessageFlag.NO_REPLY_EXPECTED,
+        may_interact=bool(wire.flags & dbus_next.MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
         sender=wire.sender or "",
         serial=wire.serial,
         descriptors=tuple(wire.unix_fds),

@@ -18,11 +18,15 @@ def _no_arguments() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a call, as the bus daemon vouches for it. ``pid`` is for logs only: it may have been reused."""
+    """The sender of a call, as the bus daemon vouches for it. ``pid`` is for logs only: it may have been reused.
+
+    ``may_interact``: for this call, polkit may prompt the caller's user.
+    """
 
     unique_name: str
     uid: int
     pid: int | None
+    may_interact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

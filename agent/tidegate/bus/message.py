@@ -30,7 +30,7 @@ class Message:
 
     In ``body`` arrays and structs are tuples, ``v`` is :class:`Typed`, and ``h`` is an open file descriptor.
     ``descriptors`` lists those of a received message: its receiver closes them. ``answers`` is the serial of the call
-    that a return or an error replies to.
+    that a return or an error replies to. ``may_interact``: the caller is ready to wait while polkit prompts its user.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Message:
     error_name: str = ""
     answers: int = 0
     wants_reply: bool = True
+    may_interact: bool = False
     sender: str = ""
     serial: int = 0
     descriptors: tuple[int, ...] = ()

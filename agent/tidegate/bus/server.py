@@ -111,7 +111,7 @@ class Server:
     async def _answer(self, call: Message) -> Message:
         args = tuple(unwrapped(value) for value in call.body)
         request = Request(call.path, call.interface, call.member, call.signature, args)
-        caller = await self._callers.identify(call.sender)
+        caller = replace(await self._callers.identify(call.sender), may_interact=call.may_interact)
         with self._call_limits.of_user(caller.uid):
             reply = await self.exports.answer(request, caller)
         return Message(Kind.RETURN, signature=reply.signature, body=reply.values)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tidegate.cli.snapshot_file import read
-from tidegate.cli.update_cmd import ask
+from tidegate.cli.update_cmd import ask, prompt_option
 from tidegate.jsonread import Document, rows, table
 
 if TYPE_CHECKING:
@@ -30,19 +30,21 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the r
 
 @click.command()
 @_json_option
-def check(*, as_json: bool) -> None:
+@prompt_option
+def check(*, as_json: bool, allow_interactive: bool | None) -> None:
     """Check for a newer release now."""
-    ask("Check", CHECK_SECS, document=_document if as_json else None)
+    ask("Check", CHECK_SECS, document=_document if as_json else None, allow_interactive=allow_interactive)
 
 
 @click.command()
 @_json_option
-def stage(*, as_json: bool) -> None:
+@prompt_option
+def stage(*, as_json: bool, allow_interactive: bool | None) -> None:
     """Download and prepare the next release now.
 
     The next boot still starts the running release.
     """
-    ask("Stage", STAGE_SECS, document=_document if as_json else None)
+    ask("Stage", STAGE_SECS, document=_document if as_json else None, allow_interactive=allow_interactive)
 
 
 def found(answer: str, snapshot: Document) -> Document:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 from tidegate.cli import output
+from tidegate.cli.suggest import SuggestingGroup
 
 if TYPE_CHECKING:
     from tidegate.config.keys import S
@@ -63,7 +64,7 @@ def problem_text(problems: Iterable[Problem]) -> str:
     return "\n".join(f"{_place(one)}: {one.message}\n    {one.remedy}" for one in problems)
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def config() -> None:
     """Check and show the configuration."""
 

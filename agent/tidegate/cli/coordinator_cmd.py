@@ -13,13 +13,14 @@ import click
 
 from tidegate.cli import exits, output
 from tidegate.cli.config_cmd import json_option, tell_problems
+from tidegate.cli.suggest import SuggestingGroup
+from tidegate.system.installation import remedy_for_extra
 
 if TYPE_CHECKING:
     from tidegate.coordinator.operator_client import Target
     from tidegate.jsonread import Node
 
 WATCH_SECS = 2.0
-_EXTRA = "install it with its dependencies: pip install 'tidegate[coordinator]'"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -59,7 +60,7 @@ def _target_options(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def coordinator() -> None:
     """Run the fleet lock server (FleetLock), and list and free its slots."""
 
@@ -73,7 +74,7 @@ def serve(roots: tuple[Path, ...], store: str | None, listen: str | None) -> Non
     try:
         from tidegate.coordinator.serve import Overrides, run  # noqa: PLC0415 - the extra may not be installed
     except ModuleNotFoundError as error:
-        exits.complain(f"the coordinator needs {error.name}, which is not installed", _EXTRA)
+        exits.complain(f"the coordinator needs {error.name}, which is not installed", remedy_for_extra("coordinator"))
         raise SystemExit(exits.FAILED) from None
 
     from tidegate.clock import SystemClock  # noqa: PLC0415

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from tidegate import __version__
+from tidegate.cli.suggest import SuggestingGroup
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "metrics": ("tidegate.cli.metrics_cmd:metrics", "Print the host's metrics for Prometheus."),
     "doctor": ("tidegate.cli.doctor_cmd:doctor", "Check what keeps this host from being updated."),
     "install": ("tidegate.cli.install_cmd:install", "Install units, policies and defaults of the wheel."),
+    "uninstall": ("tidegate.cli.install_cmd:uninstall", "Remove what install has installed."),
     "agent": ("tidegate.cli.process_cmd:agent", "Run the agent (systemd starts this)."),
     "engine-helper": ("tidegate.cli.process_cmd:engine_helper", "Serve the update engine (D-Bus starts this)."),
     "net-worker": ("tidegate.cli.process_cmd:net_worker", "Make one network request (the agent starts this)."),
@@ -52,7 +54,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 INTERNAL = frozenset({"agent", "engine-helper", "login-message", "metrics-server", "net-worker"})
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command when it runs, not when it is listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

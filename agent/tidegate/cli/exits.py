@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from tidegate.cli import output
+from tidegate.cli.terminal import show
 
 if TYPE_CHECKING:
     from tidegate.errors import TidegateError
@@ -65,6 +65,6 @@ def end_process(error: TidegateError) -> NoReturn:
 
 def complain(message: str, remedy: str = "") -> None:
     """Print an error to standard error, and its remedy on a second line."""
-    output.line(f"tidegate: {message}", err=True)
+    show([f"tidegate: {message}"], hang=2, err=True)
     if remedy:
-        output.line(f"  to do: {remedy}", err=True)
+        show([f"  to do: {remedy}"], hang=9, err=True)

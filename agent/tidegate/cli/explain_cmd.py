@@ -10,6 +10,7 @@ import click
 
 from tidegate.cli import exits, output
 from tidegate.cli.snapshot_file import read, text
+from tidegate.cli.terminal import show
 from tidegate.cli.wording import reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, rows, table
@@ -18,6 +19,10 @@ EXPLAIN_SECS = 6 * 60.0
 """Longer than the deadlines of all gates together."""
 
 _MARKS: Mapping[str, str] = {"allow": "allows", "wait": "WAITS", "not_asked": "-"}
+COLOURS = {"allows": "green", "WAITS": "yellow", "to do:": "cyan"}
+
+REASON_COLUMNS = 12
+"""From the end of the column of gates to the reasons, less what that column is indented."""
 
 
 @click.command()
@@ -33,7 +38,7 @@ def explain(*, as_json: bool) -> None:
     if as_json:
         output.document(document)
     else:
-        output.lines(lines(document, SystemClock().now().wall))
+        show(lines(document, SystemClock().now().wall), hang=_width(document) + REASON_COLUMNS, marks=COLOURS)
     if why_not is not None:
         exits.complain(f"shown is the agent's last snapshot: {why_not}", "systemctl status tidegate.service")
         raise SystemExit(exits.UNREACHABLE)
@@ -67,13 +72,17 @@ def _from_snapshot(snapshot: Document) -> Document:
 def lines(document: Document, now: datetime) -> Iterator[str]:
     """Format the document as text, line by line."""
     yield _headline(document, now)
-    gates = rows(document, "gates")
-    width = max((len(text(row, "gate")) for row in gates), default=0)
-    for row in gates:
+    width = _width(document)
+    for row in rows(document, "gates"):
         gate, mark = text(row, "gate"), _MARKS.get(text(row, "verdict"), "?")
         yield f"  {gate:<{width}}  {mark:<6}  {reason_of(row, now)}".rstrip()
         if text(row, "remedy"):
             yield f"  {'':<{width}}          to do: {text(row, 'remedy')}"
+
+
+def _width(document: Document) -> int:
+    """The width of the column of gates."""
+    return max((len(text(row, "gate")) for row in rows(document, "gates")), default=0)
 
 
 def _headline(document: Document, now: datetime) -> str:

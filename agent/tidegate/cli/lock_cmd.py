@@ -9,6 +9,7 @@ import click
 
 from tidegate.cli import exits, output
 from tidegate.cli.durations import duration
+from tidegate.cli.suggest import SuggestingGroup
 from tidegate.cli.update_cmd import forget_lock
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def account_options(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def lock() -> None:
     """Run other jobs than updates under the fleet lock."""
 

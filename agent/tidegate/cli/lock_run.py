@@ -22,9 +22,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import click
-
-from tidegate.cli import exits
+from tidegate.cli import exits, output
 from tidegate.cli.signals import Signals
 from tidegate.clock import Clock
 from tidegate.errors import ErrorKind, TidegateError
@@ -170,7 +168,7 @@ async def _acquire(slot: _Slot, job: Job, clock: Clock, signals: Signals) -> _En
             return _Ended(exits.REFUSED)
         if asked.why != reported:
             reported = asked.why
-            click.echo(f"tidegate: waiting for {job.account.place}: {reported}", err=True)
+            output.line(f"tidegate: waiting for {job.account.place}: {reported}", err=True)
         received = await signals.within(min(asked.pause_secs, left_secs))
         if received is not None:
             return _interrupted(received)
@@ -183,7 +181,7 @@ async def _answered(slot: _Slot, account: LockAccount, signals: Signals) -> _Lat
     try:
         await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done() and signals.first is not None:
-            click.echo(f"tidegate: {signals.first.name}: waiting for the answer of {account.server}", err=True)
+            output.line(f"tidegate: {signals.first.name}: waiting for the answer of {account.server}", err=True)
             await asyncio.wait({task}, timeout=account.timeout_secs)
         return task.result() if task.done() else _Later(0.0, "no answer")
     finally:
@@ -255,7 +253,7 @@ async def _release(slot: _Slot, job: Job, clock: Clock, signals: Signals) -> str
     """
     signals.clear()
     if slot.maybe_held and slot.doubt_secs > 0:
-        click.echo(f"tidegate: waiting for a request to be over before releasing {job.account.place}", err=True)
+        output.line(f"tidegate: waiting for a request to be over before releasing {job.account.place}", err=True)
         await asyncio.sleep(slot.doubt_secs)
     begun_secs, pause_secs = clock.now().boot_secs, FIRST_RETRY_SECS
     while slot.maybe_held:
@@ -265,7 +263,7 @@ async def _release(slot: _Slot, job: Job, clock: Clock, signals: Signals) -> str
             left_secs = _left_secs(job.release_secs, clock.now().boot_secs - begun_secs)
             if left_secs <= 0 or error.kind in _HOPELESS:
                 return error.message
-            click.echo(f"tidegate: releasing {job.account.place} failed, retrying: {error.message}", err=True)
+            output.line(f"tidegate: releasing {job.account.place} failed, retrying: {error.message}", err=True)
             wait_secs = min(max(pause_secs, error.retry_after_secs or 0.0), left_secs)
             if await signals.within(_jittered(wait_secs)) is not None:
                 return error.message

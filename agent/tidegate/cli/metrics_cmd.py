@@ -10,6 +10,7 @@ import click
 from tidegate.cli import exits
 from tidegate.clock import SystemClock
 from tidegate.system.atomicfile import write_visibly
+from tidegate.system.installation import remedy_for_extra
 
 _MODE = 0o644
 """Readable for node_exporter, which runs as another user."""
@@ -64,6 +65,6 @@ def _exposition() -> Callable[[], bytes]:
     try:
         from tidegate.metrics.exposition import exposition  # noqa: PLC0415 - may be missing, and is slow to import
     except ModuleNotFoundError as err:
-        exits.complain(f"metrics need {err.name}, which is not installed", 'pip install "tidegate[metrics]"')
+        exits.complain(f"metrics need {err.name}, which is not installed", remedy_for_extra("metrics"))
         raise SystemExit(exits.FAILED) from err
     return exposition

@@ -12,6 +12,7 @@ import click
 from tidegate.cli import exits, output
 from tidegate.cli.config_cmd import json_option
 from tidegate.cli.publish_options import FOLDER, Course, dry_run_option, graph_option, rollout_options
+from tidegate.cli.suggest import SuggestingGroup
 from tidegate.clock import SystemClock
 from tidegate.errors import TidegateError
 
@@ -25,7 +26,7 @@ DEFAULT_DELTAS = 3
 MAX_AGE_INDEX = 10**18 - 1
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def publish() -> None:
     """Publish releases from an OSTree repository: deltas, summary and update graph.
 

@@ -10,7 +10,8 @@ import click
 
 from tidegate.cli import exits, output
 from tidegate.cli.snapshot_file import read, text
-from tidegate.cli.wording import reason_of, when
+from tidegate.cli.terminal import fitted, show
+from tidegate.cli.wording import clock_time, reason_of, when
 from tidegate.clock import SystemClock
 from tidegate.jsonread import Document, items, rows, table
 from tidegate.report.status_file import is_live
@@ -31,6 +32,16 @@ _CODES = {
     "paused": PAUSED,
     "failed": LAST_FAILED,
 }
+
+TITLE_COLUMNS = 10
+
+MARKS = {
+    **dict.fromkeys(("State:", "Booted:", "Staged:"), "bold"),
+    **dict.fromkeys(("Waits:", "Held:", "Due:", "Denied:"), "yellow"),
+    **dict.fromkeys(("Trouble:", "Config:"), "red"),
+    "to do:": "cyan",
+}
+"""Titles in colour: what the host runs, what it waits for, what is wrong, and what to do."""
 
 _VERDICTS = {"watching": "is watched", "good": "is healthy", "bad": "is unhealthy"}
 
@@ -56,7 +67,7 @@ def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
     if as_json:
         output.document({**document, "live": live, "source": "snapshot"})
     else:
-        output.lines(lines(document, SystemClock().now().wall))
+        show(lines(document, SystemClock().now().wall), hang=TITLE_COLUMNS, marks=MARKS)
     if not live:
         exits.complain("the agent is not running; this is its last snapshot", "systemctl start tidegate.service")
         raise SystemExit(exits.UNREACHABLE)
@@ -67,7 +78,10 @@ def status(*, as_json: bool, with_code: bool, watch: bool) -> None:
 def _watch(*, as_json: bool) -> int:
     from tidegate.cli.watch import run, view_for  # noqa: PLC0415 - asyncio and the bus take longer to import than all the rest
 
-    return run(view_for(lambda document: lines(document, SystemClock().now().wall), as_json=as_json), read)
+    def fit(document: Document) -> Iterator[str]:
+        return fitted(lines(document, SystemClock().now().wall), hang=TITLE_COLUMNS, marks=MARKS)
+
+    return run(view_for(fit, as_json=as_json), read)
 
 
 def exit_code(document: Document) -> int:
@@ -97,6 +111,7 @@ def lines(document: Document, now: datetime) -> Iterator[str]:
         yield from _wait(gate, now)
     yield from _lock(table(document, "lock"), now)
     yield from _checks(document, now)
+    yield from _follows(table(document, "follows"), now)
     yield from _last(document, now)
     for denial in rows(document, "denied"):
         yield _line("Denied", f"{_release(table(denial, 'release'))}: {text(denial, 'evidence')}")
@@ -182,6 +197,25 @@ def _checks(document: Document, now: datetime) -> Iterator[str]:
     yield _line("Checks", ", ".join(part for part in parts if part))
 
 
+def _follows(follows: Document, now: datetime) -> Iterator[str]:
+    """The source of releases, the strategies, and the window in which they let the host reboot."""
+    if follows:
+        source = table(follows, "source")
+        name = text(source, "url") or "the remote of the booted release"
+        signed = ", signed" if source.get("signed") else ""
+        strategies = ", ".join(cast("list[str]", follows.get("strategy", [])))
+        yield _line("Follows", f"{name}{signed}; strategy {strategies}{_window(table(follows, 'window'), now)}")
+
+
+def _window(window: Document, now: datetime) -> str:
+    until = text(window, "until")
+    if not window or (until and not when(until, now).startswith("in ")):
+        return ""  # there is no schedule, or the snapshot is older than the window
+    if not until:
+        return ", open without end" if window.get("open") else ", no window ahead"
+    return f", {'open until' if window.get('open') else 'next window'} {clock_time(until)}, {when(until, now)}"
+
+
 def _next(instant: str, now: datetime) -> str:
     """The next check. If its time has passed, another operation is in progress, or the snapshot is old."""
     due = when(instant, now)
@@ -212,7 +246,7 @@ def _remedy(failure: Document) -> Iterator[str]:
 
 
 def _line(title: str, value: str) -> str:
-    return f"{title + ':' if title else '':<10}{value}"
+    return f"{title + ':' if title else '':<{TITLE_COLUMNS}}{value}"
 
 
 def _release(release: Document) -> str:

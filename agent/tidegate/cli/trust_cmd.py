@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from tidegate.cli import exits, output
+from tidegate.cli.suggest import SuggestingGroup
+from tidegate.system.installation import remedy_for_extra
 
 if TYPE_CHECKING:
     from tidegate.trust.repository import Repository
@@ -20,8 +22,6 @@ MAX_DAYS = 3660
 
 SOON = timedelta(days=30)
 """When to warn of an expiring root or targets signature: time for a person to fetch the offline keys."""
-
-_EXTRA = "install it with its dependencies: pip install 'tidegate[trust]'"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -53,7 +53,7 @@ def _days(role: str, default: int) -> Callable[[F], F]:
 _root_days, _targets_days, _online_days = _days("root", 365), _days("targets", 365), _days("online", 7)
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def trust() -> None:
     """Sign update graphs, so that hosts need not trust the web server."""
 
@@ -120,7 +120,7 @@ def _opened(keys: Path, repository: Path, days: dict[str, int]) -> Generator[tup
     try:
         from tidegate.trust.repository import Lifetimes, Repository  # noqa: PLC0415 - the extra may not be installed
     except ModuleNotFoundError as error:
-        exits.complain(f"signing needs {error.name}, which is not installed", _EXTRA)
+        exits.complain(f"signing needs {error.name}, which is not installed", remedy_for_extra("trust"))
         raise SystemExit(exits.FAILED) from None
 
     from tidegate.clock import SystemClock  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -35,75 +36,106 @@ override_option = click.option(
 )
 
 
+prompt_option = click.option(
+    "--allow-interactive/--no-allow-interactive",
+    default=None,
+    help="Let polkit ask for a password on this terminal. [default: for users other than root at a terminal]",
+)
+
+
 @click.command()
 @click.option("--now", is_flag=True, help="Skip the strategy: ask only the gates that guard manual reboots.")
 @override_option
 @reason_option("the history and the journal")
-def apply(*, now: bool, override: str | None, reason: str) -> None:
+@prompt_option
+def apply(*, now: bool, override: str | None, reason: str, allow_interactive: bool | None) -> None:
     """Reboot into the staged release now, if every gate allows it.
 
     If a gate does not, its reason is printed and the exit status is 3.
     """
-    ask("Apply", REBOOT_SECS, "sbas", checked_reason(reason), now, gates_in(override), reboots=True)
+    ask(
+        "Apply",
+        REBOOT_SECS,
+        "sbas",
+        checked_reason(reason),
+        now,
+        gates_in(override),
+        reboots=True,
+        allow_interactive=allow_interactive,
+    )
 
 
 @click.command()
 @override_option
 @reason_option("the history and the journal")
-def rollback(*, override: str | None, reason: str) -> None:
+@prompt_option
+def rollback(*, override: str | None, reason: str, allow_interactive: bool | None) -> None:
     """Reboot into the previous release, and deny the running one.
 
     If a gate does not allow it, or there is no previous release, the reason is printed and the exit status is 3.
     """
-    ask("Rollback", REBOOT_SECS, "sas", checked_reason(reason), gates_in(override), reboots=True)
+    ask(
+        "Rollback",
+        REBOOT_SECS,
+        "sas",
+        checked_reason(reason),
+        gates_in(override),
+        reboots=True,
+        allow_interactive=allow_interactive,
+    )
 
 
 @click.command()
 @reason_option("the journal")
-def resume(*, reason: str) -> None:
+@prompt_option
+def resume(*, reason: str, allow_interactive: bool | None) -> None:
     """Let a host that is paused after a bad update continue with the release that it runs."""
-    ask("Resume", ANSWER_SECS, "s", checked_reason(reason))
+    ask("Resume", ANSWER_SECS, "s", checked_reason(reason), allow_interactive=allow_interactive)
 
 
 @click.command()
 @click.argument("release", metavar="VERSION")
 @reason_option("the list of denied releases and the journal")
-def deny(*, release: str, reason: str) -> None:
+@prompt_option
+def deny(*, release: str, reason: str, allow_interactive: bool | None) -> None:
     """Deny a release: it is not staged until the denial is lifted.
 
     VERSION is a version that the agent knows, or a payload.
     """
-    ask("Deny", ANSWER_SECS, "ss", release, checked_reason(reason))
+    ask("Deny", ANSWER_SECS, "ss", release, checked_reason(reason), allow_interactive=allow_interactive)
 
 
 @click.command()
 @click.argument("release", metavar="VERSION")
 @reason_option("the journal")
-def allow(*, release: str, reason: str) -> None:
+@prompt_option
+def allow(*, release: str, reason: str, allow_interactive: bool | None) -> None:
     """Lift the denial of a release, whether an operator or the agent denied it.
 
     VERSION is a version or a payload that tidegate status lists as denied.
     """
-    ask("Allow", ANSWER_SECS, "ss", release, checked_reason(reason))
+    ask("Allow", ANSWER_SECS, "ss", release, checked_reason(reason), allow_interactive=allow_interactive)
 
 
 @click.command()
-def reload() -> None:
+@prompt_option
+def reload(*, allow_interactive: bool | None) -> None:
     """Read the configuration again.
 
     If it is invalid, the last good one stays in force, and the exit status is 3.
     """
-    ask("Reload", ANSWER_SECS)
+    ask("Reload", ANSWER_SECS, allow_interactive=allow_interactive)
 
 
 @click.command()
 @reason_option("the journal")
-def forget_lock(*, reason: str) -> None:
+@prompt_option
+def forget_lock(*, reason: str, allow_interactive: bool | None) -> None:
     """Discard a pending release of the fleet lock whose server is gone for good.
 
     The server is not contacted. If it still exists, its operator has to free the slot.
     """
-    ask("ForgetLock", ANSWER_SECS, "s", checked_reason(reason))
+    ask("ForgetLock", ANSWER_SECS, "s", checked_reason(reason), allow_interactive=allow_interactive)
 
 
 def checked_reason(reason: str) -> str:
@@ -129,27 +161,32 @@ def gates_in(override: str | None) -> list[str]:
     return gates
 
 
-def ask(
+def ask(  # noqa: PLR0913 - the parts of a call, and what becomes of its answer
     member: str,
     timeout_secs: float,
     signature: str = "",
     *arguments: object,
     reboots: bool = False,
     document: Callable[[str | TidegateError], Document] | None = None,
+    allow_interactive: bool | None = None,
 ) -> None:
     """Call a method of the agent, print its answer, and exit with the matching code.
 
     ``reboots``: losing the bus connection during the call means that the host is going down. ``document`` turns the
     answer or the error into the JSON to be printed; the error is printed to standard error too. An interrupted call
-    exits with 1, while the agent goes on with the request.
+    exits with 1, while the agent goes on with the request. ``allow_interactive`` is the value of its option.
     """
     import asyncio  # noqa: PLC0415 - asyncio and the bus take longer to import than all of `status`
 
     from tidegate.agent_api import client  # noqa: PLC0415
+    from tidegate.cli import polkit_prompt  # noqa: PLC0415
     from tidegate.errors import ErrorKind, TidegateError  # noqa: PLC0415
 
+    may_interact = polkit_prompt.wanted(allow_interactive)
     try:
-        answer = asyncio.run(client.ask_agent(member, timeout_secs, signature, *arguments))
+        with polkit_prompt.prompting() if may_interact else nullcontext():
+            call = client.ask_agent(member, timeout_secs, signature, *arguments, may_interact=may_interact)
+            answer = asyncio.run(call)
     except TidegateError as err:
         if reboots and err.kind is ErrorKind.BUS_LOST:
             output.line("the host is going down")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,9 @@ import click
 
 from tidegate.cli import output
 from tidegate.cli.config_cmd import config_root_option, json_option, load_roots, settings_or_exit
-from tidegate.clock import SystemClock, parse_rfc3339, rfc3339
+from tidegate.cli.instants import EXAMPLES, instant, is_clock_time
+from tidegate.cli.terminal import show
+from tidegate.clock import SystemClock, rfc3339
 from tidegate.errors import TidegateError
 
 if TYPE_CHECKING:
@@ -23,51 +27,39 @@ if TYPE_CHECKING:
 DEFAULT_COUNT = 5
 MAX_COUNT = 1000
 
-# Zone rules of far years are guesses, and Python's years end at 9999.
-FIRST_YEAR = 1970
-LAST_YEAR = 2999
-
 PERIODIC = "periodic"
+MARKS = {"State:": "bold", "Next:": "bold", "Excluded:": "yellow", "Note:": "cyan"}
 MINUTES_A_WEEK = 7 * 24 * 60
 
 
-def _instant(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """Parse an RFC 3339 time, with any offset from UTC."""
-    try:
-        at = None if text is None else parse_rfc3339(text)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text!r} is not an RFC 3339 time such as 2026-12-24T18:00:00Z") from None
-    if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise click.BadParameter(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
-    return at
-
-
 @click.command()
-@click.option("--at", callback=_instant, metavar="TIME", help="Show the windows at TIME (RFC 3339) instead of now.")
+@click.option("--at", metavar="TIME", help=f"Show the windows at TIME instead of now: {EXAMPLES}.")
 @click.option(
     "--count", type=click.IntRange(0, MAX_COUNT), default=DEFAULT_COUNT, help="The number of windows to list."
 )
 @config_root_option
 @json_option
-def windows(at: datetime | None, count: int, roots: tuple[Path, ...], *, as_json: bool) -> None:
-    """Show whether a window is open, until when, and the next windows.
+def windows(at: str | None, count: int, roots: tuple[Path, ...], *, as_json: bool) -> None:
+    """Show whether a window is open, until when, the next windows, and those that updates.periodic.exclude takes away.
 
-    Times are in UTC, and in the configured time zone where that differs. If the zone's clock changes during a window,
-    its real length is shown and the change is noted.
+    Times are in UTC, and in the configured time zone where that differs; HH:MM is the next such time in that zone. If
+    the zone's clock changes during a window, its real length is shown and the change is noted.
     """
     settings = settings_or_exit(load_roots(roots))
-    asked = at or SystemClock().now().wall
+    now = SystemClock().now().wall
     if not _periodic(settings).windows:
+        asked = now if at is None else instant(at, now, UTC)
         output.document(_unscheduled_report(asked), 2) if as_json else output.line(_unscheduled_text(settings))
         return
     from tidegate.calendar.preview import preview  # noqa: PLC0415 - for configurations with windows only
 
     schedule = _schedule(settings)
-    seen = preview(schedule, asked, count)
+    asked = now if at is None else instant(at, now, schedule.zone)
+    seen = preview(schedule, asked, count, _schedule(_without_exclusions(settings)))
     if as_json:
         output.document(_report(settings, schedule, seen), 2)
     else:
-        output.lines(_lines(settings, schedule, seen))
+        show(chain(_lines(settings, schedule, seen), _zone_note(settings, at)), hang=10, marks=MARKS)
 
 
 def _periodic(settings: Settings) -> PeriodicSettings:
@@ -77,14 +69,16 @@ def _periodic(settings: Settings) -> PeriodicSettings:
 
 
 def _schedule(settings: Settings) -> Schedule:
-    from tidegate.calendar.schedule import Schedule  # noqa: PLC0415 - as above
-    from tidegate.identity import host_id  # noqa: PLC0415 - loads OpenSSL; for spread_minutes only
+    from tidegate.gates.periodic import schedule_of  # noqa: PLC0415 - as above
 
     try:
-        periodic = _periodic(settings)
-        return Schedule.of(periodic, host_id(settings.identity) if periodic.spread_minutes else "")
+        return schedule_of(settings)
     except TidegateError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _without_exclusions(settings: Settings) -> Settings:
+    return settings.having(replace(_periodic(settings), exclude=()))
 
 
 def _report(settings: Settings, schedule: Schedule, seen: Preview) -> dict[str, object]:
@@ -94,6 +88,7 @@ def _report(settings: Settings, schedule: Schedule, seen: Preview) -> dict[str, 
         "open": seen.state.is_open,
         "until": _rfc3339_or_none(seen.state.until),
         "next": [_opening_report(opening) for opening in seen.upcoming],
+        "excluded": [{"start": rfc3339(one.start), "end": rfc3339(one.end)} for one in seen.excluded],
         "weekly_minutes": schedule.weekly_minutes,
         "time_zone": _periodic(settings).time_zone,
         "in_use": PERIODIC in settings.updates.strategy,
@@ -125,6 +120,7 @@ def _unscheduled_report(at: datetime) -> dict[str, object]:
         "open": True,
         "until": None,
         "next": [],
+        "excluded": [],
         "weekly_minutes": MINUTES_A_WEEK,
         "in_use": False,
     }
@@ -143,10 +139,18 @@ def _lines(settings: Settings, schedule: Schedule, seen: Preview) -> Iterator[st
         yield f"{'Next' if number == 1 else f'#{number}':>8}: {_opening(opening, zone)}"
         if opening.opens != opening.start:
             yield f"          this host opens at {_both(opening.opens, zone)}"
+    for one in seen.excluded:
+        length = _duration((one.end - one.start).total_seconds())
+        yield f"Excluded: {_both(one.start, zone)} to {_both(one.end, zone)}, {length}"
     for change in seen.clock_changes:
         yield f"    Note: {_clock_change(change)}"
     if PERIODIC not in settings.updates.strategy:
         yield f"    Note: not in use, the strategy is {_strategies(settings)}"
+
+
+def _zone_note(settings: Settings, at: str | None) -> Iterator[str]:
+    if at is not None and is_clock_time(at):
+        yield f"    Note: {at} is taken in the time zone of the windows, {_periodic(settings).time_zone}"
 
 
 def _state(seen: Preview, zone: tzinfo) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidegate.cli.snapshot_file import text
+from tidegate.clock import parse_rfc3339
 from tidegate.jsonread import Document
-from tidegate.printable import duration
+from tidegate.printable import duration, moment
 
 
 def reason_of(gate: Document, now: datetime) -> str:
@@ -15,7 +16,7 @@ def reason_of(gate: Document, now: datetime) -> str:
     parts = (
         text(gate, "reason"),
         f"since {when(since, now)}" if since else "",
-        f"until {until} ({when(until, now)})" if until else "",
+        f"until {clock_time(until)}, {when(until, now)}" if until else "",
     )
     return ", ".join(part for part in parts if part)
 
@@ -27,3 +28,11 @@ def when(instant: str, now: datetime) -> str:
     except (ValueError, TypeError):  # not an instant, or one without an offset: not written by an agent
         return instant
     return f"in {duration(secs)}" if secs > 0 else f"{duration(abs(secs))} ago"
+
+
+def clock_time(instant: str) -> str:
+    """An RFC 3339 instant in UTC and in local time. Other text is returned as it is."""
+    try:
+        return moment(parse_rfc3339(instant))
+    except ValueError:
+        return instant

@@ -17,8 +17,7 @@ from tidegate.errors import ErrorKind, TidegateError
 from tidegate.net.answers import excerpt, is_markup
 from tidegate.net.urls import masked
 from tidegate.net.wire import ErrorEvent, Event, Json, Work, error_event
-
-_NO_LIBRARY = "install the libraries that verify signatures: pip install 'tidegate[trust]'"
+from tidegate.system.installation import remedy_for_extra
 
 
 def work(fields: Json, _departed: threading.Event) -> Work:
@@ -64,7 +63,7 @@ def _fetch_signed(trust: Trust, fetcher: Fetcher, clock: Clock) -> bytes:
         from tidegate.discovery import signed_graph  # noqa: PLC0415  (an extra, and it takes 0.1 s)
     except ModuleNotFoundError as error:
         message = f"verifying signatures under {trust.root_file} needs {error.name}, which is not installed"
-        raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, message, _NO_LIBRARY) from error
+        raise TidegateError(ErrorKind.DISCOVERY_UNAVAILABLE, message, remedy_for_extra("trust")) from error
     return signed_graph.fetch(trust, fetcher, clock.now().wall)
 
 

@@ -48,7 +48,7 @@ def discovery_for(
     ``host`` is the identity that a Cincinnati server gets, and that decides about phased rollouts.
     """
     discovery, base_url, graph = settings.discovery, settings.cincinnati.base_url, settings.discovery.static_graph
-    match _source(settings):
+    match source_of(settings):
         case "cincinnati" if base_url:
             return Cincinnati(base_url, net, host, discovery.timeout_secs, discovery.ca_file)
         case "static_graph" if graph.url:
@@ -60,8 +60,8 @@ def discovery_for(
             return Unavailable(f"{key} is empty", "set it to the address of the source")
 
 
-def _source(settings: Settings) -> str:
-    """The source that ``auto`` stands for: a graph with a root of trust is preferred to an unsigned source."""
+def source_of(settings: Settings) -> str:
+    """The kind of source in use. For ``auto``, a graph with a root of trust is preferred to an unsigned source."""
     graph = settings.discovery.static_graph
     if settings.discovery.source != "auto":
         return settings.discovery.source

@@ -78,7 +78,21 @@ def _conflicts(periodic: PeriodicSettings) -> Iterator[Conflict]:
 
 
 def _build(settings: Settings, _sources: GateSources) -> Iterator[Gate]:
-    yield Periodic(ScheduleHere(settings.of(PeriodicSettings), host_id(settings.identity)))
+    yield Periodic(ScheduleHere(settings.of(PeriodicSettings), _spread_by(settings)))
+
+
+def schedule_of(settings: Settings) -> Schedule:
+    """The schedule of this host as of now.
+
+    Raises:
+        TidegateError: a window's zone is unknown here, or a host without an id is to be spread.
+    """
+    return Schedule.of(settings.of(PeriodicSettings), _spread_by(settings))
+
+
+def _spread_by(settings: Settings) -> str:
+    """The host's id, which is needed only where the hosts of a fleet are spread."""
+    return host_id(settings.identity) if settings.of(PeriodicSettings).spread_minutes else ""
 
 
 SPEC = GateSpec(

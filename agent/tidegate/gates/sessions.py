@@ -31,6 +31,7 @@ from tidegate.gates.base import (
 )
 from tidegate.gates.grace import NotStarted, Over, Running, TooLong, grace
 from tidegate.gates.people import Ignored, named, present, terminals
+from tidegate.printable import moment
 from tidegate.release import Purpose
 from tidegate.services.sessions import Session
 
@@ -180,7 +181,7 @@ def announcement(question: Question, until: datetime, grace_secs: int) -> str:
     """The text of the notice, as users read it on their terminals."""
     return (
         f"Tidegate is about to reboot this host into release {question.target.version} ({_why(question.purpose)}).\n"
-        f"You have until {until:%Y-%m-%d %H:%M:%S} UTC ({_span(grace_secs)}) to save your work and log out.\n"
+        f"You have until {moment(until, seconds=True)}, {_span(grace_secs)}, to save your work and log out.\n"
         "Once nobody is logged in, it may go down at any moment."
     )
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from tidegate.jsonread import Document, instant, items, rows, table, text
-from tidegate.printable import one_line
+from tidegate.printable import moment, one_line
 from tidegate.system.atomicfile import write_visibly
 
 MOTD_FILE = "motd"
@@ -173,4 +173,4 @@ def _reason(document: Document, key: str) -> str:
 
 def _time(document: Document, key: str, word: str = "since") -> str:
     secs = instant(document, key)
-    return "" if secs is None else f" {word} {datetime.fromtimestamp(secs, UTC):%Y-%m-%d %H:%M} UTC"
+    return "" if secs is None else f" {word} {moment(datetime.fromtimestamp(secs, UTC))}"

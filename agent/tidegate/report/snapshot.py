@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -87,12 +87,14 @@ def snapshot(state: State, now: Now, since: datetime, writer: Mapping[str, objec
 class Publisher:
     """Writes the document whenever it has changed.
 
-    ``host`` is the host's identity towards servers. ``document`` is the latest document without ``written_at``, whether
+    ``host`` is the host's identity towards servers; ``follows`` gives the source and the strategies in use at an
+    instant (:mod:`tidegate.follows`). ``document`` is the latest document without ``written_at``, whether
     or not it could be written.
     """
 
     def __init__(self, folder: Path, version: str) -> None:
         self.host: Mapping[str, object] = {}
+        self.follows: Callable[[datetime], Mapping[str, object]] | None = None
         self.document: Mapping[str, object] = {}
         self._path = folder / status_file.STATUS_NAME
         self._writer = {"version": version, "pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}
@@ -102,7 +104,9 @@ class Publisher:
 
     def describe(self, state: State, now: Now) -> dict[str, object]:
         """Return the document, and keep it as the latest, without writing it."""
-        document = {**snapshot(state, now, self._state_since(state, now), self._writer), "host": dict(self.host)}
+        follows = None if self.follows is None else dict(self.follows(now.wall))
+        own = {"host": dict(self.host), "follows": follows}
+        document = {**snapshot(state, now, self._state_since(state, now), self._writer), **own}
         self.document = {key: value for key, value in document.items() if key != "written_at"}
         return document
 

@@ -14,15 +14,22 @@ AUTHORITY = Endpoint(
     "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority"
 )
 _NO_INTERACTION = 0
+_ALLOW_USER_INTERACTION = 1
 
 ANSWER_SECS = 10.0
 """Without interaction polkit answers at once. A call that waits for it counts against the limits on calls."""
+
+PROMPT_SECS = 120.0
+"""For a person to type a password."""
 
 _log = logging.getLogger(__name__)
 
 
 async def check_authorization(bus: Bus, caller: Caller, action: str) -> bool:
-    """Whether polkit authorises ``caller`` for ``action``; False where polkit does not answer."""
+    """Whether polkit authorises ``caller`` for ``action``, after a prompt if the caller may be prompted.
+
+    False where polkit does not answer.
+    """
     subject = ("system-bus-name", {"name": Typed("s", caller.unique_name)})
     no_details: dict[str, str] = {}
     try:
@@ -33,10 +40,10 @@ async def check_authorization(bus: Bus, caller: Caller, action: str) -> bool:
             subject,
             action,
             no_details,
-            _NO_INTERACTION,
+            _ALLOW_USER_INTERACTION if caller.may_interact else _NO_INTERACTION,
             "",
             returns="(bba{ss})",
-            timeout_secs=ANSWER_SECS,
+            timeout_secs=PROMPT_SECS if caller.may_interact else ANSWER_SECS,
         )
     except TidegateError as err:
         _log.warning("polkit does not answer, so %s is refused: %s", action, err.message)

@@ -22,6 +22,27 @@ from tests.e2e.lab.sysroot import Remote, make_sysroot
 from tests.e2e.lab.waiting import monotonic_secs
 from tests.e2e.lab.wheels import wheelhouse
 
+SNIPPET = """\
+[discovery.static_graph]
+url = "{url}"
+
+[updates]
+enabled = false  # by hand: see the hint
+
+[health]
+monitor_secs = 10
+interval_secs = 2
+start_delay_secs = 2
+"""
+"""The host looks at the graph, and waits for the person at its shell."""
+
+HINT = """\
+The host runs release 1. To update it to release 2, in its shell:
+  tidegate check
+  tidegate stage
+  tidegate apply --reason "to try it"
+The shell comes back after the reboot; leave it to switch the host off."""
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -102,6 +123,9 @@ def _shell(arguments: argparse.Namespace) -> int:
             _say(f"releases 1 and 2 at {server.url}/repo (remote lab), their graph at {server.url}/graph")
             sysroot = make_sysroot(lab, releases[0], Remote(f"{server.url}/repo"))
             with Machine(lab, sysroot, "host", _say) as machine:
+                if not arguments.no_agent:
+                    machine.put("/etc/tidegate/config.d/50-shell.toml", SNIPPET.format(url=f"{server.url}/graph"))
+                    _say(HINT)
                 _talk(machine)
     return 0
 

@@ -10,11 +10,11 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.lab.process import PLAIN_UMASK, must
+from tests.e2e.lab.process import PLAIN_UMASK, LabError, must
 from tests.e2e.lab.waiting import wait_for
 
 CACHE_VARIABLE = "TIDEGATE_LAB_CACHE"
@@ -99,6 +99,24 @@ class Cache:
                 self._evict(kind, keep, spare=final)
         os.utime(final)
         return final
+
+    def remove(self) -> None:
+        """Remove all entries.
+
+        Raises:
+            LabError: a lab is open, or an entry is being built.
+        """
+        if not self.root.is_dir():
+            return
+        with ExitStack() as held:
+            for lock in (*self.root.glob(".*.lock"), *self.root.glob("labs/*.lock")):
+                if not try_lock(held.enter_context(lock.open("w")).fileno()):
+                    raise LabError(
+                        f"{self.root} is in use ({lock.name})", "wait until the tests or the demo have ended"
+                    )
+            self.say(f"removing {self.root}")
+            for entry in self.root.iterdir():
+                remove_tree(entry)
 
     def _build(self, final: Path, build: Callable[[Path], None]) -> None:
         if final.is_dir():  # somebody else built it while we waited for the lock

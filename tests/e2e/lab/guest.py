@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.e2e.lab.process import DEFAULT_TIMEOUT_SECS, Command, LabError, Result, run
@@ -47,6 +48,7 @@ class Guest:
         """
         bounded = self.enter(["timeout", "--kill-after=1", f"{timeout_secs:g}", *argv])
         done = run(bounded, timeout_secs=timeout_secs + GRACE_SECS, env=GUEST_ENVIRONMENT, stdin=stdin)
+        done = replace(done, command=shlex.join(map(str, argv)))
         if not done.ok and not self.is_alive:
             raise GuestGoneError(f"the machine went away during: {done.command}")
         return done

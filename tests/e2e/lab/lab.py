@@ -26,6 +26,7 @@ from tests.e2e.lab.process import LabError
 CGROUP_PREFIX = "tidegate-lab"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 EMPTY_FILE = Path("/run/empty")
+NSPAWN_SOCKETS = Path("/run/systemd/nspawn/unix-export")
 
 # systemd-nspawn wants a /run that it may write to and one tree of unified cgroups, whatever this machine has mounted.
 SETUP = """
@@ -72,6 +73,16 @@ class Lab:
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.work))
         folder.chmod(0o755)  # as / of a disk is
         return folder
+
+    def forget_machine(self, machine: str) -> None:
+        """Unmount what a killed systemd-nspawn leaves in /run, since no other of that name would start.
+
+        It is a folder for the container's sockets (systemd 256 and newer).
+        """
+        folder = NSPAWN_SOCKETS / machine
+        if self.namespaces.outside(folder).is_dir():
+            self.namespaces.run(["umount", "--lazy", folder])
+            self.namespaces.must(["rmdir", folder])
 
     def remove_cgroup(self, cgroup: Path) -> None:
         """Remove a cgroup and what is below it, as far as nothing runs in it."""

@@ -215,6 +215,7 @@ class Machine:
         cgroup = self._lab.namespaces.outside(self._cgroup)
         wait_for(lambda: not [*pids_below(cgroup)], f"end of {self.name}'s processes", deadline_secs=CUT_SECS)
         self._lab.remove_cgroup(self._cgroup)
+        self._lab.forget_machine(self.name)
 
     def _start(self, boot: Boot, console: int) -> subprocess.Popen[bytes]:
         join: list[str | Path] = ["sh", "-c", 'echo 0 > "$0/cgroup.procs"; exec "$@"', self._cgroup]

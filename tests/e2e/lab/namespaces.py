@@ -7,9 +7,10 @@ namespace. Nothing has to run inside: commands enter them, files are read throug
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -81,8 +82,9 @@ class Namespaces:
         timeout_secs: float = DEFAULT_TIMEOUT_SECS,
         env: Mapping[str, str] | None = None,
     ) -> Result:
-        """Run a command in the namespaces."""
-        return run(self.enter(argv), timeout_secs=timeout_secs, env=env)
+        """Run a command in the namespaces. In errors it is called by its own words, without how it was entered."""
+        done = run(self.enter(argv), timeout_secs=timeout_secs, env=env)
+        return replace(done, command=shlex.join(map(str, argv)))
 
     def must(
         self,

@@ -18,7 +18,7 @@ KEPT_WHEELS = 8
 # What the wheel is made from; a change anywhere else needs no new one.
 SOURCES = (
     *("pyproject.toml", "README.md", "LICENSE", "agent", "config.d", "systemd"),
-    *("contrib/completions", "contrib/man"),
+    *("contrib/completions", "contrib/coordinator", "contrib/man", "contrib/monitoring", "contrib/schema"),
 )
 
 # pip download takes the versions of files from --python-version, but markers such as python_version < "3.13" from the

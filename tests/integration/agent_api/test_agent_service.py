@@ -166,6 +166,22 @@ def test_who_may_one_thing_may_that_and_nothing_else(
     assert caplog.text.count("refused ") == len(CALLS) - 1
 
 
+@pytest.mark.parametrize("may_interact", [True, False])
+def test_polkit_may_prompt_the_users_of_callers_that_say_so(
+    daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch, may_interact: bool
+) -> None:
+    pretend_uid(monkeypatch, 4321)
+
+    async def scenario() -> None:
+        polkit = FakePolkit(f"{ACTION_PREFIX}check")
+        async with agent(daemon.address, FakeAgent()), connected(daemon.address) as authority:
+            await polkit.serve(authority)
+            assert await ask_agent("Check", CALL_SECS, may_interact=may_interact) == "on it"
+        assert polkit.asked[0][3] == int(may_interact)
+
+    run(scenario())
+
+
 def test_root_is_not_asked_about(daemon: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_uid(monkeypatch, 0)
 

@@ -289,6 +289,18 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     open_operator_socket(path).close()
 
 
+def test_a_coordinator_started_by_hand_makes_the_folder_of_its_socket(tmp_path: Path) -> None:
+    path = tmp_path / "tidegate-coordinator/operator.sock"
+    before = os.umask(0o077)
+    try:
+        open_operator_socket(path).close()
+    finally:
+        os.umask(before)
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o755, 0o600)
+    with pytest.raises(TidegateError, match="No such file or directory"):
+        open_operator_socket(tmp_path / "no/such/operator.sock")
+
+
 def test_the_socket_is_where_systemd_says() -> None:
     assert default_path({"RUNTIME_DIRECTORY": "/run/a:/run/b"}) == Path("/run/a/operator.sock")
 

@@ -109,5 +109,5 @@ def test_without_the_library_readers_are_hung_up_on_and_the_journal_is_told(tmp_
         child.kill()
         child.communicate()
     assert child.returncode == 1
-    assert 'pip install "tidegate[metrics]"' in said
+    assert "pip install 'tidegate[metrics]'" in said
     assert "Traceback" not in said

@@ -170,6 +170,20 @@ SITUATIONS: dict[str, tuple[Document, set[str]]] = {
     "waits for weeks": (waits("periodic", 15 * DAY), {"TidegateUpdatePendingForWeeks"}),
     "somebody stays logged in": (waits("sessions", 4 * DAY), {"TidegateGateHoldsForDays"}),
     "a gate of a newer agent": (waits("moon", 4 * DAY), {"TidegateGateHoldsForDays"}),
+    "nothing happens": (
+        {**WELL, "target": STAGED["target"], "since": ago(8 * DAY)},
+        {"TidegateStateUnchangedForDays"},
+    ),
+    "there is a release since yesterday": ({**WELL, "target": STAGED["target"]}, set()),
+    "verifies for ever": (
+        {**WELL, "state": "verifying", "target": STAGED["target"], "since": ago(8 * DAY)},
+        {"TidegateStateUnchangedForDays"},
+    ),
+    "nothing to do for a month": ({**WELL, "since": ago(30 * DAY)}, set()),
+    "updates are off": (
+        {**WELL, "state": "disabled", "updates_enabled": False, "target": STAGED["target"], "since": ago(8 * DAY)},
+        set(),
+    ),
     "paused": ({**WELL, "state": "paused", "health": BAD}, {"TidegateHostPaused"}),
     "goes on unhealthy": ({**WELL, "health": BAD}, {"TidegateHostUnhealthy"}),
     "rollback hangs": ({**WELL, "rollback_due": {"since": ago(2 * HOUR)}}, {"TidegateRollbackWaits"}),

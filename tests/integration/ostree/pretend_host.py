@@ -42,6 +42,9 @@ case "$*" in
 *ostree-boot-complete.service*) cat /run/stub/boot-complete-said ;;
 esac 2>/dev/null
 """
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The stubs come first, whatever the caller's path is."""
+
 STUBS = {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}
 
 # $1 deployment, $2 sysroot, $3 stateroot, $4 folder of stubs, $5 ro or rw for /sysroot, $6 the options of the entry
@@ -95,7 +98,7 @@ class Boot:
     def command(self, *argv: str | Path) -> list[str]:
         """The command line that runs ``argv`` on the host."""
         enter = ["nsenter", f"--target={self.init_pid}", "--mount", "--pid", "--root", "--wd"]
-        return [*enter, "--", *map(str, argv)]
+        return [*enter, "--", "env", PATH, *map(str, argv)]
 
     def attempt(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command on the host, whatever it comes to."""

@@ -12,7 +12,7 @@ import pytest
 from contrib.man import roff
 from tests.e2e.debs import SOURCE, build_packages, packages
 from tests.e2e.lab.cache import Cache
-from tidegate.cli import install_cmd
+from tidegate.cli import install_places
 
 pytestmark = pytest.mark.root  # build.sh may have to install debhelper
 
@@ -39,10 +39,23 @@ def names(debs: Path) -> set[str]:
 
 
 def test_what_a_wheel_puts_in_place_the_packages_do_as_well(debs: Path) -> None:
-    defaults = {f"{install_cmd.CONFIG}/{snippet.name}" for snippet in (CHECKOUT / "config.d").glob("*.toml")}
+    defaults = {f"{install_places.CONFIG}/{snippet.name}" for snippet in (CHECKOUT / "config.d").glob("*.toml")}
     sources = (CHECKOUT / "contrib/man").glob("*.md")
-    pages = {f"{install_cmd.MANUALS}/{roff.place_of(source)}.gz" for source in sources}
-    wanted = {*install_cmd.PLACES.values(), *install_cmd.COMPLETIONS.values(), install_cmd.COMMAND, *defaults, *pages}
+    pages = {f"{install_places.MANUALS}/{roff.place_of(source)}.gz" for source in sources}
+    examples = {
+        f"{install_places.EXAMPLES}/{file.relative_to(CHECKOUT / 'contrib')}"
+        for kind in ("coordinator", "monitoring", "schema")
+        for file in (CHECKOUT / "contrib" / kind).rglob("*")
+        if file.is_file()
+    }
+    wanted = {
+        *examples,
+        *install_places.PLACES.values(),
+        *install_places.COMPLETIONS.values(),
+        install_places.COMMAND,
+        *defaults,
+        *pages,
+    }
     assert wanted - names(debs) == set()
 
 

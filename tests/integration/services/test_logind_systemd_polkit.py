@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -210,6 +211,16 @@ def test_polkit_decides(daemon: PrivateBus) -> None:
             assert not await check_authorization(bus, CALLER, "org.tidegate.agent1.apply")
             subject = ("system-bus-name", {"name": ":1.7"})
             assert polkit.asked[0] == (subject, "org.tidegate.agent1.check", {}, 0, "")
+
+    run(scenario())
+
+
+def test_polkit_may_prompt_the_user_of_a_caller_that_says_so(daemon: PrivateBus) -> None:
+    async def scenario() -> None:
+        polkit = FakePolkit("org.tidegate.agent1.check")
+        async with beside(daemon, polkit.serve) as bus:
+            assert await check_authorization(bus, replace(CALLER, may_interact=True), "org.tidegate.agent1.check")
+            assert polkit.asked[0][3] == 1
 
     run(scenario())
 

@@ -52,7 +52,8 @@ class Tell:
         monkeypatch.setattr(snapshot_file.read, "__defaults__", (str(file),))
 
     def __call__(self, answer: str | BaseException, changes: Mapping[str, object] | None = None) -> None:
-        async def ask(*_arguments: object) -> str:
+        async def ask(*_arguments: object, may_interact: bool) -> str:
+            assert not may_interact, "these tests have no terminal"
             if isinstance(answer, BaseException):
                 raise answer
             self._file.write_text(json.dumps({**SNAPSHOT, **(changes or {})}), encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from click.shell_completion import get_completion_class
 from click.testing import CliRunner
 
-from tidegate.cli import completion, install_cmd
+from tidegate.cli import completion, install_places
 from tidegate.cli.entry import COMMANDS, INTERNAL, cli
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -32,7 +32,7 @@ def test_the_script_is_what_the_command_would_make(shell: str) -> None:
 
 
 def test_every_script_has_its_place() -> None:
-    assert {file.name for file in SCRIPTS.iterdir()} == set(install_cmd.COMPLETIONS)
+    assert {file.name for file in SCRIPTS.iterdir()} == set(install_places.COMPLETIONS)
 
 
 def ask(line: str) -> set[str]:
@@ -55,7 +55,7 @@ def test_a_first_word_imports_no_command() -> None:
     environment["PYTHONPATH"] = str(CHECKOUT / "agent")
     done = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True, check=True)
     assert "status" in done.stdout
-    assert done.stderr.split() == ["tidegate.cli.entry"]
+    assert set(done.stderr.split()) == {"tidegate.cli.entry", "tidegate.cli.suggest"}
 
 
 def test_gates_that_hold_a_reboot_are_offered_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,8 @@ STATUS_IMPORTS = {
     "tidegate.cli.output",
     "tidegate.cli.snapshot_file",
     "tidegate.cli.status_cmd",
+    "tidegate.cli.suggest",
+    "tidegate.cli.terminal",
     "tidegate.cli.wording",
     "tidegate.clock",
     "tidegate.jsonread",
@@ -109,7 +111,23 @@ def test_every_listed_command_is_there_and_explains_itself(name: str) -> None:
 def test_an_unknown_command_is_a_usage_error() -> None:
     done = CliRunner().invoke(cli, ["statsu"])
     assert done.exit_code == 2
-    assert "No such command 'statsu'" in done.stderr
+    assert "No such command 'statsu'. Did you mean 'status'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("config shwo", "No such command 'shwo'. Did you mean 'show'?"),
+        ("lock relaese", "Did you mean 'release'?"),
+        ("coordinator sttaus", "Did you mean 'status'?"),
+        ("publish with-draw", "Did you mean 'withdraw'?"),
+        ("trust sing", "Did you mean 'sign'?"),
+        ("zzz", "No such command 'zzz'.\n"),
+    ],
+)
+def test_the_nearest_command_is_named_in_every_group(typed: str, told: str) -> None:
+    done = CliRunner().invoke(cli, typed.split())
+    assert (done.exit_code, told in done.stderr) == (2, True), done.stderr
 
 
 def test_the_version_is_told() -> None:

@@ -45,7 +45,7 @@ def test_several_waits_with_their_times_and_what_to_do_and_what_allows() -> None
         told(walk, PERIODIC, Allow("interval"), INHIBITED)
         == """\
 2 is staged since 10 min ago and waits:
-  periodic    WAITS   the window is shut, since 10 min ago, until 2026-03-03T12:00:00Z (in 1 d 1 h)
+  periodic    WAITS   the window is shut, since 10 min ago, until 2026-03-03 12:00 UTC, in 1 d 1 h
                       to do: see tidegate windows
   inhibitors  WAITS   backup holds shutdowns back: copying, since 10 min ago
   interval    allows
@@ -58,7 +58,7 @@ def test_what_allows_says_until_when_and_the_lock_is_asked_last() -> None:
         told(walks.fleet_staged(), OPEN, Allow("sessions", "nobody is logged in"))
         == """\
 2 is staged since 10 min ago and every gate allows it:
-  periodic    allows  until 2026-03-02T11:00:00Z (in 50 min)
+  periodic    allows  until 2026-03-02 11:00 UTC, in 50 min
   sessions    allows  nobody is logged in
   fleet_lock  -       asked last, when every other gate allows
 """
@@ -71,7 +71,7 @@ def test_a_lock_that_was_denied() -> None:
         == """\
 2 is staged since 10 min ago and waits:
   fleet_lock  WAITS   no slot is free at https://lock.example/: 2 of 2 slots are taken, since 10 min ago, \
-until 2026-03-02T10:10:00Z (0 s ago)
+until 2026-03-02 10:10 UTC, 0 s ago
                       to do: wait for it, or: tidegate apply --now --override fleet_lock --reason TEXT
   immediate   allows
 """
@@ -160,12 +160,12 @@ def test_what_the_agent_says_is_printed_and_is_0_whatever_it_is(
 
 
 @pytest.mark.parametrize("columns", ["20", "80", "300"])
-def test_a_terminals_width_breaks_no_line(status_file: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
-    """Lines are for ``grep``; a terminal wraps them by itself."""
+def test_without_a_terminal_no_line_is_broken(status_file: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """Lines are for ``grep``."""
     monkeypatch.setenv("COLUMNS", columns)
     answering(monkeypatch, explanation(staged().state, (PERIODIC,)))
     gate, remedy = run().stdout.splitlines()[1:]
-    assert gate.startswith("  periodic  WAITS   the window is shut, until 2026-03-03T12:00:00Z (")
+    assert gate.startswith("  periodic  WAITS   the window is shut, until 2026-03-03 12:00 UTC, ")
     assert remedy == "                    to do: see tidegate windows"
     assert not status_file.exists()
 

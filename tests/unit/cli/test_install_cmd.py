@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from contrib.man import roff
-from tidegate.cli import install_cmd
+from tidegate.cli import install_cmd, install_places
 from tidegate.cli.entry import cli
 
 CHECKOUT = Path(__file__).parents[3]
@@ -26,6 +27,8 @@ def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(CHECKOUT / folder, data / folder)
     shutil.copytree(CHECKOUT / "contrib/completions", data / "completions")
     roff.main(data / "man")
+    for kind in ("coordinator", "monitoring"):
+        shutil.copytree(CHECKOUT / "contrib" / kind, data / "examples" / kind)
     monkeypatch.setattr(install_cmd, "DATA", data)
     return data
 
@@ -44,29 +47,33 @@ def install(root: Path) -> Result:
 def test_everything_is_put_in_place_and_said(data: Path, root: Path) -> None:
     done = install(root)
     assert (done.exit_code, done.stderr) == (0, "")
-    for name, place in install_cmd.PLACES.items():
+    for name, place in install_places.PLACES.items():
         assert (root / place).read_bytes() == (data / "systemd" / name).read_bytes()
         assert (root / place).stat().st_mode & 0o777 == 0o644
-    snippets = sorted(path.name for path in (root / install_cmd.CONFIG).iterdir())
+    snippets = sorted(path.name for path in (root / install_places.CONFIG).iterdir())
     assert snippets == sorted(path.name for path in (data / "config.d").glob("*.toml"))
     for source in (CHECKOUT / "contrib/man").glob("*.md"):
         page = roff.place_of(source)
-        assert (root / install_cmd.MANUALS / page).read_bytes() == (data / "man" / page).read_bytes()
-    for name, place in install_cmd.COMPLETIONS.items():
+        assert (root / install_places.MANUALS / page).read_bytes() == (data / "man" / page).read_bytes()
+    for name, place in install_places.COMPLETIONS.items():
         assert (root / place).read_bytes() == (data / "completions" / name).read_bytes()
-    placed = [path for path in root.rglob("*") if not path.is_dir()]
+    dashboard = root / install_places.EXAMPLES / "monitoring/tidegate-dashboard.json"
+    assert dashboard.read_bytes() == (CHECKOUT / "contrib/monitoring/tidegate-dashboard.json").read_bytes()
+    placed = [path for path in root.rglob("*") if not path.is_dir()] + [
+        root / folder for folder in install_places.SITE_FOLDERS
+    ]
     assert sorted(done.stdout.split()) == sorted(map(str, placed)), "each file is said, and no draft is left"
     assert "systemctl" not in done.stdout, "an image has no running system to take note"
 
 
 def test_every_file_that_the_wheel_carries_has_a_place(data: Path) -> None:
-    assert {path.name for path in (data / "systemd").iterdir()} == set(install_cmd.PLACES)
+    assert {path.name for path in (data / "systemd").iterdir()} == set(install_places.PLACES)
 
 
 def test_the_command_is_a_link_to_the_script_of_the_wheel(data: Path, root: Path) -> None:
     assert data
     install(root)
-    assert (root / install_cmd.COMMAND).readlink() == Path(sys.prefix) / "bin" / "tidegate"
+    assert (root / install_places.COMMAND).readlink() == Path(sys.prefix) / "bin" / "tidegate"
 
 
 def test_a_wheel_inside_the_image_is_linked_as_the_image_will_see_it(
@@ -75,7 +82,7 @@ def test_a_wheel_inside_the_image_is_linked_as_the_image_will_see_it(
     assert data
     monkeypatch.setattr(sys, "prefix", str(root / "opt/tidegate"))
     install(root)
-    assert (root / install_cmd.COMMAND).readlink() == Path("/opt/tidegate/bin/tidegate")
+    assert (root / install_places.COMMAND).readlink() == Path("/opt/tidegate/bin/tidegate")
 
 
 def test_no_umask_makes_a_folder_that_others_may_write(data: Path, root: Path) -> None:
@@ -92,7 +99,7 @@ def test_no_umask_makes_a_folder_that_others_may_write(data: Path, root: Path) -
 
 def test_a_command_that_a_package_has_put_there_is_left_alone(data: Path, root: Path) -> None:
     assert data
-    command = root / install_cmd.COMMAND
+    command = root / install_places.COMMAND
     command.parent.mkdir(parents=True)
     command.write_text("#!/bin/sh\n")
     assert install(root).exit_code == 0
@@ -102,7 +109,7 @@ def test_a_command_that_a_package_has_put_there_is_left_alone(data: Path, root: 
 def test_installing_again_replaces_and_changes_nothing_else(data: Path, root: Path) -> None:
     assert data
     install(root)
-    unit = root / install_cmd.PLACES["tidegate.service"]
+    unit = root / install_places.PLACES["tidegate.service"]
     good = unit.read_bytes()
     unit.write_text("old")
     before = sorted(root.rglob("*"))
@@ -115,7 +122,7 @@ def test_a_checkout_without_a_wheel_says_so(root: Path, tmp_path: Path, monkeypa
     done = install(root)
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"there are no data files in {tmp_path}/nothing" in done.stderr
-    assert "to do: in a checkout, install the wheel" in done.stderr
+    assert "to do: install the wheel into an environment of its own" in done.stderr
     assert list(root.iterdir()) == []
 
 
@@ -153,3 +160,70 @@ def test_a_data_file_that_is_missing_is_named(data: Path, root: Path) -> None:
 
 def test_a_root_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     assert install(tmp_path / "nowhere").exit_code == 2
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(data: Path, root: Path) -> None:
+    assert data
+    dry = CliRunner().invoke(cli, ["install", "--dry-run", "--root", str(root)], catch_exceptions=False)
+    assert (dry.exit_code, dry.stderr) == (0, "Nothing was changed (--dry-run).\n")
+    assert list(root.iterdir()) == []
+    assert dry.stdout == install(root).stdout
+
+
+def uninstall(root: Path, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["uninstall", "--root", str(root), *options], catch_exceptions=False)
+
+
+def test_uninstalling_leaves_nothing_but_what_was_there_before(data: Path, root: Path) -> None:
+    assert data
+    (root / "usr/lib/systemd/system").mkdir(parents=True)
+    (root / "usr/lib/systemd/system/other.service").touch()
+    install(root)
+    dry = uninstall(root, "--dry-run")
+    assert (root / install_places.COMMAND).is_symlink()
+    done = uninstall(root)
+    assert (done.exit_code, done.stdout.startswith(dry.stdout)) == (0, True)
+    files = [path for path in root.rglob("*") if not path.is_dir()]
+    assert files == [root / "usr/lib/systemd/system/other.service"]
+    assert not list(root.rglob("*tidegate*"))
+    assert uninstall(root).stdout == "Nothing is installed.\n"
+
+
+def test_uninstalling_disables_the_units_of_an_image(data: Path, root: Path) -> None:
+    assert data
+    if shutil.which("systemctl") is None:
+        pytest.skip("needs systemctl")
+    install(root)
+    enable = ["systemctl", "--quiet", f"--root={root}", "enable", "tidegate.service", "tidegate-metrics.socket"]
+    subprocess.run(enable, check=True, capture_output=True)
+    assert [*root.glob("etc/systemd/system/*.wants/*")]
+    uninstall(root)
+    assert not [*root.glob("etc/systemd/system/*.wants/*")]
+
+
+def test_what_an_administrator_has_written_stays(data: Path, root: Path) -> None:
+    assert data
+    install(root)
+    snippet = root / install_places.SITE_FOLDERS[0] / "50-site.toml"
+    snippet.write_text("[updates]\nenabled = false\n")
+    command = root / install_places.COMMAND
+    command.unlink()
+    command.write_text("#!/bin/sh\n")
+    uninstall(root)
+    assert snippet.exists()
+    assert command.exists(), "another package's command"
+
+
+def test_a_reader_that_closes_the_pipe_does_not_end_it_half_way(data: Path, root: Path) -> None:
+    script = f"from tidegate.cli import install_cmd; from pathlib import Path; install_cmd.DATA = Path({str(data)!r})"
+    script = f"{script}; from tidegate.cli.entry import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "install", "--root", str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    for place in install_places.PLACES.values():
+        assert (root / place).exists()
+    assert (root / install_places.COMMAND).is_symlink()

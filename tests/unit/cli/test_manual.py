@@ -62,7 +62,7 @@ def test_the_keys_of_the_status_are_those_of_the_snapshot() -> None:
     promised = set(table(COMMANDS_PAGE, "key"))
     _, _, beside = COMMANDS_PAGE.partition("\nBeside them: ")
     others = set(beside.partition("\n\n")[0].split("`")[1::2]) - {"explain"}
-    assert promised | others == given | {"source", "live", "host"}
+    assert promised | others == given | {"source", "live", "host", "follows"}
     assert promised == {
         "schema", "state", "since", "booted", "staged", "rollback", "blocked_by", "lock", "next_check", "next_opening",
         "last_error", "source",

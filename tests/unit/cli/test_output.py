@@ -80,7 +80,7 @@ VERBS = (
 def test_an_answer_of_escape_sequences_reaches_no_terminal(
     argv: Sequence[str], fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def answer(*_arguments: object) -> str:
+    async def answer(*_arguments: object, **_options: object) -> str:
         if fails:
             raise TidegateError(ErrorKind.REBOOT_REFUSED, EVIL, EVIL)
         gate = {"gate": EVIL, "verdict": "wait", "reason": EVIL, "since": EVIL, "until": EVIL, "remedy": EVIL}

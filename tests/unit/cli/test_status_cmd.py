@@ -127,7 +127,7 @@ State:    2 is staged and waits: periodic: the window is shut
 Since:    10 min ago
 Booted:   1 (6b86b273ff34)
 Staged:   2 (d4735e3a265e), locked: not used by the next boot
-Waits:    periodic: the window is shut, since 10 min ago, until 2026-03-03T12:00:00Z (in 1 d 1 h)
+Waits:    periodic: the window is shut, since 10 min ago, until 2026-03-03 12:00 UTC, in 1 d 1 h
           to do: see tidegate windows
 Waits:    inhibitors: backup holds shutdowns back: copying, since 10 min ago
 Checks:   last 10 min ago, the next is due
@@ -344,8 +344,8 @@ def test_the_history_is_told_oldest_first(status_file: Path) -> None:
     records = Records(history=(attempt("2", Outcome.NOT_ATTEMPTED), attempt("3", Outcome.APPLIED)))
     publish(status_file, Walk(records))
     assert run("history").stdout == (
-        "2026-03-02T09:00:00Z  1 -> 2                    not_attempted    automatic: power cut\n"
-        "2026-03-02T09:00:00Z  1 -> 3                    applied          automatic: power cut\n"
+        "2026-03-02 09:00 UTC  1 -> 2                    not_attempted    automatic: power cut\n"
+        "2026-03-02 09:00 UTC  1 -> 3                    applied          automatic: power cut\n"
     )
     given = json.loads(run("history", "--json").stdout)
     assert given == {"schema": 1, "history": json.loads(status_file.read_text())["history"]}
@@ -373,3 +373,42 @@ def test_who_the_host_is_and_what_is_deferral() -> None:
     assert "Held:     2 is offered to 34 % of hosts now, this host's turn is in 3 h 10 min" in found
     assert "Host:     e0f3745b108f471cbd4883c6fbed8cdd, group workers" in found
     assert "          cloned" in found
+
+
+@pytest.mark.parametrize(
+    ("source", "window", "told"),
+    [
+        (("native", None), None, "the remote of the booted release; strategy immediate"),
+        (("cincinnati", "https://u.example"), None, "https://u.example; strategy immediate"),
+        (
+            ("native", None),
+            {"open": True, "until": "2026-03-02T11:10:00Z"},
+            "the remote of the booted release; strategy immediate, open until 2026-03-02 11:10 UTC, in 1 h 0 min",
+        ),
+        (
+            ("native", None),
+            {"open": False, "until": "2026-03-02T11:10:00Z"},
+            "the remote of the booted release; strategy immediate, next window 2026-03-02 11:10 UTC, in 1 h 0 min",
+        ),
+        (
+            ("native", None),
+            {"open": False, "until": "2026-03-02T09:10:00Z"},
+            "the remote of the booted release; strategy immediate",
+        ),
+        (
+            ("native", None),
+            {"open": False, "until": None},
+            "the remote of the booted release; strategy immediate, no window ahead",
+        ),
+        (
+            ("native", None),
+            {"open": True, "until": None},
+            "the remote of the booted release; strategy immediate, open without end",
+        ),
+    ],
+)
+def test_what_the_host_follows(source: tuple[str, str | None], window: Document | None, told: str) -> None:
+    kind, url = source
+    follows = {"source": {"kind": kind, "url": url}, "strategy": ["immediate"], "window": window}
+    shown = [*lines({**document(steady()), "follows": follows}, NOW)]
+    assert f"Follows:  {told}" in shown

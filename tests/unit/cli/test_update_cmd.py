@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner, Result
 
 from tidegate.agent_api import client
+from tidegate.cli import polkit_prompt
 from tidegate.cli.check_cmd import CHECK_SECS, STAGE_SECS
 from tidegate.cli.entry import cli
 from tidegate.cli.update_cmd import ANSWER_SECS, REBOOT_SECS
@@ -31,7 +36,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: str | BaseException = "on
     """Let the agent give ``answer``; returns the list of the calls that it receives."""
     calls: Calls = []
 
-    async def ask(*arguments: object) -> str:
+    async def ask(*arguments: object, may_interact: bool) -> str:
+        assert not may_interact, "these tests have no terminal"
         calls.append(arguments)
         if isinstance(answer, BaseException):
             raise answer
@@ -162,3 +168,54 @@ def test_an_interrupt_ends_the_command_and_not_the_request(monkeypatch: pytest.M
     done = run(*COMMANDS[command])
     assert done.exit_code == 1
     assert done.stderr == "tidegate: interrupted; the agent goes on with the request\n  to do: tidegate status\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_polkit_may_prompt_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    prompted: list[bool] = []
+
+    async def ask(*_: object, may_interact: bool) -> str:
+        prompted.append(may_interact)
+        return "on it"
+
+    monkeypatch.setattr(client, "ask_agent", ask)
+    monkeypatch.setattr(polkit_prompt, "AGENT", "no-such-agent")
+    for option in ("--allow-interactive", "--no-allow-interactive"):
+        assert CliRunner().invoke(cli, [*COMMANDS[command], option]).exit_code == 0
+    assert prompted == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "uid", "terminal", "prompts"),
+    [
+        (None, 1000, True, True),
+        (None, 0, True, False),
+        (None, 1000, False, False),
+        (True, 1000, False, True),
+        (False, 1000, True, False),
+    ],
+)
+def test_users_at_a_terminal_are_prompted(
+    monkeypatch: pytest.MonkeyPatch, given: bool | None, uid: int, terminal: bool, prompts: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal)
+    assert polkit_prompt.wanted(given) is prompts
+
+
+def test_the_prompts_agent_is_there_before_the_call_and_gone_after_it(tmp_path: Path) -> None:
+    """A stand-in that notes its arguments, says that it is ready, and waits to be stopped."""
+    agent, log = tmp_path / "agent", tmp_path / "log"
+    agent.write_text(
+        f'#!/bin/bash\ntrap "echo stopped >>{log}; exit" TERM\necho "$1 $3" >{log}\neval "exec $2>&-"\n'
+        "while :; do sleep 0.05; done\n"
+    )
+    agent.chmod(0o755)
+    with polkit_prompt.prompting(str(agent)):
+        assert log.read_text() == "--notify-fd --fallback\n"
+    assert log.read_text() == "--notify-fd --fallback\nstopped\n"
+
+
+def test_without_such_an_agent_the_call_is_made_all_the_same() -> None:
+    with polkit_prompt.prompting("no-such-agent"):
+        pass

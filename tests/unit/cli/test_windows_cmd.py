@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tidegate.cli.windows_cmd import windows
+from tidegate.clock import Now, SystemClock
 
 SEED = """
 [updates]
@@ -103,6 +104,7 @@ def test_windows_that_are_not_in_use_are_told_as_such(tmp_path: Path) -> None:
 
 def test_now_is_now(tmp_path: Path) -> None:
     report = json.loads(run(tmp_path, SEED, "--json").stdout)
+    assert report["excluded"] == []
     assert abs(datetime.fromisoformat(report["at"]) - datetime.now(UTC)).total_seconds() < 60
     assert len(report["next"]) == 5
 
@@ -117,6 +119,11 @@ def test_a_bad_configuration_is_told_on_standard_error(tmp_path: Path) -> None:
     "arguments",
     [
         ("--at", "tomorrow"),
+        ("--at", "24:00"),
+        ("--at", "12:60"),
+        ("--at", "+"),
+        ("--at", "+2y"),
+        ("--at", ""),
         ("--at", "2026-06-01T00:00:00"),
         ("--at", "0001-01-01T00:00:00+23:59"),
         ("--at", "9999-12-31T23:59:59Z"),
@@ -127,3 +134,61 @@ def test_a_bad_configuration_is_told_on_standard_error(tmp_path: Path) -> None:
 def test_wrong_usage_exits_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = run(tmp_path, SEED, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+HOLIDAYS = BERLIN_NIGHT.replace("[[", 'exclude = ["2026-06-07", "2026-06-14..2026-06-21"]\n[[', 1)
+
+
+def test_what_exclusions_take_away_is_shown(tmp_path: Path) -> None:
+    done = run(tmp_path, HOLIDAYS, "--at", "2026-06-01T00:00:00Z", "--count", "2")
+    assert [line for line in done.stdout.splitlines() if "Excluded" in line] == [
+        "Excluded: Sun 2026-06-07 00:00 UTC (Sun 02:00 CEST) to Sun 2026-06-07 01:00 UTC (Sun 03:00 CEST), 1 h",
+        "Excluded: Sun 2026-06-14 00:00 UTC (Sun 02:00 CEST) to Sun 2026-06-14 01:00 UTC (Sun 03:00 CEST), 1 h",
+    ]
+    report = json.loads(run(tmp_path, HOLIDAYS, "--at", "2026-06-01T00:00:00Z", "--json").stdout)
+    assert [one["start"][:10] for one in report["excluded"]] == ["2026-06-07", "2026-06-14", "2026-06-21"]
+    assert report["next"][0]["start"] == "2026-06-28T00:00:00Z"
+
+
+def test_a_window_that_is_cut_short_shows_the_part_that_is_excluded(tmp_path: Path) -> None:
+    text = SEED.replace("[[", '[updates.periodic]\nexclude = ["2026-06-07"]\n[[', 1)
+    report = json.loads(run(tmp_path, text, "--at", "2026-06-06T00:00:00Z", "--json", "--count", "2").stdout)
+    assert report["excluded"] == [
+        {"start": "2026-06-07T00:00:00Z", "end": "2026-06-07T00:30:00Z"},
+        {"start": "2026-06-07T23:30:00Z", "end": "2026-06-08T00:30:00Z"},
+    ]
+
+
+def test_windows_that_are_all_excluded_are_shown_and_none_else(tmp_path: Path) -> None:
+    text = BERLIN_NIGHT.replace("[[", 'exclude = ["FREQ=WEEKLY;BYDAY=SU"]\n[[', 1)
+    shown = run(tmp_path, text, "--at", "2026-06-01T00:00:00Z", "--count", "1").stdout
+    assert "Next:" not in shown
+    assert shown.count("Excluded:") == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "meant"),
+    [
+        ("22:30", "2026-06-01T20:30:00Z"),
+        ("9:05", "2026-06-02T07:05:00Z"),
+        ("12:00", "2026-06-01T10:00:00Z"),
+        ("+2h", "2026-06-01T12:00:00Z"),
+        ("+1d30min", "2026-06-02T10:30:00Z"),
+        ("2026-06-03T00:00:00+02:00", "2026-06-02T22:00:00Z"),
+    ],
+)
+def test_times_are_taken_as_people_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, meant: str
+) -> None:
+    monkeypatch.setattr(SystemClock, "now", _noon_in_berlin)
+    assert json.loads(run(tmp_path, BERLIN_NIGHT, "--json", "--at", at).stdout)["at"] == meant
+
+
+def _noon_in_berlin(_: SystemClock) -> Now:
+    return Now(datetime(2026, 6, 1, 10, tzinfo=UTC), 0.0)
+
+
+def test_of_a_clock_time_the_zone_is_named(tmp_path: Path) -> None:
+    shown = run(tmp_path, BERLIN_NIGHT, "--at", "22:30").stdout
+    assert "(" in shown.splitlines()[1]
+    assert shown.endswith("Note: 22:30 is taken in the time zone of the windows, Europe/Berlin\n")

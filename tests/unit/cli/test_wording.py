@@ -56,10 +56,10 @@ def test_an_instant_without_an_offset_is_told_as_it_is() -> None:
         ({}, ""),
         ({"reason": "shut", "since": None, "until": None}, "shut"),
         ({"reason": "shut", "since": "2026-03-02T10:00:00Z", "until": None}, "shut, since 10 min ago"),
-        ({"reason": "", "until": "2026-03-02T11:10:00Z"}, "until 2026-03-02T11:10:00Z (in 1 h 0 min)"),
+        ({"reason": "", "until": "2026-03-02T11:10:00Z"}, "until 2026-03-02 11:10 UTC, in 1 h 0 min"),
         (
             {"reason": "shut", "since": "2026-03-02T10:00:00Z", "until": "2026-03-02T10:05:00Z"},
-            "shut, since 10 min ago, until 2026-03-02T10:05:00Z (5 min ago)",
+            "shut, since 10 min ago, until 2026-03-02 10:05 UTC, 5 min ago",
         ),
     ],
 )

@@ -120,10 +120,10 @@ def test_only_a_problem_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_people_read_what_is_wrong_what_it_rests_on_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     _, out = run_command(monkeypatch, x=fine, y=bad)
     assert out.splitlines() == [
-        "ok       here  fine",
         "PROBLEM  here  bad",
         "               seen",
         "               to do: mend it",
+        "ok       here  fine",
         "",
         "1 problem, 0 warnings, 0 unknown, 1 ok.",
     ]

@@ -61,7 +61,7 @@ def test_users_are_to_be_notified_first() -> None:
     assert "--override sessions" in verdict.remedy
     assert verdict.notice == Notice(
         "Tidegate is about to reboot this host into release 2 (an update).\n"
-        "You have until 2026-03-02 10:10:00 UTC (10 min) to save your work and log out.\n"
+        "You have until 2026-03-02 10:10:00 UTC, 10 min, to save your work and log out.\n"
         "Once nobody is logged in, it may go down at any moment.",
         START + timedelta(seconds=GRACE_SECS),
         ("pts/3",),

@@ -17,11 +17,13 @@ from tidegate.calendar.exclusions import Exclusions
 from tidegate.calendar.schedule import Schedule
 from tidegate.calendar.spec import WindowSpec
 from tidegate.calendar.weekly import WallCalendar
+from tidegate.errors import ErrorKind, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK
+from tidegate.gates import periodic
 from tidegate.gates.base import Allow, Gate, Question, Verdict, Wait
 from tidegate.gates.gate_set import ask_all
 from tidegate.gates.immediate import Immediate
-from tidegate.gates.periodic import Periodic, PeriodicSettings, ScheduleHere
+from tidegate.gates.periodic import Periodic, PeriodicSettings, ScheduleHere, schedule_of
 from tidegate.gates.registry import strategies
 from tidegate.gates.select import GateSources, strategy_gates
 from tidegate.release import Purpose
@@ -134,3 +136,15 @@ def test_a_strategy_that_this_version_does_not_have_never_allows(purpose: Purpos
 def test_a_periodic_strategy_without_windows_never_allows() -> None:
     *_, verdict = asyncio.run(ask_all(strategies_of(settings("periodic")), question(Purpose.UPDATE)))
     assert isinstance(verdict, Wait)
+
+
+def test_windows_need_a_host_id_only_where_hosts_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(periodic, "host_id", _no_id)
+    windows = PeriodicSettings(windows=(WindowSpec((0,), 10 * 60, 60),))
+    assert schedule_of(Settings().having(windows)).is_open(START)
+    with pytest.raises(TidegateError, match="no machine id"):
+        schedule_of(Settings().having(replace(windows, spread_minutes=10)))
+
+
+def _no_id(_: object) -> str:
+    raise TidegateError(ErrorKind.CONFIG_INVALID, "no machine id")

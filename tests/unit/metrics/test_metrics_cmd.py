@@ -79,7 +79,7 @@ def test_without_the_library_it_says_what_to_install() -> None:
     )
     assert (done.returncode, done.stdout) == (exits.FAILED, "")
     assert "prometheus_client" in done.stderr
-    assert 'pip install "tidegate[metrics]"' in done.stderr
+    assert "pip install 'tidegate[metrics]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

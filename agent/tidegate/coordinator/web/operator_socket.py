@@ -38,6 +38,9 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
 def open_operator_socket(path: Path) -> socket.socket:
     """A listening socket at ``path``; a stale one of an earlier process is replaced.
 
+    Its folder is made if it is missing: systemd makes it for the service, and nobody does for a coordinator that is
+    started by hand.
+
     Raises:
         TidegateError: ``coordinator.cannot-listen``: another coordinator serves it, or it cannot be created.
     """
@@ -46,6 +49,7 @@ def open_operator_socket(path: Path) -> socket.socket:
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(OWNER_ONLY_UMASK)
     try:
+        _make_folder(path.parent)
         with suppress(FileNotFoundError):
             path.unlink()
         own.bind(str(path))
@@ -56,6 +60,13 @@ def open_operator_socket(path: Path) -> socket.socket:
     finally:
         os.umask(before)
     return own
+
+
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` as systemd's RuntimeDirectory= does, whatever the umask. The one above it has to exist."""
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def peer_uid(connection: socket.socket) -> int:
