@@ -13,6 +13,7 @@
 #   tests/integration  one part with what it talks to: D-Bus daemons, processes, sockets, ostree, etcd, packages
 #   tests/model        random histories of the state machine, and mutants of it that must be noticed; pure
 #   tests/unit         the same folders as the package; starts no server and hardly a process, 15 s of CPU
+#   tests/vm           a power cut on a virtual machine, read by a boot loader; also ``python -m tests.vm``
 #
 # tests/bench has programs to be run by hand; tests/fakes is what the others share.
 #
@@ -23,7 +24,7 @@ checkout=$(cd "$(dirname "$0")/.." && pwd)
 
 need_packages python3 python3-venv ca-certificates
 need_packages python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container dbus-daemon polkitd \
-	openssl gpg gpg-agent util-linux e2fsprogs etcd-server iproute2 prometheus \
+	openssl gpg gpg-agent util-linux e2fsprogs qemu-system-x86 etcd-server iproute2 prometheus \
 	debhelper dpkg-dev lintian man-db groff-base mandoc fish zsh || echo "going on without; tests that need them say so" >&2
 python=$(environment "$checkout" test "$checkout[test]")
 bin=$(dirname "$python")
