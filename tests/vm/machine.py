@@ -35,6 +35,8 @@ RESET = "guest-reset"
 NO_INIT = "No init found"
 """What the initramfs of Debian says before its shell: there is no root to go on with."""
 
+DISK_ERROR = re.compile(r"I/O error, dev .*")
+
 Document = dict[str, Any]
 
 
@@ -145,6 +147,17 @@ class VirtualMachine:
     def is_without_root(self) -> bool:
         """Whether this boot ended in the shell of the initramfs."""
         return NO_INIT in self.serial
+
+    def check_disk(self) -> None:
+        """Make sure that the disk did all that it was asked to, in every boot.
+
+        Raises:
+            LabError: the kernel saw an error; what the host did then proves nothing.
+        """
+        for number in range(1, len(self.powers) + 1):
+            found = DISK_ERROR.search(self.hardware.serial(number).read_text(errors="replace"))
+            if found is not None:
+                raise LabError(f"the virtual disk failed in boot {number}: {found[0]}")
 
     # The boot loader
 

@@ -72,7 +72,8 @@ def command(hardware: Hardware, loaded: Loaded, boot: int, accelerate: Sequence[
         *("-display", "none", "-no-user-config", "-nodefaults", "-no-reboot"),
         *("-serial", f"file:{hardware.serial(boot)}"),
         *_disk(hardware, boot),
-        *("-device", "virtio-blk-pci,drive=disk,write-cache=on"),
+        # blklogwrites adds two pieces to a write; merged ones may have IOV_MAX pieces already, and fail (QEMU 7.2).
+        *("-device", "virtio-blk-pci,drive=disk,write-cache=on,request-merging=off"),
         *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
         *("-device", "virtio-serial-pci"),
         *("-chardev", f"file,id=journal,path={hardware.journal(boot)}", "-device", "virtconsole,chardev=journal"),

@@ -70,6 +70,7 @@ def record(lab: Lab, kit: Kit, server: Server, story: Story, say: Say, over: Ove
         (outcomes,) = wait_for(
             lambda: _boxed(ended(machine)), f"the end of {story.name}", deadline_secs=STORY_SECS, poll_secs=POLL_SECS
         )
+    machine.check_disk()
     image.unlink()
     powers = tuple(power.log_bytes for power in machine.powers)
     return Recording(kit, WriteLog(log), tuple(machine.lines), tuple(machine.samples), powers, outcomes)

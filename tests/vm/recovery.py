@@ -100,6 +100,7 @@ def follow(lab: Lab, image: Path, folder: Path, story: Story, cut: Cut, say: Say
         place.mkdir()
         with VirtualMachine(lab, Hardware(image, place), say) as machine:
             ends_in, detail = _follow(machine, story, seen)
+        machine.check_disk()
         power_ons += len(machine.powers)
         if seen.first is not None:
             break
