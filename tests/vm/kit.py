@@ -29,7 +29,7 @@ MACHINE_ID = "0123456789abcdef0123456789abcdef"
 BALLAST_BYTES = 4 * MIB  # enough to be cut while it is pulled; hashing it is work for an emulated processor
 KARGS = ("root=LABEL=root", "rw", "console=ttyS0", "loglevel=4")
 
-# A start delay and retries that an emulated processor does not exhaust while it boots.
+# Retries that an emulated processor on a busy machine does not exhaust while it boots.
 CONFIGURATION = f"""\
 [agent.timing]
 steady_interval_secs = 5
@@ -43,7 +43,7 @@ require = "never"
 monitor_secs = 20
 interval_secs = 3
 start_delay_secs = 15
-retries = 10
+retries = 15
 failure_action = "rollback"
 """
 

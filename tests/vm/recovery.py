@@ -129,8 +129,11 @@ def _follow(machine: VirtualMachine, story: Story, seen: _Seen) -> tuple[str | N
 
 
 def _waits_for_good(told: Document) -> bool:
-    """Whether nothing happens by itself any more, as far as a snapshot can say."""
-    return told["state"] in {*SETTLED, "paused", "failed"} and bool(told["last_check"])
+    """Whether nothing happens by itself any more, as far as a snapshot can say.
+
+    An agent whose state is ``failed`` tries again, as it has to where the machine is busy.
+    """
+    return told["state"] in {*SETTLED, "paused"} and bool(told["last_check"])
 
 
 def _booted(told: Document) -> str | None:
