@@ -128,7 +128,8 @@ def _tell(
     _say(windows_table(found))
     cuts = choose_cuts(story, recording, found, instants, limit)
     results = [try_cut(lab, recording, story, cut, _say) for cut in cuts]
-    _say(cuts_table(story, results))
+    if results:
+        _say(cuts_table(story, results))
     return found, results
 
 
