@@ -16,6 +16,7 @@
 #   tests/integration  one part with what it talks to: D-Bus daemons, processes, sockets, ostree, etcd, packages
 #   tests/model        random histories of the state machine, and mutants of it that must be noticed; pure
 #   tests/unit         the same folders as the package; starts no server and hardly a process, 15 s of CPU
+#   tests/vm           a power cut on a virtual machine, read by a boot loader; also ``python -m tests.vm``
 #
 # tests/bench has programs to be run by hand; tests/fakes is what the others share.
 #
@@ -32,7 +33,7 @@ echo "caches: 0.5 GB in $(environments), up to 3 GB in ${TIDEGATE_LAB_CACHE:-/va
 	"(sh tests/run.sh --clean removes them)" >&2
 need_packages python3 python3-venv ca-certificates
 need_packages python3-gi gir1.2-ostree-1.0 ostree mmdebstrap systemd-container dbus-daemon polkitd \
-	openssl gpg gpg-agent util-linux e2fsprogs grub-common etcd-server iproute2 prometheus \
+	openssl gpg gpg-agent util-linux e2fsprogs grub-common qemu-system-x86 etcd-server iproute2 prometheus \
 	debhelper dpkg-dev lintian man-db groff-base mandoc fish zsh || echo "going on without; tests that need them say so" >&2
 python=$(environment "$checkout" test "$checkout[test]")
 bin=$(dirname "$python")

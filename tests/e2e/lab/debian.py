@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,13 +64,33 @@ class BaseHost:
         return self.folder / "tree"
 
 
-def base_key(suite: str) -> str:
+def _settled(_: Path) -> None:
+    """A base host that is in order as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A kind of base host: ``packages`` beside the usual ones, options of mmdebstrap, and ``settle``, which is called
+    with the root in the layout of OSTree, before it is committed. ``text`` is the source of all that."""
+
+    kind: str
+    packages: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    settle: Callable[[Path], None] = _settled
+    text: bytes = b""
+
+
+CONTAINER = Recipe("base")
+"""Boots on the kernel of the machine below, in a container."""
+
+
+def base_key(suite: str, recipe: Recipe = CONTAINER) -> str:
     """The name of the recipe: its text, its packages and the kind of machine."""
-    recipe = [(Path(__file__).parent / name).read_bytes() for name in ("debian.py", "layout.py")]
-    return digest(suite, os.uname().machine, *recipe)
+    texts = [(Path(__file__).parent / name).read_bytes() for name in ("debian.py", "layout.py")]
+    return digest(suite, os.uname().machine, *texts, recipe.text)
 
 
-def host_base(cache: Cache, suite: str) -> BaseHost:
+def host_base(cache: Cache, suite: str, recipe: Recipe = CONTAINER) -> BaseHost:
     """The base host of a suite, built on the first call for its recipe (a minute or two).
 
     Raises:
@@ -77,26 +98,28 @@ def host_base(cache: Cache, suite: str) -> BaseHost:
     """
     if suite not in SUITES:
         raise LabError(f"no host of Debian {suite!r} here", f"one of: {', '.join(SUITES)}")
-    key = base_key(suite)
-    folder = cache.entry(f"base-{suite}", key, lambda into: _build(cache, suite, into), keep=KEPT_PER_SUITE)
+    key = base_key(suite, recipe)
+    kind = f"{recipe.kind}-{suite}"
+    folder = cache.entry(kind, key, lambda into: _build(cache, suite, recipe, into), keep=KEPT_PER_SUITE)
     return BaseHost(suite, key, folder)
 
 
-def _build(cache: Cache, suite: str, into: Path) -> None:
+def _build(cache: Cache, suite: str, recipe: Recipe, into: Path) -> None:
     root, scratch = into / "root", into / "tmp"
     scratch.mkdir()  # mmdebstrap that is killed leaves what it has in $TMPDIR; here it goes with the unfinished entry
     with Namespaces.open(MOUNTS_ONLY) as namespaces:  # what mmdebstrap mounts goes with it
         cache.say(f"building the base host, Debian {suite}, with mmdebstrap: a minute or two, once")
         in_scratch = os.environ | {"TMPDIR": str(scratch)}
-        namespaces.must(mmdebstrap_command(suite, root), timeout_secs=BUILD_SECS, env=in_scratch)
+        namespaces.must(mmdebstrap_command(suite, root, recipe), timeout_secs=BUILD_SECS, env=in_scratch)
     remove_tree(scratch)
     cache.say(f"committing the base host, Debian {suite}")
     to_ostree_layout(root)
+    recipe.settle(root)
     _commit(root, into)
     os.sync()
 
 
-def mmdebstrap_command(suite: str, root: Path) -> Command:
+def mmdebstrap_command(suite: str, root: Path, recipe: Recipe = CONTAINER) -> Command:
     """How the root of ``suite`` is made, from this machine's own mirrors.
 
     Checkouts of ostree have one fixed mtime, so compiled Python that is checked by mtime would be stale everywhere, and
@@ -109,10 +132,11 @@ def mmdebstrap_command(suite: str, root: Path) -> Command:
         "--mode=root",
         "--variant=minbase",
         "--format=directory",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join((*PACKAGES, *recipe.packages))}",
         "--aptopt=APT::Install-Recommends false",
         *unshipped,
         f"--customize-hook={compile_hook}",
+        *recipe.options,
         suite,
         root,
         *lines_for(suite, read_apt_sources()),

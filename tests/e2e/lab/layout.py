@@ -34,7 +34,7 @@ def to_ostree_layout(root: Path) -> None:
     """Convert the Debian root ``root`` in place."""
     _write(root / "usr/lib/tmpfiles.d/lab-var.conf", "\n".join(_var_folders(root)) + "\n")
     _silence_tmpfiles(root / "usr/lib/tmpfiles.d")
-    _stand_in_kernel(root)
+    _place_kernel(root)
     _settle_units(root)
     _forget_identity(root)
     _move_folders(root)
@@ -74,9 +74,18 @@ def _silence_tmpfiles(folder: Path) -> None:
         file.write_text("".join(line for line in lines if line.split()[1:2] not in links))
 
 
-def _stand_in_kernel(root: Path) -> None:
-    """A container boots on the kernel of the machine below; ostree only has to find something to put into /boot."""
-    for name in ("vmlinuz", "initramfs.img"):
+def _place_kernel(root: Path) -> None:
+    """Put a kernel where ostree looks for it: the one that is installed, or a stand-in.
+
+    A container boots on the kernel of the machine below; ostree only has to find something to put into /boot.
+    """
+    kernels = [*(root / "boot").glob("vmlinuz-*")]
+    for kernel in kernels:
+        version = kernel.name.removeprefix("vmlinuz-")
+        shutil.copy2(kernel, root / f"usr/lib/modules/{version}/vmlinuz")
+        for link in (*root.glob("vmlinuz*"), *root.glob("initrd.img*")):
+            link.unlink()
+    for name in () if kernels else ("vmlinuz", "initramfs.img"):
         _write(root / f"usr/lib/modules/{KERNEL_VERSION}" / name, f"stand-in for {name}\n")
 
 

@@ -92,9 +92,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server:
-    """A server with a fixed address that can be stopped and started again, as seen by every machine of the lab."""
+    """A server with a fixed address that can be stopped and started again, as seen by every machine of the lab.
 
-    def __init__(self, lab: Lab) -> None:
+    Without a ``port`` it takes one that is free.
+    """
+
+    def __init__(self, lab: Lab, port: int = 0) -> None:
         self.traffic = Traffic()
         self.faults = FaultPlan()
         self.throttle = Throttle()
@@ -102,7 +105,7 @@ class Server:
         self._folders: dict[str, Path] = {}
         self._documents: dict[str, bytes] = {}
         self._http: _HttpServer | None = None
-        self._port = 0
+        self._port = port
 
     @property
     def url(self) -> str:
@@ -156,9 +159,9 @@ class Server:
 
 
 @contextmanager
-def serve(lab: Lab) -> Generator[Server]:
+def serve(lab: Lab, port: int = 0) -> Generator[Server]:
     """A running server with nothing on it yet, stopped at the end."""
-    server = Server(lab)
+    server = Server(lab, port)
     server.start()
     try:
         yield server
