@@ -193,6 +193,7 @@ class RandomHistory(Rules):
         record, locking = self.disk.lock, self.policy.fleet_lock
         known = record is None or (locking is not None and locking.account == record.account)
         if known and self.choices.rarely():
+            self._carry_out_late(math.inf)  # a disk is not replaced within the time of a request
             self.disk = Records()
             self.records_lost = True
             self.host.armed_by_agent = self.host.led_back = False

@@ -19,7 +19,7 @@ from tests.fakes.lock_server import (
 from tests.model.simulated_host import Host
 from tests.model.world import FLEET_LOCK, GATES, mandate_in
 from tidegate.engines.base import RebootOwner
-from tidegate.fleetlock.account import LockAccount, LockGranted, LockRelease
+from tidegate.fleetlock.account import LockAccount, LockBusy, LockGranted, LockRelease
 from tidegate.gates.base import Allow
 from tidegate.health.base import ProbeResult
 from tidegate.health.judgement import failing
@@ -96,6 +96,8 @@ class Rules:
         self.well = False
         self.unhealthy = False
         self.vouched = False
+        self.given_away = False
+        """The server has said that somebody else has the slot."""
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -122,7 +124,9 @@ class Rules:
             case Completed(result=LockGranted()):
                 record = self.disk.lock
                 self.attempt.granted = None if record is None else record.account
-                self.attempt.confirmed = True
+                self.attempt.confirmed, self.given_away = True, False
+            case Completed(result=LockBusy()):
+                self.given_away = True
             case Completed(result=tuple() as verdicts):
                 allowing = {verdict.gate for verdict in verdicts if isinstance(verdict, Allow)}
                 self.attempt.allowed = allowing
@@ -294,7 +298,7 @@ class Rules:
             return
         assert task.account == record.account, "unlocks with something else than the record says"
         if record.boot != self.state.boot and record.release == LockRelease.AFTER_HEALTH:
-            lost = record.state == LockState.RELEASE_OWED and self.disk.rollback is not None
+            lost = record.state == LockState.RELEASE_OWED and (self.disk.rollback is not None or self.given_away)
             known = self.well or self.vouched or lost
             assert known or self.owed_before_boot, "unlocks before the boot was found well"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.builders import BOOT, EARLIER_BOOT, WELL, Walk, attempt, denial, host, intent, plain, unhealthy
 from tests.fakes.clock import START
 from tidegate.health.judgement import HealthTerms
-from tidegate.machine.effects import Announce, Arm, Disarm, MarkGood
+from tidegate.machine.effects import Announce, Arm, AskGates, Disarm, MarkGood
 from tidegate.machine.events import HostView
 from tidegate.machine.phases.paused import Paused
 from tidegate.machine.phases.steady import Steady
@@ -18,7 +18,7 @@ from tidegate.machine.phases.verifying import SAVE_SECS, Verifying
 from tidegate.machine.phases.waiting import RollbackPending
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.machine.step import next_wakeup
-from tidegate.records.model import Attempt, EndCause, Outcome, Records, RollbackDue, Verification
+from tidegate.records.model import Attempt, DenialCause, EndCause, Outcome, Records, RollbackDue, Verification
 from tidegate.release import Purpose
 from tidegate.system.boot import BootInstance
 from tidegate.system.last_boot import LastBoot
@@ -133,6 +133,21 @@ def test_the_way_back_to_a_release_that_ran_well_is_not_denied_by_the_boot_loade
     walk.answer(host("2", entries=("1", "2")))
     assert [one.release for one in walk.state.records.denied] == [plain("2")]
     assert (walk.state.records.rollback, type(walk.state.phase)) == (due, RollbackPending)
+
+
+def test_a_host_that_a_cut_left_in_a_denied_release_leaves_it_for_the_default() -> None:
+    """It fell back from 2, which was taken off the menu; the boot loader had not seen that, and booted 2."""
+    fell_back = replace(denial("2"), cause=DenialCause.FELL_BACK)
+    walk = Walk(Records(denied=(fell_back,))).answer(host("2", entries=("1", "2"), current_menu=False))
+    assert isinstance(walk.state.phase, RollbackPending)
+    assert walk.state.phase.target == plain("1")
+    assert walk.wake().one(AskGates).purpose is Purpose.ROLLBACK
+
+
+def test_a_host_in_a_release_that_a_person_has_denied_stays_there() -> None:
+    by_a_person = replace(denial("2"), cause=DenialCause.PERSON)
+    walk = Walk(Records(denied=(by_a_person,))).answer(host("2", entries=("1", "2")))
+    assert walk.state.phase == Steady()
 
 
 def test_a_host_in_a_denied_release_does_not_say_that_it_is_up_to_date() -> None:

@@ -29,7 +29,7 @@ from tidegate.machine.phase import LockUse, Phase
 from tidegate.machine.phases import rebooting, undoing, verifying, waiting
 from tidegate.machine.phases.steady import Steady
 from tidegate.machine.topics import Topic
-from tidegate.records.model import Denial, DenialCause, EndCause, Ending, Intent, Outcome, RebootRequest
+from tidegate.records.model import Denial, DenialCause, EndCause, Ending, Intent, Outcome, RebootRequest, RollbackDue
 from tidegate.release import Purpose, Release
 from tidegate.system.reboot import RebootKind
 
@@ -216,10 +216,24 @@ def _rest(state: State, host: EngineStatus, now: Now) -> Step:
     if denial is not None and host.traits.can_disarm:
         state, effects = undoing.disarm_denied(state, denial.release, now.wall)
         return state, (*notes, *effects)
-    due = state.records.rollback
+    due = state.records.rollback or _led_elsewhere(state, host, now)
     if due is not None:
+        state = replace(state, records=replace(state.records, rollback=due))
         return waiting.wait(state, due.target, due.since, (), now), notes
     return enter(state, Steady()), notes
+
+
+def _led_elsewhere(state: State, host: EngineStatus, now: Now) -> RollbackDue | None:
+    """The way out of a release that evidence denies, where the next boot leads to another already: the power was cut
+    before the boot loader could see that it was made the default."""
+    denial = state.records.denial_of(host.booted.payload)
+    back = next((one for one in host.entries if one.payload == host.next_boot != host.booted.payload), None)
+    if denial is None or denial.cause == DenialCause.PERSON or back is None or not host.traits.can_rollback:
+        return None
+    if state.records.denial_of(back.payload) is not None:
+        return None
+    reason = f"{host.booted.version} is denied ({denial.cause}), and the next boot leads to {back.version}"
+    return RollbackDue(booted_release(state), Release(back.version, back.payload), reason, now.wall)
 
 
 def _left(state: State, host: EngineStatus) -> State:
