@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tidegate.doctor.base import Area, Finding
 from tidegate.doctor.reading import Unit
-from tidegate.engines.ostree.boot_order import FLUSHES_ITSELF
+from tidegate.engines.ostree.boot_order import FLUSHES_ITSELF, SYSTEM_PYTHON
 
 SHUTDOWN = "tidegate-shutdown.service"
 JOURNALING = frozenset({"ext3", "ext4", "xfs"})
@@ -46,6 +46,18 @@ def _has_journal(root: Path, device: str, kind: str) -> bool:
     if kind == "xfs" or not listed.is_dir():
         return kind in JOURNALING
     return kind in JOURNALING and (listed / f"{Path(device).name}-8").exists()
+
+
+BINDINGS = (SYSTEM_PYTHON, "-I", "-c", "import gi; gi.require_version('OSTree', '1.0')")
+"""Fails where libostree's bindings for the system's Python are missing."""
+
+
+def judge_bindings(area: Area, version: tuple[int, int], *, installed: bool) -> Iterator[Finding]:
+    """Whether the boot order can be written so that it is on the disk before anything is deleted."""
+    if version < FLUSHES_ITSELF and not installed:
+        text = "a power cut in a rollback may leave this host unbootable: ostree is older than 2025.2, and libostree's"
+        remedy = "add python3-gi and gir1.2-ostree-1.0 to the releases"
+        yield area.warning("boot-order", f"{text} bindings, through which Tidegate prevents that, are missing", remedy)
 
 
 def judge(area: Area, version: tuple[int, int], disk: Disk | None, shutdown: Unit) -> Iterator[Finding]:

@@ -51,7 +51,11 @@ async def _boot_disk(host: Host, shutdown: Unit) -> list[Finding]:
     if not (host.root / OSTREE_BOOTED).exists():
         return []
     version = parse_version((await ask("ostree", "--version")).stdout)
-    return [*boot_disk.judge(AREA, version, await in_thread(boot_disk.read_disk, host.root), shutdown)]
+    bindings = await ask(*boot_disk.BINDINGS)
+    return [
+        *boot_disk.judge(AREA, version, await in_thread(boot_disk.read_disk, host.root), shutdown),
+        *boot_disk.judge_bindings(AREA, version, installed=bindings.returncode == 0),
+    ]
 
 
 def _loader(root: Path) -> Loader:

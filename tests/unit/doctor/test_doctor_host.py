@@ -67,6 +67,14 @@ def test_the_hole_of_an_old_ostree_is_named(
 
 
 @pytest.mark.parametrize(
+    ("version", "installed", "found"),
+    [(NO_FLUSH, True, {}), (NO_FLUSH, False, {"boot-order": Status.WARNING}), (OWN_FLUSH, False, {})],
+)
+def test_an_old_ostree_needs_its_bindings(version: tuple[int, int], installed: bool, found: dict[str, Status]) -> None:
+    assert statuses(boot_disk.judge_bindings(Area("boot"), version, installed=installed)) == found
+
+
+@pytest.mark.parametrize(
     ("mounts", "journals", "disk"),
     [
         ("/dev/vda1 /boot ext4 rw 0 0\n/dev/vda2 / ext4 rw 0 0\n", ("vda1-8",), boot_disk.Disk("ext4", journal=True)),
