@@ -180,7 +180,8 @@ def _target_found(state: State, target: Release, now: Now) -> Step:
     busy = _why_not_now(state)
     if busy is not None:
         return _target_noted(state, target, busy, answers)
-    if _is_staged(state, target):
+    if isinstance(state.phase, Staged) and _is_staged(state, target):
+        state = waiting.still_offered(state, state.phase, target, now)
         already = tuple(Reply(request.id, f"{target.version} is staged already") for request in staging_asked)
         return replace(state, requests=()), (*answers, *already)
     if not state.stages_first:

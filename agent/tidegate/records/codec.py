@@ -127,7 +127,13 @@ LOCK = Table(
     Row("unanswered_until_secs", NUMBER),
 )
 
-WAITING = Table(Waiting, Row("booted", TEXT), Row("since", INSTANT), Row("gates", INSTANTS, required=True))
+WAITING = Table(
+    Waiting,
+    Row("booted", TEXT),
+    Row("since", INSTANT),
+    Row("gates", INSTANTS, required=True),
+    Row("target", nullable(TEXT)),
+)
 
 DENIAL = Table(
     Denial,

@@ -251,12 +251,14 @@ class LockRecord:
 class Waiting:
     """Since when a staged release has been waiting, and since when each gate (by name) has been holding it.
 
-    ``booted`` is the payload of the release that the host runs; in another one the record is stale.
+    ``booted`` is the payload of the release that the host runs; in another one the record is stale. ``target`` is that
+    of the release that waits; empty where an older agent has not said it.
     """
 
     booted: str
     since: datetime
     gates: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    target: str = ""
     extra: Mapping[str, object] = field(default_factory=lambda: _NOTHING, compare=False)
 
 

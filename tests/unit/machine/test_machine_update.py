@@ -40,7 +40,16 @@ from tidegate.engines.base import Progress
 from tidegate.errors import ErrorKind, Failure
 from tidegate.gates.base import Wait
 from tidegate.machine.effects import Announce, Arm, AskGates, Disarm, FindOffers, Reboot, Stage
-from tidegate.machine.events import Completed, Errored, PolicyChanged, Progressed, ShutdownSignal, Tick
+from tidegate.machine.events import (
+    ApplyAsked,
+    Completed,
+    Errored,
+    HostView,
+    PolicyChanged,
+    Progressed,
+    ShutdownSignal,
+    Tick,
+)
 from tidegate.machine.mandate import AUTOMATIC
 from tidegate.machine.phases.executing import Executing
 from tidegate.machine.phases.rebooting import REBOOT_GRACE_SECS, UNCERTAIN_SECS, Rebooting
@@ -52,7 +61,7 @@ from tidegate.machine.plan import PlanStep
 from tidegate.machine.state import Policy
 from tidegate.machine.state_gates import MAX_ATTEMPTS, RETRY_BASE_SECS, agent_waits
 from tidegate.machine.step import next_wakeup
-from tidegate.records.model import Outcome, Records
+from tidegate.records.model import Outcome, Records, Waiting
 from tidegate.release import Purpose
 from tidegate.system.reboot import RebootAccepted, RebootKind, RebootRefused
 
@@ -391,6 +400,47 @@ def test_a_reboot_that_does_not_happen_is_taken_back_and_counts_as_an_attempt() 
     assert (closed.outcome, walk.state.records.intent) == (Outcome.NOT_ATTEMPTED, None)
     assert isinstance(walk.state.phase, Staged)
     assert walk.state.phase.evaluate_at == at(REBOOT_GRACE_SECS + RETRY_BASE_SECS).boot_secs
+
+
+ADOPTED = Records(waiting=Waiting(plain("1").payload, START, target=plain("2").payload))
+
+
+def test_what_was_staged_before_a_restart_waits_again_and_is_applied_though_the_source_is_down() -> None:
+    walk = Walk(ADOPTED).answer(host(staged="2"))
+    assert isinstance(walk.state.phase, Staged)
+    assert (walk.state.phase.target, walk.state.phase.since) == (plain("2"), START)
+    assert walk.wake().one(FindOffers), "the source has the first word"
+    walk.fail()
+    assert walk.feed(ApplyAsked(1, "now")).one(AskGates)
+
+
+def test_the_gates_of_an_adopted_release_are_asked_as_soon_as_the_source_has_confirmed_it() -> None:
+    walk = Walk(ADOPTED).answer(host(staged="2")).wake().answer(offers("2"))
+    assert isinstance(walk.state.phase, Staged)
+    assert walk.state.phase.target == release("2", 2), "with what the source says of it"
+    assert walk.wake().one(AskGates)
+    assert walk.secs == 0.0
+
+
+def test_an_adopted_release_whose_source_is_down_does_not_wait_for_ever() -> None:
+    walk = Walk(ADOPTED).answer(host(staged="2")).wake().fail().wake()
+    assert walk.one(AskGates)
+    assert 300.0 <= walk.secs <= 330.0
+
+
+@pytest.mark.parametrize(
+    ("records", "seen"),
+    [
+        (ADOPTED, host(staged="3")),
+        (ADOPTED, host(staged="2", locked=False)),
+        (ADOPTED, host("3", staged="2", entries=("3", "1"))),
+        (replace(ADOPTED, denied=(denial("2"),)), host(staged="2")),
+        (Records(waiting=Waiting(plain("1").payload, START)), host(staged="2")),
+    ],
+    ids=["another is staged", "by somebody else", "another is booted", "denied", "not known by which agent"],
+)
+def test_what_is_not_known_to_be_the_agents_own_is_not_adopted(records: Records, seen: HostView) -> None:
+    assert Walk(records).answer(seen).state.phase == Steady()
 
 
 def test_while_logind_says_that_the_host_goes_down_it_does_however_long_that_takes() -> None:

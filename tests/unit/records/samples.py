@@ -125,6 +125,7 @@ UNDER_WAY = Records(
 )
 
 AFTER_CUTS = Records(
+    waiting=Waiting(_OLD.payload, _march(8), target=_NEW.payload),
     lock=replace(MINIMAL.lock, state="release_owed", unanswered_until_secs=65.5) if MINIMAL.lock is not None else None,
     history=(
         replace(FILLED.history[0], outcome="fell_back", cause="boot_loader_after_healthy_boots", healthy_secs=120.0),

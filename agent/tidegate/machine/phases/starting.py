@@ -220,7 +220,7 @@ def _rest(state: State, host: EngineStatus, now: Now) -> Step:
     if due is not None:
         state = replace(state, records=replace(state.records, rollback=due))
         return waiting.wait(state, due.target, due.since, (), now), notes
-    return enter(state, Steady()), notes
+    return waiting.adopted(state, now) or enter(state, Steady()), notes
 
 
 def _led_elsewhere(state: State, host: EngineStatus, now: Now) -> RollbackDue | None:

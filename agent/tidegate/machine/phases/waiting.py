@@ -140,7 +140,7 @@ def wait(state: State, target: Release, since: datetime, verdicts: tuple[Verdict
     own = agent_waits(state, target, mandate_of(state))
     evaluate_at = None if own else _next_evaluation(state, target, verdicts, now)
     verdicts = (*verdicts, *after_failed_attempt(state, target, now))
-    state = _remembered(state, since, own, verdicts, now)
+    state = _named(_remembered(state, since, own, verdicts, now), target)
     return enter(state, _phase_for(state, target)(target, since, evaluate_at, verdicts))
 
 
@@ -148,6 +148,31 @@ def _phase_for(state: State, target: Release) -> type[Waiting]:
     if state.records.rollback is not None:
         return RollbackPending
     return Staged if state.has_staged(target) or state.stages_first else Available
+
+
+def adopted(state: State, now: Now) -> State | None:
+    """Waiting with the release that the agent before had staged, whatever its source says by now; None without one.
+
+    The source has the first word all the same: the gates are asked when it has answered, or after an interval.
+    """
+    known, host = state.records.waiting, state.host
+    if known is None or host is None or host.staged is None or not host.staged.locked or not state.stages_first:
+        return None
+    staged = Release(host.staged.version, host.staged.payload)
+    if (known.booted, known.target) != (host.booted.payload, staged.payload) or state.records.denial_of(staged.payload):
+        return None
+    state = wait(state, staged, known.since, (), now)
+    phase = state.phase
+    if not isinstance(phase, Waiting) or phase.evaluate_at is None:
+        return state
+    later = now.boot_secs + spread(state, float(state.policy.steady_interval_secs))
+    return enter(state, replace(phase, evaluate_at=later))
+
+
+def still_offered(state: State, phase: Staged, target: Release, now: Now) -> State:
+    """With all that the source says of the staged release; one whose gates were not asked since the start is asked."""
+    evaluate_at = phase.evaluate_at if phase.verdicts or phase.evaluate_at is None else now.boot_secs
+    return enter(state, replace(phase, target=target, evaluate_at=evaluate_at))
 
 
 def without_lost_rollback(state: State) -> State:
@@ -163,6 +188,13 @@ def waiting_since(state: State, now: Now) -> datetime:
     known = state.records.waiting
     same = known is not None and state.host is not None and known.booted == state.host.booted.payload
     return known.since if known is not None and same else now.wall
+
+
+def _named(state: State, target: Release) -> State:
+    """With the release that waits on record, for an agent that is restarted."""
+    known = state.records.waiting
+    assert known is not None  # noqa: S101 - it is remembered since when it waits
+    return replace(state, records=replace(state.records, waiting=replace(known, target=target.payload)))
 
 
 def _remembered(state: State, since: datetime, own: tuple[Wait, ...], verdicts: tuple[Verdict, ...], now: Now) -> State:
