@@ -97,7 +97,7 @@ def test_the_life_of_the_packages(host: Guest) -> None:
     assert _agent_pid(host) != pid, "the agent that runs is the one that is installed"
     assert OLDER not in host.sh("tidegate --version")
     history = cast("dict[str, list[object]]", json.loads(host.sh("tidegate history --json")))["history"]
-    assert history == [ATTEMPT]
+    assert history == [{**ATTEMPT, "cause": "", "healthy_secs": 0.0}]
     assert host.read("/proc/sys/kernel/random/boot_id") == boot
     assert "enabled = false" in host.sh("tidegate config show")
 
