@@ -84,17 +84,20 @@ def _finish(base: BaseHost, layer: Path) -> None:
     if (layer / "etc").exists():
         (layer / "etc").rename(layer / "usr/etc")
     _make_accounts(base, layer)
-    _check_at_once(layer / "usr/lib/tidegate/config.d")
+    _check_at_once(layer)
     if (layer / "usr/lib/systemd/system" / UNIT).exists():
         link_unit(layer / "usr/etc", UNIT)
     adopt_folders(base.tree, layer)
 
 
-def _check_at_once(snippets: Path) -> None:
-    """Let hosts check for a release as soon as they are up: nobody waits for a fleet here."""
-    if snippets.is_dir():
-        (snippets / "05-lab.toml").write_text("[agent.timing]\nstart_delay_secs = 0\n", encoding="utf-8")
-        (snippets / "05-lab.toml").chmod(0o644)
+def _check_at_once(layer: Path) -> None:
+    """Let hosts check for a release as soon as they are up: nobody waits for a fleet here. Older agents do so anyway."""
+    settings = next(layer.rglob("site-packages/tidegate/settings.py"), None)
+    if settings is None or "start_delay_secs" not in settings.read_text(encoding="utf-8"):
+        return
+    snippet = layer / "usr/lib/tidegate/config.d/05-lab.toml"
+    snippet.write_text("[agent.timing]\nstart_delay_secs = 0\n", encoding="utf-8")
+    snippet.chmod(0o644)
 
 
 def _make_accounts(base: BaseHost, layer: Path) -> None:
