@@ -232,7 +232,8 @@ class FaultyEngine:
         if self.traits.reboots is RebootOwner.AGENT:
             lock = self._store.kept.lock
             self._points.gates_asked_since_arming = False
-            self._points.lock_granted_since_arming = lock is not None and lock.boot != self._host.boot
+            # The way back asks the lock server before: nothing slow stands between the boot order and the reboot.
+            self._points.lock_granted_since_arming |= lock is not None and lock.boot != self._host.boot
         kind = self._points.before("engine rollback")
         await self._engine.rollback(payload)
         self._points.after(kind, "engine rollback")

@@ -5,6 +5,7 @@ It is made from the base host's own tools in a second or two, so that one base s
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -52,7 +53,8 @@ def initramfs_layer(cache: Cache, base: BaseHost, scripts: Sequence[Path] = ()) 
         LabError: mkinitramfs failed; its last words are in the message.
     """
     folders = (OWN_SCRIPTS, *scripts)
-    key = digest(base.key, *(digest_files(folder) for folder in folders), Path(__file__).read_bytes())
+    runs = [str(path) for folder in folders for path in sorted(folder.rglob("*")) if os.access(path, os.X_OK)]
+    key = digest(base.key, *(digest_files(folder) for folder in folders), *runs, Path(__file__).read_bytes())
     return cache.entry(f"initramfs-{base.suite}", key, lambda into: _build(base, folders, into), keep=KEPT)
 
 

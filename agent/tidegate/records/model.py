@@ -316,7 +316,8 @@ class Records:
         What remains has to be on disk before the agent acts on it.
         """
         verification = self.verification if self.verification is not None and self.verification.bad else None
-        return replace(self, waiting=None, verification=verification, settled=None, first_seen={})
+        intent = None if self.intent is None else replace(self.intent, had_entry=False)
+        return replace(self, intent=intent, waiting=None, verification=verification, settled=None, first_seen={})
 
     def only_ends(self, before: Records) -> bool:
         """Whether these differ from ``before`` only in that something which was under way has ended.

@@ -91,7 +91,7 @@ def _finish(base: BaseHost, layer: Path) -> None:
 
 
 def _check_at_once(layer: Path) -> None:
-    """Let hosts check for a release as soon as they are up: nobody waits for a fleet here. Older agents do so anyway."""
+    """Let hosts check for a release as soon as they are up: no fleet has to be spread. Older agents do so anyway."""
     settings = next(layer.rglob("site-packages/tidegate/settings.py"), None)
     if settings is None or "start_delay_secs" not in settings.read_text(encoding="utf-8"):
         return
