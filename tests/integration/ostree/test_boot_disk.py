@@ -198,8 +198,11 @@ def test_at_every_instant_the_boot_loader_finds_a_release_that_is_there(
             assert working.is_alive(), "it never flushed /boot"
             assert time.monotonic() < deadline
         assert disk.read_by_loader() != disk.read_by_kernel(), "the switch is in the journal only"
+        before, now = (boot.run("readlink", f"/boot/{name}").strip() for name in ("tidegate-loader", "loader"))
+        assert {before, now} == {"loader.0", "loader.1"}, "the link of before has a name still, so nothing clears it"
         disk.check_bootable()
         boot.run("rm", FLUSHING)
         working.join(PATIENCE_SECS)
+        assert boot.run("stat", "-c", "%h", "/boot/loader").strip() == "2"
         assert disk.read_by_loader() == disk.read_by_kernel()
         disk.check_bootable()

@@ -11,8 +11,10 @@ libostree cleans up as soon as it has written, and so removes what the menu befo
 loader, which replays no journal, may still read that menu. Here the disk comes in between.
 """
 
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 NO_BINDINGS = 3
@@ -38,12 +40,24 @@ def main(path: str, flush: str, *wanted: str) -> None:
     missing = [name for name in wanted if name not in present]
     if missing or not wanted:
         sys.exit(f"error: there is no deployment {', '.join(missing) or 'to keep'}")
+    boot = Path(path) / "boot"
+    keep_link(boot)
     options = OSTree.SysrootWriteDeploymentsOpts()
     options.do_postclean = False
     sysroot.write_deployments_with_options(staged + [present[name] for name in wanted], options, None)
-    if subprocess.run(["/bin/sh", "-c", flush, str(Path(path) / "boot")], check=False).returncode != 0:
+    if subprocess.run(["/bin/sh", "-c", flush, str(boot)], check=False).returncode != 0:
         sys.exit("error: the boot order is written, and /boot could not be flushed")  # so nothing is deleted
+    keep_link(boot)
     sysroot.cleanup(None)
+
+
+def keep_link(boot: Path) -> None:
+    """Give the link between the two menus a second name. ext4 clears a link that has lost its last one, and where that
+    reaches the disk before the new link does, a boot loader finds no menu at all."""
+    kept = boot / "tidegate-loader"
+    with suppress(OSError):  # vfat has no links; or there is no menu yet
+        kept.unlink(missing_ok=True)
+        os.link(boot / "loader", kept, follow_symlinks=False)
 
 
 if __name__ == "__main__":
