@@ -7,30 +7,73 @@ replaces a valid one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tidegate.clock import Clock
+from tidegate.calendar.schedule import Schedule, State
+from tidegate.clock import Clock, rfc3339
 from tidegate.config.problems import Problem
 from tidegate.discovery.native import AskEngine
-from tidegate.discovery.select import discovery_for
+from tidegate.discovery.select import discovery_for, source_of
 from tidegate.errors import ErrorKind, Failure, TidegateError
 from tidegate.fleetlock.account import FLEET_LOCK, FleetLocking
 from tidegate.fleetlock.settings import fleet_locking
-from tidegate.follows import Follows
+from tidegate.gates import periodic
 from tidegate.gates.select import GateSources, Unavailable, local_gates
 from tidegate.health.base import HealthProber
 from tidegate.health.judgement import HealthTerms
 from tidegate.identity import HostIdentity, identify
 from tidegate.machine.state import FailureAction, Policy
 from tidegate.net.client import NetClient
+from tidegate.net.urls import masked
 from tidegate.runner import World
 from tidegate.settings import Settings, load
 
 _log = logging.getLogger(__name__)
 
 _REMEDY = "tidegate config check"
+
+_LOOK_AGAIN = timedelta(days=1)
+"""How long it stays true that no window opens within the horizon of the calendar."""
+
+
+class Follows:
+    """The source and the strategies that the host follows, as its reports name them.
+
+    The search for a window, which may take long, is made once for each.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._schedule = _schedule(settings)
+        self._looked_at = self._valid_until = datetime.min.replace(tzinfo=UTC)
+        self._window = State(is_open=False, until=None)
+
+    def document(self, now: datetime) -> dict[str, object]:
+        """The source (``kind``, ``url``, ``signed``), the strategies, and the window; null where there is none."""
+        graph, cincinnati = self._settings.discovery.static_graph, self._settings.cincinnati
+        kind = source_of(self._settings)
+        urls: Mapping[str, str] = {"static_graph": graph.url, "cincinnati": cincinnati.base_url}
+        return {
+            "source": {
+                "kind": kind,
+                "url": masked(urls[kind]) if urls.get(kind) else None,
+                "signed": kind == "static_graph" and graph.trust is not None,
+            },
+            "strategy": list(self._settings.updates.strategy),
+            "window": self._window_at(now),
+        }
+
+    def _window_at(self, now: datetime) -> dict[str, object] | None:
+        if self._schedule is None:
+            return None
+        if not self._looked_at <= now < self._valid_until:
+            self._looked_at, self._window = now, self._schedule.state(now)
+            self._valid_until = self._window.until or now + _LOOK_AGAIN
+        until = self._window.until
+        return {"open": self._window.is_open, "until": until and rfc3339(until)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +169,13 @@ def _failure(problems: Sequence[Problem]) -> Failure:
     first, *rest = problems
     more = f" (and {len(rest)} more)" if rest else ""
     return Failure(ErrorKind.CONFIG_INVALID, f"the configuration is invalid: {first}{more}", _REMEDY)
+
+
+def _schedule(settings: Settings) -> Schedule | None:
+    """The schedule, if the strategy ``periodic`` is used and can be evaluated; if not, its gate says why."""
+    if periodic.SPEC.name not in settings.updates.strategy:
+        return None
+    try:
+        return periodic.schedule_of(settings)
+    except TidegateError:
+        return None

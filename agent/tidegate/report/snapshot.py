@@ -88,7 +88,7 @@ class Publisher:
     """Writes the document whenever it has changed.
 
     ``host`` is the host's identity towards servers; ``follows`` gives the source and the strategies in use at an
-    instant (:mod:`tidegate.follows`). ``document`` is the latest document without ``written_at``, whether
+    instant (:class:`tidegate.configured.Follows`). ``document`` is the latest document without ``written_at``, whether
     or not it could be written.
     """
 

@@ -10,8 +10,8 @@ import pytest
 from tests.fakes.clock import START
 from tidegate.calendar.schedule import Schedule, State
 from tidegate.calendar.spec import WindowSpec
+from tidegate.configured import Follows
 from tidegate.discovery.settings import CincinnatiSettings, DiscoverySettings, StaticGraphSettings
-from tidegate.follows import Follows
 from tidegate.gates.periodic import PeriodicSettings
 from tidegate.settings import Settings
 

@@ -13,7 +13,7 @@ from tests.fakes import agent_walks as walks
 from tests.fakes.builders import Walk, at
 from tests.fakes.clock import START
 from tests.fakes.snapshots import STAGED
-from tidegate.follows import Follows
+from tidegate.configured import Follows
 from tidegate.report.explain import explanation, last_verdicts
 from tidegate.report.snapshot import snapshot
 from tidegate.settings import Settings
