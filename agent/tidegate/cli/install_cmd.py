@@ -211,11 +211,13 @@ def _disable(root: Path) -> None:
 
 
 def _remove(paths: list[Path], root: Path) -> None:
-    """Remove the files, what the agent shows in /run, and folders that are empty now."""
+    """Remove the files, what services have written that is of no use without them, and folders that are empty now."""
     if _is_running(root):
         _clear_reboot_required(root)
         shutil.rmtree(root / "run/tidegate/public", ignore_errors=True)
-        (root / "run/motd.d/60-tidegate").unlink(missing_ok=True)
+        shutil.rmtree(root / "var/lib/tidegate-shutdown", ignore_errors=True)
+        for name in ("run/motd.d/60-tidegate", "boot/tidegate-loader"):
+            (root / name).unlink(missing_ok=True)
     for path in paths:
         path.unlink(missing_ok=True)
     for folder in (*(path.parent for path in paths), *(root / folder for folder in SITE_FOLDERS)):
