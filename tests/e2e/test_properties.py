@@ -98,12 +98,13 @@ def test_a_release_that_waits_is_told_at_the_login_and_to_other_tools(world: Wor
     assert guest.run(["stat", "-c", "%U %F", "/run/motd.d/60-tidegate"]).out == "root regular file\n"
     assert "Tidegate: release 2 is staged" in shown_at_login(guest, "after")
 
+    before = (host.snapshot() or {})["writer"]
     host.machine.sh("systemctl restart tidegate.service")
-    host.wait("read again", lambda told: told["state"] == "disabled" and told["staged"] is not None)
+    host.wait("adopted", lambda told: told["state"] == "staged" and told["writer"] != before)
     assert guest.read("/run/reboot-required") is not None
     assert "release 2 is staged" in (guest.read(MOTD) or "")
 
-    host.machine.sh("tidegate stage; nohup tidegate apply --now --reason 'a test' >/dev/null 2>&1 &")
+    host.machine.sh("nohup tidegate apply --now --reason 'a test' >/dev/null 2>&1 &")
     host.wait_settled(world.new, boots=2)
     assert host.machine.guest.read(MOTD) is None
     assert host.machine.guest.read("/run/reboot-required") is None
