@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
-import subprocess
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,10 +194,12 @@ def test_a_killed_pull_goes_on_where_it_was(
     bench.sysroot.configure("core.fsync", fsync)
     server.faults.append(Fault(Kind.HOLD, OBJECT, times=1))
 
+    present = len(files_of(bench.sysroot))
+
     async def stage_and_be_killed() -> None:
         task = asyncio.create_task(bench.engine().stage(Release("3.0", published.v3), lambda _: None))
         await asyncio.to_thread(server.held.wait)
-        await asyncio.to_thread(_others_have_arrived, bench.sysroot)
+        await asyncio.to_thread(_others_have_arrived, bench.sysroot, present)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -220,14 +222,15 @@ def files_of(sysroot: Sysroot) -> list[Path]:
 # libostree's own limit of downloads at a time: what was under way at the kill starts anew.
 PARALLEL = 8
 
+PATIENCE_SECS = 60
 
-def _others_have_arrived(sysroot: Sysroot) -> None:
-    """Wait until objects lie in the store or its staging folder while one is held."""
-    before = len(files_of(sysroot))
-    for _ in range(500):
-        if len(files_of(sysroot)) >= before + 4:
+
+def _others_have_arrived(sysroot: Sysroot, present: int) -> None:
+    """Wait until more objects than were ``present`` lie in the store or its staging folder, while one is held."""
+    for _ in range(PATIENCE_SECS * 100):
+        if len(files_of(sysroot)) >= present + 4:
             return
-        subprocess.run(["sleep", "0.01"], check=True)
+        time.sleep(0.01)
     raise AssertionError("no object arrived")
 
 
