@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -60,6 +61,8 @@ def coordinated(lab: Lab) -> Iterator[Coordinator]:
 @pytest.fixture(scope="module")
 def older_agent(lab_cache: Cache, base: BaseHost) -> Path:
     """What an agent of before lays over the base host."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git, and the history of this checkout, for an agent of before")
     known = run(["git", "-C", CHECKOUT, "cat-file", "-e", f"{BEFORE_AFTER_BOOT_HEALTH}^{{commit}}"])
     if not known.ok:
         pytest.skip(f"this checkout has no commit {BEFORE_AFTER_BOOT_HEALTH[:8]}: git fetch --unshallow")
