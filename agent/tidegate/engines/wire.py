@@ -252,7 +252,7 @@ def _pair(fields: Node) -> _Pair:
 
 
 def _shown(fields: Node) -> _Pair:
-    """Version and payload; a commit's version is text of whoever made it, and goes to journals and terminals."""
+    """Version and payload; a commit's version is text of its publisher, and goes to journals and terminals."""
     version, payload = _pair(fields)
     return visible(version), payload
 

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tidegate.system import regular_file
 from tidegate.system.boot import BootInstance
 
 NOTE = Path("var/lib/tidegate-shutdown/boot")
 """Written by ``tidegate-shutdown.service`` when the host goes down: the boot id and the start time of process 1."""
+
+MAX_NOTE_BYTES = 4096
+"""Far above the two words of the note."""
 
 CRASHES = (Path("sys/fs/pstore"), Path("var/lib/systemd/pstore"))
 """Where firmware keeps the kernel's last words, and where systemd-pstore.service moves them early in the boot."""
@@ -51,7 +55,7 @@ def read_last_boot(root: Path = Path("/")) -> LastBoot:
 
 def _shut_down(note: Path) -> BootInstance | None:
     try:
-        boot_id, ticks = note.read_text(encoding="ascii").split()
+        boot_id, ticks = regular_file.read(note, MAX_NOTE_BYTES).decode("ascii").split()
         return BootInstance(boot_id, init_ticks=int(ticks))
     except (OSError, ValueError):
         return None

@@ -47,15 +47,15 @@ async def make_default(cli: OstreeCli, entries: Sequence[Listed], first: Listed)
     await _flush(cli, doing)
 
 
-async def keep_only(cli: OstreeCli, entries: Sequence[Listed], kept: Sequence[Listed]) -> None:
-    """Delete those of ``entries``, the present boot order, that are not ``kept``; what is staged stays so.
+async def delete(cli: OstreeCli, entries: Sequence[Listed], victims: Sequence[Listed]) -> None:
+    """Delete ``victims`` from ``entries``, the present boot order; what is staged stays so.
 
     Raises:
         TidegateError: an ``engine.*`` error of ostree.
     """
-    victims = [entry for entry in entries if entry not in kept]
     if not victims:
         return
+    kept = [entry for entry in entries if entry not in victims]
     doing = f"deleting {', '.join(entry.version for entry in victims)}"
     if not await _flushes_itself(cli) and await _write_through_libostree(cli, kept, doing):
         return

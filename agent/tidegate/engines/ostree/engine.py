@@ -15,7 +15,7 @@ from pathlib import Path
 from tidegate.engines import boot_counting
 from tidegate.engines.base import DEFAULT_TRAITS, EngineStatus, EngineTraits, Latest, Progress, ProgressSink
 from tidegate.engines.ostree import room
-from tidegate.engines.ostree.boot_order import keep_only, make_default
+from tidegate.engines.ostree.boot_order import delete, make_default
 from tidegate.engines.ostree.booted import BootedHost
 from tidegate.engines.ostree.cli import OstreeCli
 from tidegate.engines.ostree.latest import read_latest
@@ -123,9 +123,7 @@ class OstreeEngine:
         """Delete entries of this OS that are neither booted, staged nor pinned by an operator."""
         async with self._exclusive("prune_rollback"):
             survey = await self._place.survey()
-            await keep_only(
-                self._cli, survey.entries, [entry for entry in survey.entries if entry not in survey.unused]
-            )
+            await delete(self._cli, survey.entries, survey.unused)
 
     async def rollback(self, payload: str) -> None:
         """Make ``payload``, the release that was booted before, the default of the boot loader, and verify that.
