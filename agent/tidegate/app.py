@@ -117,7 +117,7 @@ async def _run(paths: Paths, clock: Clock, alarm: Alarm, bus: Bus, journal_log: 
         return again.policy
 
     publisher.describe(keeper.state, clock.now())
-    properties.show(publisher.document)  # whoever finds the agent on the bus finds something there
+    properties.show(publisher.document)  # clients that find the agent on the bus find something there
     await serve_agent(bus, _Served(loop, runner, clock, reload), properties)
     observer(keeper.state, clock.now())  # files only from here on: an agent whose name is taken must not write any
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ def error(status: int, kind: str, value: str) -> Reply:
 
 
 @dataclass
-class StockServer:
+class StockServer(ABC):
     """What all have in common. ``heard`` are the paths and bodies of all requests.
 
     ``late_secs``: the next so many lock requests are not answered, and carried out as late as that.
@@ -60,16 +61,18 @@ class StockServer:
             return None
         return self.lock(host) if path == "/v1/pre-reboot" else self.unlock(host)
 
+    @abstractmethod
     def lock(self, host: str) -> Reply:
-        raise NotImplementedError
+        """Answer a pre-reboot of ``host``."""
 
+    @abstractmethod
     def unlock(self, host: str) -> Reply:
-        raise NotImplementedError
+        """Answer a steady-state of ``host``."""
 
 
 @dataclass
 class Airlock(StockServer):
-    """airlock a3585ed: an empty body is a yes, 500 a no; whoever writes while another one does gets a conflict."""
+    """airlock a3585ed: an empty body is a yes, 500 a no; a write amid another one gets a conflict."""
 
     version: int = 0
     conflicts: int = 0

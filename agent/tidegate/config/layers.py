@@ -49,7 +49,7 @@ WhyNot = Callable[[Path, os.stat_result], str | None]
 
 
 def anybodys(_path: Path, _status: os.stat_result) -> str | None:
-    """Read every snippet, whoever owns it: for folders that the caller has named."""
+    """Read every snippet, whatever its owner: for folders that the caller has named."""
     return None
 
 

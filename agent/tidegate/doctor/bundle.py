@@ -1,4 +1,4 @@
-"""A bundle of what is needed to look into a host's updates from afar, without its secrets."""
+"""A bundle of what is needed to examine a host's updates from afar, without its secrets."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _replace(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
 def _created(temporary: Path, mode: int) -> int:
     """Create the temporary file; what a killed writer, or somebody else, has left under its name is removed.
 
-    A link or a FIFO there is never opened. Each file has one writer, so that nobody else's draft is lost.
+    A link or a FIFO there is never opened. Each file has one writer, so that no other draft is lost.
     """
     try:
         return os.open(temporary, _CREATE, mode)

@@ -30,7 +30,7 @@ MAX_HEAD_BYTES = 16 * 1024
 """A client sends a few hundred bytes; this is the most that one connection makes the server buffer."""
 
 RESERVED = 8
-"""Connections that clients leave to operators, where more than twice as many are allowed: whoever exhausts the clients'
+"""Connections that clients leave to operators, where more than twice as many are allowed: a client that exhausts their
 share must not keep operators from looking."""
 
 MAX_DRAINED_BYTES = 8 * 1024 * 1024
